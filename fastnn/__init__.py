@@ -1,0 +1,49 @@
+"""fastnn: small neural networks trained fast, in compiled calls on NumPy buffers.
+
+`Network` is the network, `fastnn.tutorial` has the tutorial's own names, `fastnn.reference` the
+NumPy oracle; the last two load when first asked for.
+"""
+
+import importlib
+
+from fastnn.network import Network
+
+__version__ = "0.1.0"
+__all__ = ["Network", "__version__", "show_config"]
+
+_LAZY = ("plotting", "reference", "tutorial")
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return importlib.import_module(f"fastnn.{name}")
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_LAZY])
+
+
+def show_config():
+    """Print which build of the kernels runs here, and what it could be."""
+    import platform
+
+    import numpy
+
+    from fastnn import kernels, network
+
+    info = network.kernels.build_info()
+    lines = {
+        "fastnn": __version__,
+        "instruction set": f"{network.ISA} ({info['vector_bytes'] * 8}-bit vectors)"
+        if info["vector_bytes"]
+        else network.ISA,
+        "this machine runs": ", ".join(kernels.supported()),
+        "compiler": info["compiler"],
+        "threads": "1",
+        "NumPy": numpy.__version__,
+        "Python": f"{platform.python_version()} on {platform.machine()}",
+    }
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        print(f"{name:<{width}}  {value}")

@@ -1,0 +1,164 @@
+"""Refuses what cannot be trained on, in one line that names the argument, what it got and what it
+takes; and turns everything else into the arrays and numbers that the kernels read."""
+
+import math
+import numbers
+import operator
+
+import numpy as np
+
+
+def numeric_array(name, value):
+    """value as an array of real numbers of any dtype and layout.
+
+    Raises
+    ------
+    TypeError
+        For sparse and masked arrays, and for anything but real numbers.
+    ValueError
+        For nested sequences of unequal lengths.
+    """
+    if type(value) is not np.ndarray:
+        if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
+            raise TypeError(f"{name} is sparse; pass a dense array: {name}.toarray()")
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(f"{name} is a masked array; fill or drop the masked values first")
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{name} cannot be made an array of numbers: {error}") from None
+    if value.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    return value
+
+
+def finite_array(name, value, dtype):
+    """value as a C-contiguous, aligned array of dtype in native byte order; no copy if it is one.
+
+    Raises
+    ------
+    ValueError
+        For NaN, infinity, and numbers too large for dtype; it names the first.
+    """
+    with np.errstate(over="ignore"):
+        array = np.require(value, dtype, ["C", "A"])
+    finite = np.isfinite(array)
+    if not finite.all():
+        where = tuple(int(i) for i in np.argwhere(~finite)[0])
+        got = value[where]
+        reason = f" (too large for {dtype})" if np.isfinite(got) else ""
+        at = ", ".join(map(str, where))
+        raise ValueError(f"{name}[{at}] is {got}{reason}; every value must be finite")
+    return array
+
+
+def matrix(name, value, dtype, n_columns, column, n_rows=None):
+    """value as a finite (n_rows, n_columns) array of dtype, ready for the kernels.
+
+    A column is what the error messages call it: "feature" or "output". n_rows None: any number
+    but none.
+    """
+    value = numeric_array(name, value)
+    if value.ndim != 2:
+        hint = f"; for one {column} use {name}.reshape(-1, 1)" if value.ndim == 1 else ""
+        raise ValueError(
+            f"{name} must have two dimensions (rows, {column}s), got shape {value.shape}{hint}"
+        )
+    if value.shape[0] == 0:
+        raise ValueError(f"{name} is empty: it has shape {value.shape} and needs at least one row")
+    if value.shape[1] != n_columns:
+        raise ValueError(
+            f"{name} must have {n_columns} column{'s' * (n_columns != 1)}, one for each {column}, "
+            f"got shape {value.shape}"
+        )
+    if n_rows is not None and value.shape[0] != n_rows:
+        raise ValueError(f"{name} must have {n_rows} rows, as many as X, got {value.shape[0]}")
+    return finite_array(name, value, dtype)
+
+
+def whole_number(name, value, low=1):
+    """value as an int of at least low.
+
+    Raises
+    ------
+    TypeError
+        For anything but a whole number; a bool is none.
+    ValueError
+        For one below low.
+    """
+    if type(value) is int and value >= low:
+        return value
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number >= {low}, got {value!r}") from None
+    if number < low:
+        raise ValueError(f"{name} must be a whole number >= {low}, got {value!r}")
+    return number
+
+
+def real_number(name, value, low=-math.inf, high=math.inf, closed="neither"):
+    """value as a finite float between low and high; closed: "neither", "left" or "both".
+
+    Raises
+    ------
+    TypeError
+        For anything but a real number; a bool is none.
+    ValueError
+        For NaN, infinity, or a number out of bounds.
+    """
+    if type(value) is float and low < value < high:
+        return value
+    left, right = ("[" if closed != "neither" else "("), ("]" if closed == "both" else ")")
+    allowed = f"{name} must be a finite number in {left}{low:g}, {high:g}{right}, got {value!r}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(allowed)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(allowed) from None
+    inside = (number >= low if left == "[" else number > low) and (
+        number <= high if right == "]" else number < high
+    )
+    if not (math.isfinite(number) and inside):
+        raise ValueError(allowed)
+    return number
+
+
+def choice(name, value, known):
+    """known[value], where known maps every accepted name to what it means.
+
+    Raises
+    ------
+    TypeError
+        If value is not a string.
+    ValueError
+        If it is not a known name; the message lists those.
+    """
+    names = ", ".join(repr(key) for key in known)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {names}, got {value!r}")
+    if value not in known:
+        raise ValueError(f"{name} must be one of {names}, got {value!r}")
+    return known[value]
+
+
+def random_state(value):
+    """value as a numpy.random.RandomState: None is the global one of np.random, an int a seed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, or a seed outside 0 .. 2**32 - 1.
+    """
+    if value is None:
+        return np.random.mtrand._rand
+    if isinstance(value, np.random.RandomState):
+        return value
+    if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+        if not 0 <= value < 2**32:
+            raise ValueError(f"random_state must be in 0 .. 2**32 - 1, got {value!r}")
+        return np.random.RandomState(int(value))
+    raise TypeError(f"random_state must be None, an int or a RandomState, got {value!r}")

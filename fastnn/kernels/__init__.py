@@ -1,0 +1,81 @@
+"""Picks the build of the kernels that this CPU and operating system run best.
+
+The environment variable FASTNN_ISA forces one by name; one that cannot run is an ImportError with
+the reason, never a silent second choice.
+"""
+
+import importlib
+import os
+
+# name of an instruction set -> module built for it (see setup.py)
+MODULES = {"avx512": "_kernels_avx512", "avx2": "_kernels_avx2", "baseline": "_kernels"}
+
+# names that people use -> enumerations of simd.h and reference.py
+ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "softmax": 4}
+LOSSES = {"squared_error": 0, "binary_log_loss": 1, "log_loss": 2}
+SOLVERS = {"sgd": 0, "nesterov": 1, "adam": 2}
+
+# what train_epoch leaves in cursor[3]
+START, RUNNING, FINISHED, DIVERGED = range(4)
+
+
+def supported():
+    """Names of the builds that this machine can run, best first; "reference" (NumPy) comes last.
+
+    Raises
+    ------
+    ImportError
+        If the compiled modules are missing or broken.
+    """
+    try:
+        cpu = importlib.import_module("fastnn.kernels._cpu")
+    except ImportError as error:
+        raise ImportError(
+            f"fastnn's compiled modules cannot be loaded ({error}); build them with `pip install .` "
+            "in fastnn's source tree, or set FASTNN_ISA=reference to use NumPy"
+        ) from error
+    return (*cpu.supported(), "reference")
+
+
+def load(name):
+    """The module of one build: "avx512", "avx2", "baseline" or "reference".
+
+    Raises
+    ------
+    ImportError
+        If there is no such build, or this machine cannot run it.
+    """
+    if name == "reference":
+        return importlib.import_module("fastnn.reference")
+    known = ", ".join([*MODULES, "reference"])
+    if name not in MODULES:
+        raise ImportError(f"there is no build {name!r} of fastnn's kernels; there are: {known}")
+    if name not in supported():
+        raise ImportError(
+            f"this CPU or operating system cannot run the {name!r} build of fastnn's kernels; "
+            f"it can run: {', '.join(supported())}"
+        )
+    return importlib.import_module(f"fastnn.kernels.{MODULES[name]}")
+
+
+def choose():
+    """Name and module of the build that FASTNN_ISA asks for, or of the best one.
+
+    Raises
+    ------
+    ImportError
+        If FASTNN_ISA names a build that does not exist or cannot run, or no compiled build can.
+    """
+    name = os.environ.get("FASTNN_ISA", "")
+    if name:
+        try:
+            return name, load(name)
+        except ImportError as error:
+            raise ImportError(f"FASTNN_ISA={name}: {error}") from error
+    name = supported()[0]
+    if name == "reference":
+        raise ImportError(
+            "this CPU lacks x86-64-v2 (SSE4.2), which fastnn's kernels need; "
+            "set FASTNN_ISA=reference to use NumPy"
+        )
+    return name, load(name)

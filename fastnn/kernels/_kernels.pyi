@@ -1,0 +1,127 @@
+"""The kernels' signatures, for people and type checkers; the formulas are in _kernels.pyx.
+
+Real is float64 or float32, the same for all arrays of a call. Arrays are C-contiguous and aligned;
+workspaces and packed parameters start at multiples of 64 bytes (`fastnn.network.aligned_zeros`).
+"""
+
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[np.float64] | NDArray[np.float32]
+Indices = NDArray[np.intp]
+Codes = NDArray[np.int32]
+Bytes = NDArray[np.uint8]
+
+class BuildInfo(TypedDict):
+    target: str
+    compiler: str
+    vector_bytes: int
+
+def workspace_size(layer_units: Indices, batch_size: int, itemsize: int, n_states: int) -> int: ...
+def packed_size(layer_units: Indices, itemsize: int) -> int: ...
+def pack(
+    params: Real,
+    layer_units: Indices,
+    activations: Codes,
+    workspace: Bytes,
+    packed: Real,
+) -> None: ...
+def unpack(
+    packed: Real,
+    layer_units: Indices,
+    activations: Codes,
+    workspace: Bytes,
+    params: Real,
+) -> None: ...
+def forward(
+    params: Real,
+    layer_units: Indices,
+    activations: Codes,
+    x: Real,
+    workspace: Bytes,
+    out: Real,
+) -> None: ...
+def loss_and_grad(
+    params: Real,
+    layer_units: Indices,
+    activations: Codes,
+    loss: int,
+    alpha: float,
+    x: Real,
+    y: Real,
+    workspace: Bytes,
+    grads: Real,
+) -> float: ...
+def train_epoch(
+    params: Real,
+    packed: Real,
+    state: Real,
+    layer_units: Indices,
+    activations: Codes,
+    loss: int,
+    solver: int,
+    learning_rate: float,
+    momentum: float,
+    beta_2: float,
+    epsilon: float,
+    alpha: float,
+    sum_coef_grads: bool,
+    x: Real,
+    y: Real,
+    order: Indices,
+    batch_size: int,
+    n_epochs: int,
+    budget: float,
+    workspace: Bytes,
+    cursor: Indices,
+    loss_curve: NDArray[np.float64],
+    output: Real,
+) -> None: ...
+def dense_forward(
+    x: Real,
+    coef: Real,
+    intercept: Real,
+    activation: int,
+    workspace: Bytes,
+    out: Real,
+) -> None: ...
+def propagate_delta(
+    delta: Real,
+    coef: Real,
+    a: Real,
+    activation: int,
+    workspace: Bytes,
+    out: Real,
+) -> None: ...
+def softmax(z: Real, workspace: Bytes, out: Real) -> None: ...
+def sgd_update(
+    params: Real,
+    grads: Real,
+    velocities: Real,
+    learning_rate: float,
+    momentum: float,
+    nesterov: bool,
+) -> None: ...
+def adam_update(
+    params: Real,
+    grads: Real,
+    first_moments: Real,
+    second_moments: Real,
+    learning_rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    t: int,
+) -> None: ...
+def exp(x: Real, out: Real) -> None: ...
+def sigmoid(x: Real, out: Real) -> None: ...
+def sigmoid_derivative(a: Real, out: Real) -> None: ...
+def tanh(x: Real, out: Real) -> None: ...
+def tanh_derivative(a: Real, out: Real) -> None: ...
+def relu(x: Real, out: Real) -> None: ...
+def relu_derivative(a: Real, out: Real) -> None: ...
+def all_finite(x: Real) -> bool: ...
+def peak_multiply_adds(turns: int, sink: Real) -> float: ...
+def build_info() -> BuildInfo: ...

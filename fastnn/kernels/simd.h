@@ -1,0 +1,179 @@
+/* What the kernels need of C: the vector type of each instruction set, the size of its register
+ * tiles, and the functions of simd_real.h, which is included once for float and once for double
+ * (suffixes _f32, _f64). Nothing here knows of Python, allocates or fails.
+ *
+ * Three ways to build, chosen by the compiler's own macros:
+ *   x86-64 and arm64 with GCC or Clang: vector extensions plus four intrinsics (splat, min, max,
+ *     sqrt) for which C has no portable spelling;
+ *   any other GCC or Clang target: the same vectors, these four spelt as loops or bit masks;
+ *   a compiler without vector extensions, or FASTNN_PLAIN: a "vector" is one number.
+ * FASTNN_VECTOR_BYTES overrides the width, so that the layout of wider vectors can be tested on
+ * a CPU that lacks them.
+ */
+#ifndef FASTNN_SIMD_H
+#define FASTNN_SIMD_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if !defined(FASTNN_PLAIN) && !defined(__GNUC__)
+#define FASTNN_PLAIN 1
+#endif
+
+#ifdef __GNUC__
+#define FASTNN_INLINE static inline __attribute__((always_inline, unused))
+#define FASTNN_KERNEL static __attribute__((noinline, unused))
+#elif defined(_MSC_VER)
+#define FASTNN_INLINE static __forceinline
+#define FASTNN_KERNEL static
+#else
+#define FASTNN_INLINE static inline
+#define FASTNN_KERNEL static
+#endif
+
+/* Fixed inner loops must unroll completely or accumulators fall out of registers; the loop over
+ * the reduction must not, or the register allocator spills. */
+#if defined(__clang__)
+#define FASTNN_UNROLL _Pragma("clang loop unroll(full)")
+#define FASTNN_NO_UNROLL _Pragma("clang loop unroll(disable)")
+#elif defined(__GNUC__)
+#define FASTNN_UNROLL _Pragma("GCC unroll 16")
+#define FASTNN_NO_UNROLL _Pragma("GCC unroll 1")
+#else
+#define FASTNN_UNROLL
+#define FASTNN_NO_UNROLL
+#endif
+
+/* Vector width, and register tiles that fill but do not overflow the register file:
+ * TILE_ROWS x TILE_VECTORS accumulators for forward and delta, GRAD_ROWS x one panel of 64 bytes
+ * for wide gradients. */
+#if defined(FASTNN_PLAIN)
+#define FASTNN_TARGET "plain"
+#define TILE_ROWS 4
+#define TILE_VECTORS 3
+#define GRAD_ROWS 1
+#elif defined(__AVX512F__)
+#include <immintrin.h>
+#define FASTNN_TARGET "avx512"
+#define VECTOR_BYTES 64
+#define TILE_ROWS 8
+#define TILE_VECTORS 3
+#define GRAD_ROWS 8
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define FASTNN_TARGET "avx2"
+#define VECTOR_BYTES 32
+#define TILE_ROWS 4
+#define TILE_VECTORS 3
+#define GRAD_ROWS 6
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#define FASTNN_TARGET "x86-64-v2"
+#define VECTOR_BYTES 16
+#define TILE_ROWS 4
+#define TILE_VECTORS 2
+#define GRAD_ROWS 3
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#define FASTNN_TARGET "arm64"
+#define VECTOR_BYTES 16
+#define TILE_ROWS 8
+#define TILE_VECTORS 3
+#define GRAD_ROWS 6
+#else
+#define FASTNN_TARGET "generic vectors"
+#define VECTOR_BYTES 16
+#define TILE_ROWS 4
+#define TILE_VECTORS 2
+#define GRAD_ROWS 3
+#endif
+
+#if defined(FASTNN_VECTOR_BYTES) && !defined(FASTNN_PLAIN)
+#undef VECTOR_BYTES
+#undef FASTNN_TARGET
+#define VECTOR_BYTES FASTNN_VECTOR_BYTES
+#define FASTNN_TARGET "generic vectors"
+#define FASTNN_NO_INTRINSICS 1
+#endif
+
+#if defined(__clang__)
+#define FASTNN_COMPILER __VERSION__
+#elif defined(__GNUC__)
+#define FASTNN_COMPILER "GCC " __VERSION__
+#else
+#define FASTNN_COMPILER "unknown"
+#endif
+
+/* Coefficients are packed in panels of 64 bytes of outputs whatever the instruction set. */
+#define PANEL_BYTES 64
+
+/* Shared with _kernels.pyx; the numbers are also those of fastnn/reference.py. */
+enum { IDENTITY = 0, SIGMOID = 1, TANH = 2, RELU = 3, SOFTMAX = 4 };
+enum { SQUARED_ERROR = 0, BINARY_LOG_LOSS = 1, LOG_LOSS = 2 };
+
+/* How many vectors the next tile takes of those left: 3 3 3 ..., a rest of 4 as 2 + 2. */
+FASTNN_INLINE int tile_vectors(ptrdiff_t left)
+{
+    if (TILE_VECTORS == 3 && left == 4) return 2;
+    return left < TILE_VECTORS ? (int)left : TILE_VECTORS;
+}
+
+#define FASTNN_CONCAT_(a, b) a##b
+#define FASTNN_CONCAT(a, b) FASTNN_CONCAT_(a, b)
+
+#define FASTNN_FLOAT 1
+#include "simd_real.h"
+#undef FASTNN_FLOAT
+#include "simd_real.h"
+
+/* Lanes of a vector and outputs of a panel, for _kernels.pyx. */
+#ifdef FASTNN_PLAIN
+enum { LANES_F32 = 1, LANES_F64 = 1 };
+#else
+enum { LANES_F32 = VECTOR_BYTES / 4, LANES_F64 = VECTOR_BYTES / 8 };
+#endif
+enum { PANEL_F32 = PANEL_BYTES / 4, PANEL_F64 = PANEL_BYTES / 8 };
+
+/* Samples of the widest tile. */
+#ifdef FASTNN_PLAIN
+enum { MAX_TILE = TILE_VECTORS };
+#else
+enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
+#endif
+
+/* One name for the two types, chosen by what a pointer points to (C11). */
+#define FASTNN_FOR(name, pointer) _Generic(*(pointer), float: name##_f32, double: name##_f64)
+#define c_gather_rows(sources, width, n_features, out)                                            \
+    FASTNN_FOR(gather_rows, out)(sources, width, n_features, out)
+#define c_transpose_rows(rows, width, n_features, out)                                            \
+    FASTNN_FOR(transpose_rows, out)(rows, width, n_features, out)
+#define c_dense_forward(n_vectors, fan_in, fan_out, coef, ...)                                    \
+    FASTNN_FOR(dense_forward, coef)(n_vectors, fan_in, fan_out, coef, __VA_ARGS__)
+#define c_propagate_delta(n_vectors, fan_in, fan_out, coef, ...)                                  \
+    FASTNN_FOR(propagate_delta, coef)(n_vectors, fan_in, fan_out, coef, __VA_ARGS__)
+#define c_lane_gradient(n_vectors, fan_in, fan_out, x, ...)                                       \
+    FASTNN_FOR(lane_gradient, x)(n_vectors, fan_in, fan_out, x, __VA_ARGS__)
+#define c_add_lanes(fan_in, fan_out, sums, ...)                                                   \
+    FASTNN_FOR(add_lanes, sums)(fan_in, fan_out, sums, __VA_ARGS__)
+#define c_transpose_delta(n_vectors, fan_out, delta, out)                                         \
+    FASTNN_FOR(transpose_delta, delta)(n_vectors, fan_out, delta, out)
+#define c_panel_gradient(n_vectors, fan_in, fan_out, x, ...)                                      \
+    FASTNN_FOR(panel_gradient, x)(n_vectors, fan_in, fan_out, x, __VA_ARGS__)
+#define c_loss_delta(n_samples, n_outputs, a, ...)                                                \
+    FASTNN_FOR(loss_delta, a)(n_samples, n_outputs, a, __VA_ARGS__)
+#define c_sgd_update(n, param, ...) FASTNN_FOR(sgd_update, param)(n, param, __VA_ARGS__)
+#define c_adam_update(n, param, ...) FASTNN_FOR(adam_update, param)(n, param, __VA_ARGS__)
+#define c_softmax_tile(z, n, width) FASTNN_FOR(softmax_tile, z)(z, n, width)
+#define c_all_finite(x, n) FASTNN_FOR(all_finite, x)(x, n)
+#define c_peak_loop(turns, sink) FASTNN_FOR(peak_loop, sink)(turns, sink)
+#define c_exp(x, out, n) FASTNN_FOR(exp_array, x)(x, out, n)
+#define c_sigmoid(x, out, n) FASTNN_FOR(sigmoid_array, x)(x, out, n)
+#define c_tanh(x, out, n) FASTNN_FOR(tanh_array, x)(x, out, n)
+#define c_relu(x, out, n) FASTNN_FOR(relu_array, x)(x, out, n)
+#define c_sigmoid_derivative(a, out, n) FASTNN_FOR(sigmoid_derivative_array, a)(a, out, n)
+#define c_tanh_derivative(a, out, n) FASTNN_FOR(tanh_derivative_array, a)(a, out, n)
+#define c_relu_derivative(a, out, n) FASTNN_FOR(relu_derivative_array, a)(a, out, n)
+
+#endif

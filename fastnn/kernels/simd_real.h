@@ -1,0 +1,907 @@
+/* The vector code, written once and included by simd.h for each real type.
+ *
+ * Layout (lanes are samples). A chunk of a batch is cut into tiles of 1 to TILE_VECTORS vectors
+ * of samples. One layer's activations of one tile are a block [feature][width], width = vectors x
+ * VL, and tiles follow each other, so a layer of a chunk is one contiguous piece of memory. Odd
+ * layer widths then need no remainder code; only the last samples of a chunk do: absent ones
+ * repeat the last row, and their deltas are zero.
+ *
+ * Coefficients are packed in panels of PW outputs, [ceil(N/PW)][K][PW], then a row of intercepts.
+ * Forward and delta broadcast them against streams of samples. Whatever the width of a tile, a
+ * sample's sum over features is one chain in one order, so a value never depends on the position
+ * of its sample.
+ */
+
+#ifdef FASTNN_FLOAT
+#define REAL float
+#define BITS int32_t
+#define FN(name) FASTNN_CONCAT(name, _f32)
+#else
+#define REAL double
+#define BITS int64_t
+#define FN(name) FASTNN_CONCAT(name, _f64)
+#endif
+
+#define PW ((ptrdiff_t)(PANEL_BYTES / sizeof(REAL)))
+#define VEC FN(vec)
+#define IVEC FN(ivec)
+
+/* ---- vectors ---------------------------------------------------------------------------- */
+
+#ifdef FASTNN_PLAIN
+
+#define VL ((ptrdiff_t)1)
+typedef REAL FN(vec);
+typedef BITS FN(ivec);
+FASTNN_INLINE VEC FN(splat)(REAL x) { return x; }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return a < x ? a : x; }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return a > x ? a : x; }
+FASTNN_INLINE IVEC FN(bits)(VEC x) { IVEC i; memcpy(&i, &x, sizeof i); return i; }
+FASTNN_INLINE VEC FN(real)(IVEC i) { VEC x; memcpy(&x, &i, sizeof x); return x; }
+FASTNN_INLINE IVEC FN(less)(VEC a, VEC b) { return a < b ? -1 : 0; }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)sqrt(x); }
+
+#else
+
+#define VL ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
+typedef REAL FN(vec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef BITS FN(ivec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+FASTNN_INLINE IVEC FN(bits)(VEC x) { return (IVEC)x; }
+FASTNN_INLINE VEC FN(real)(IVEC i) { return (VEC)i; }
+FASTNN_INLINE IVEC FN(less)(VEC a, VEC b) { return (IVEC)(a < b); }
+
+/* splat(s): s in every lane. min(bound, x), max(bound, x): x where x is NaN, as the x86
+ * instructions do with their operands in this order. */
+#if defined(FASTNN_NO_INTRINSICS)
+#define FASTNN_GENERIC_OPS 1
+#elif defined(__AVX512F__)
+#ifdef FASTNN_FLOAT
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm512_set1_ps(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm512_min_ps((__m512)a, (__m512)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm512_max_ps((__m512)a, (__m512)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm512_sqrt_ps((__m512)x); }
+#else
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm512_set1_pd(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm512_min_pd((__m512d)a, (__m512d)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm512_max_pd((__m512d)a, (__m512d)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm512_sqrt_pd((__m512d)x); }
+#endif
+#elif defined(__AVX2__)
+#ifdef FASTNN_FLOAT
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm256_set1_ps(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm256_min_ps((__m256)a, (__m256)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm256_max_ps((__m256)a, (__m256)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm256_sqrt_ps((__m256)x); }
+#else
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm256_set1_pd(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm256_min_pd((__m256d)a, (__m256d)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm256_max_pd((__m256d)a, (__m256d)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm256_sqrt_pd((__m256d)x); }
+#endif
+#elif defined(__SSE2__)
+#ifdef FASTNN_FLOAT
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm_set1_ps(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm_min_ps((__m128)a, (__m128)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm_max_ps((__m128)a, (__m128)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm_sqrt_ps((__m128)x); }
+#else
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm_set1_pd(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm_min_pd((__m128d)a, (__m128d)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm_max_pd((__m128d)a, (__m128d)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm_sqrt_pd((__m128d)x); }
+#endif
+#elif defined(__aarch64__)
+#ifdef FASTNN_FLOAT
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)vdupq_n_f32(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)vminq_f32((float32x4_t)a, (float32x4_t)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)vmaxq_f32((float32x4_t)a, (float32x4_t)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)vsqrtq_f32((float32x4_t)x); }
+#else
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)vdupq_n_f64(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)vminq_f64((float64x2_t)a, (float64x2_t)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)vmaxq_f64((float64x2_t)a, (float64x2_t)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)vsqrtq_f64((float64x2_t)x); }
+#endif
+#else
+#define FASTNN_GENERIC_OPS 1
+#endif
+
+#ifdef FASTNN_GENERIC_OPS
+FASTNN_INLINE VEC FN(splat)(REAL x)
+{
+    VEC v;
+    for (ptrdiff_t i = 0; i < VL; i++) v[i] = x;
+    return v;
+}
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x)
+{
+    const IVEC m = FN(less)(a, x);
+    return (VEC)((m & (IVEC)a) | (~m & (IVEC)x));
+}
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x)
+{
+    const IVEC m = FN(less)(x, a);
+    return (VEC)((m & (IVEC)a) | (~m & (IVEC)x));
+}
+FASTNN_INLINE VEC FN(sqrt)(VEC x)
+{
+    for (ptrdiff_t i = 0; i < VL; i++) x[i] = (REAL)sqrt(x[i]);
+    return x;
+}
+#undef FASTNN_GENERIC_OPS
+#endif
+
+#endif
+
+FASTNN_INLINE VEC FN(load)(const REAL *p) { return *(const VEC *)p; }
+FASTNN_INLINE void FN(store)(REAL *p, VEC x) { *(VEC *)p = x; }
+FASTNN_INLINE VEC FN(load_any)(const REAL *p) { VEC x; memcpy(&x, p, sizeof x); return x; }
+FASTNN_INLINE void FN(store_any)(REAL *p, VEC x) { memcpy(p, &x, sizeof x); }
+/* x where the mask is set, 0 elsewhere, and the other way round. */
+FASTNN_INLINE VEC FN(keep)(IVEC mask, VEC x) { return FN(real)(mask & FN(bits)(x)); }
+FASTNN_INLINE VEC FN(drop)(IVEC mask, VEC x) { return FN(real)(~mask & FN(bits)(x)); }
+FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
+{
+    return FN(real)((mask & FN(bits)(a)) | (~mask & FN(bits)(b)));
+}
+
+/* ---- exp, sigmoid, tanh ----------------------------------------------------------------- */
+
+/* Cody and Waite (1980): x = n ln 2 + r with ln 2 in two parts, e^r = 1 + r + r^2 q(r), e^x by
+ * adding n to the exponent. q is the Chebyshev interpolant of (e^r - 1 - r) / r^2 on |r| <= ln(2)/2
+ * (1 + 2^-10), computed in 60 digits: 5 nodes for float (error of e^r 1.0e-8 relative), 10 for
+ * double (1.7e-17). NaN passes through everything. No branch depends on data. */
+#ifdef FASTNN_FLOAT
+#define ROUND_MAGIC 12582912.0f              /* 1.5 * 2^23: adding it rounds to a whole number */
+#define LN2_HIGH 0.693359375f
+#define LN2_LOW -2.12194440e-4f
+#define EXP_MAX 88.7228390f                  /* log of the largest float */
+#define EXP_MIN -87.3365447f                 /* log of the smallest normal float */
+#define TANH_MAX 20.0f                       /* tanh(x) is 1 to the last bit from x = 10 */
+#define MANTISSA 23
+#define TINY 1.17549435e-38f
+#define HUGE_VALUE HUGE_VALF
+#define EPSILON 1.1920928955078125e-07f
+#else
+#define ROUND_MAGIC 6755399441055744.0       /* 1.5 * 2^52 */
+#define LN2_HIGH 6.93147180369123816490e-01
+#define LN2_LOW 1.90821492927058770002e-10
+#define EXP_MAX 709.782712893383973
+#define EXP_MIN -708.396418532264106
+#define TANH_MAX 44.0
+#define MANTISSA 52
+#define TINY 2.2250738585072014e-308
+#define HUGE_VALUE HUGE_VAL
+#define EPSILON 2.220446049250313e-16
+#endif
+
+/* q(r), r and n (shifted to where the exponent sits) for EXP_MIN <= x <= EXP_MAX. */
+FASTNN_INLINE VEC FN(exp_parts)(VEC x, VEC *r_out, IVEC *n_out)
+{
+    const VEC magic = FN(splat)((REAL)ROUND_MAGIC);
+    const VEC shifted = x * FN(splat)((REAL)1.44269504088896340736) + magic;
+    const VEC n = shifted - magic;
+    const VEC r = (x - n * FN(splat)((REAL)LN2_HIGH)) - n * FN(splat)((REAL)LN2_LOW);
+#ifdef FASTNN_FLOAT
+    VEC q = FN(splat)(0.0013926249079586229595f);
+    q = q * r + FN(splat)(0.0083632314812165317451f);
+    q = q * r + FN(splat)(0.041666554223524584098f);
+    q = q * r + FN(splat)(0.16666576674557560553f);
+    q = q * r + FN(splat)(0.5f);
+#else
+    VEC q = FN(splat)(2.5100470238808523288e-8);
+    q = q * r + FN(splat)(2.7620198643234750489e-7);
+    q = q * r + FN(splat)(2.7557268281679975787e-6);
+    q = q * r + FN(splat)(0.000024801521064076527495);
+    q = q * r + FN(splat)(0.00019841269863168477959);
+    q = q * r + FN(splat)(0.0013888888917363077957);
+    q = q * r + FN(splat)(0.0083333333333300388147);
+    q = q * r + FN(splat)(0.04166666666662382856);
+    q = q * r + FN(splat)(0.1666666666666666746);
+    q = q * r + FN(splat)(0.50000000000000010311);
+#endif
+    *r_out = r;
+#ifdef FASTNN_PLAIN
+    /* shifting a negative number left is undefined in C; unsigned it is what is meant */
+    *n_out = sizeof(REAL) == 4 ? (IVEC)((uint32_t)FN(bits)(shifted) << MANTISSA)
+                               : (IVEC)((uint64_t)FN(bits)(shifted) << MANTISSA);
+#else
+    *n_out = FN(bits)(shifted) << MANTISSA;
+#endif
+    return q;
+}
+
+/* e^x between the bounds; outside them, e^bound. */
+FASTNN_INLINE VEC FN(exp_clamped)(VEC x)
+{
+    const VEC one = FN(splat)((REAL)1);
+    VEC r;
+    IVEC n;
+    x = FN(max)(FN(splat)((REAL)EXP_MIN), FN(min)(FN(splat)((REAL)EXP_MAX), x));
+    const VEC q = FN(exp_parts)(x, &r, &n);
+    return FN(real)(FN(bits)((q * r + one) * r + one) + n);
+}
+
+/* e^x; 0 where the result would be below the smallest normal number, infinity above the largest. */
+FASTNN_INLINE VEC FN(exp_vec)(VEC x)
+{
+    const VEC y = FN(drop)(FN(less)(x, FN(splat)((REAL)EXP_MIN)), FN(exp_clamped)(x));
+    return FN(select)(FN(less)(FN(splat)((REAL)EXP_MAX), x), FN(splat)((REAL)HUGE_VALUE), y);
+}
+
+/* 1 / (1 + e^-x); 0 for x < -EXP_MAX, where the true value is below the normal numbers. */
+FASTNN_INLINE VEC FN(sigmoid_vec)(VEC x)
+{
+    const VEC one = FN(splat)((REAL)1);
+    const VEC y = one / (one + FN(exp_clamped)(-x));
+    return FN(drop)(FN(less)(x, FN(splat)((REAL)-EXP_MAX)), y);
+}
+
+/* tanh|x| = m / (m + 2) with m = e^2|x| - 1 = 2^n (r + r^2 q) + (2^n - 1), which keeps the
+ * relative accuracy near 0 that 2 sigmoid(2x) - 1 loses; then the sign of x. */
+FASTNN_INLINE VEC FN(tanh_vec)(VEC x)
+{
+    const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
+    const IVEC sign = FN(bits)(x) & FN(bits)(-zero);
+    const VEC x2 = FN(min)(FN(splat)((REAL)TANH_MAX), FN(real)(FN(bits)(x + x) & ~FN(bits)(-zero)));
+    VEC r;
+    IVEC n;
+    const VEC q = FN(exp_parts)(x2, &r, &n);
+    const VEC scale = FN(real)(n + FN(bits)(one));
+    const VEC m = scale * (q * r * r + r) + (scale - one);
+    return FN(real)(FN(bits)(m / (m + one + one)) | sign);
+}
+
+FASTNN_INLINE VEC FN(activate_vec)(VEC z, int activation)
+{
+    switch (activation) {
+    case SIGMOID: return FN(sigmoid_vec)(z);
+    case TANH: return FN(tanh_vec)(z);
+    case RELU: return FN(max)(FN(splat)((REAL)0), z);
+    default: return z;
+    }
+}
+
+/* The derivative of an activation, from its value a: s(1-s), 1-t^2, [a > 0], 1. */
+FASTNN_INLINE VEC FN(derivative_vec)(VEC a, int activation)
+{
+    const VEC one = FN(splat)((REAL)1);
+    switch (activation) {
+    case SIGMOID: return a * (one - a);
+    case TANH: return one - a * a;
+    case RELU: return FN(keep)(FN(less)(FN(splat)((REAL)0), a), one);
+    default: return one;
+    }
+}
+
+#define ACTIVATE_LOOP(code)                                                                      \
+    for (; i + 2 * VL <= n; i += 2 * VL) { /* two at a time hide the divider's latency */         \
+        const VEC a = FN(activate_vec)(FN(load)(z + i), code);                                    \
+        const VEC b = FN(activate_vec)(FN(load)(z + i + VL), code);                               \
+        FN(store)(z + i, a);                                                                      \
+        FN(store)(z + i + VL, b);                                                                 \
+    }                                                                                             \
+    if (i < n) FN(store)(z + i, FN(activate_vec)(FN(load)(z + i), code));
+
+/* In place on n numbers (a multiple of VL); softmax is softmax_tile's. */
+FASTNN_KERNEL void FN(activate)(REAL *z, ptrdiff_t n, int activation)
+{
+    ptrdiff_t i = 0;
+    switch (activation) {
+    case SIGMOID: ACTIVATE_LOOP(SIGMOID) break;
+    case TANH: ACTIVATE_LOOP(TANH) break;
+    case RELU: ACTIVATE_LOOP(RELU) break;
+    default: break;
+    }
+}
+#undef ACTIVATE_LOOP
+
+/* Contiguous arrays of any length and alignment, for the Python-level functions: the tail goes
+ * through a full vector, so that a value does not depend on where it stands. */
+#define ELEMENTWISE(name, expression)                                                             \
+    FASTNN_KERNEL void FN(name)(const REAL *x, REAL *out, ptrdiff_t n)                            \
+    {                                                                                             \
+        for (ptrdiff_t i = 0; i < n; i += VL) {                                                   \
+            const size_t bytes = (size_t)(n - i < VL ? n - i : VL) * sizeof(REAL);                \
+            VEC v = FN(splat)((REAL)0);                                                           \
+            memcpy(&v, x + i, bytes);                                                             \
+            v = (expression);                                                                     \
+            memcpy(out + i, &v, bytes);                                                           \
+        }                                                                                         \
+    }
+ELEMENTWISE(exp_array, FN(exp_vec)(v))
+ELEMENTWISE(sigmoid_array, FN(sigmoid_vec)(v))
+ELEMENTWISE(tanh_array, FN(tanh_vec)(v))
+ELEMENTWISE(relu_array, FN(activate_vec)(v, RELU))
+ELEMENTWISE(sigmoid_derivative_array, FN(derivative_vec)(v, SIGMOID))
+ELEMENTWISE(tanh_derivative_array, FN(derivative_vec)(v, TANH))
+ELEMENTWISE(relu_derivative_array, FN(derivative_vec)(v, RELU))
+#undef ELEMENTWISE
+
+/* Softmax over the features of one tile [n][width], in place. */
+FASTNN_KERNEL void FN(softmax_tile)(REAL *z, ptrdiff_t n, ptrdiff_t width)
+{
+    for (ptrdiff_t s = 0; s < width; s += VL) {
+        VEC top = FN(load)(z + s), sum = FN(splat)((REAL)0);
+        for (ptrdiff_t j = 1; j < n; j++) top = FN(max)(top, FN(load)(z + j * width + s));
+        for (ptrdiff_t j = 0; j < n; j++) {
+            const VEC e = FN(exp_vec)(FN(load)(z + j * width + s) - top);
+            sum += e;
+            FN(store)(z + j * width + s, e);
+        }
+        for (ptrdiff_t j = 0; j < n; j++)
+            FN(store)(z + j * width + s, FN(load)(z + j * width + s) / sum);
+    }
+}
+
+/* ---- register tiles ---------------------------------------------------------------------- */
+
+/* acc[r][v] += sum over d < depth of coef[r row + d step] * x[d][v]: the product of forward and
+ * delta. rows and vectors are constants where this is inlined; the array is sized by macros, as
+ * one sized by a parameter would live in memory. */
+FASTNN_INLINE void FN(product)(const int rows, const int vectors, ptrdiff_t depth,
+                               const REAL *coef, ptrdiff_t row, ptrdiff_t step, const REAL *x,
+                               VEC acc[TILE_ROWS][TILE_VECTORS])
+{
+    FASTNN_NO_UNROLL
+    for (ptrdiff_t d = 0; d < depth; d++) {
+        VEC xv[TILE_VECTORS];
+        FASTNN_UNROLL
+        for (int v = 0; v < vectors; v++) xv[v] = FN(load)(x + v * VL);
+        FASTNN_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const VEC c = FN(splat)(coef[r * row]);
+            FASTNN_UNROLL
+            for (int v = 0; v < vectors; v++) acc[r][v] += c * xv[v];
+        }
+        coef += step;
+        x += vectors * VL;
+    }
+}
+
+/* rows outputs of one tile: z = intercept + sum_k coef[k] x[k]; relu here, the other activations
+ * as a pass over what was just written. */
+FASTNN_INLINE void FN(forward_rows)(const int rows, const int vectors, ptrdiff_t fan_in,
+                                    const REAL *coef, const REAL *intercept, const REAL *x,
+                                    REAL *out, int activation)
+{
+    VEC acc[TILE_ROWS][TILE_VECTORS];
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FASTNN_UNROLL
+        for (int v = 0; v < vectors; v++) acc[r][v] = FN(splat)(intercept[r]);
+    }
+    FN(product)(rows, vectors, fan_in, coef, 1, PW, x, acc);
+    if (activation == RELU) {
+        FASTNN_UNROLL
+        for (int r = 0; r < rows; r++) {
+            FASTNN_UNROLL
+            for (int v = 0; v < vectors; v++) acc[r][v] = FN(activate_vec)(acc[r][v], RELU);
+        }
+    }
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FASTNN_UNROLL
+        for (int v = 0; v < vectors; v++) FN(store)(out + (r * vectors + v) * VL, acc[r][v]);
+    }
+}
+
+/* rows inputs of one tile: delta_in[k] = activation'(a[k]) sum_n coef[k][n] delta[n]. */
+FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t fan_in,
+                                  ptrdiff_t fan_out, const REAL *coef, const REAL *delta,
+                                  const REAL *a, REAL *out, int activation)
+{
+    VEC acc[TILE_ROWS][TILE_VECTORS];
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FASTNN_UNROLL
+        for (int v = 0; v < vectors; v++) acc[r][v] = FN(splat)((REAL)0);
+    }
+    FASTNN_NO_UNROLL
+    for (ptrdiff_t n = 0; n < fan_out; n += PW) {
+        const ptrdiff_t depth = fan_out - n < PW ? fan_out - n : PW;
+        FN(product)(rows, vectors, depth, coef + n * fan_in, PW, 1, delta + n * vectors * VL, acc);
+    }
+#define TIMES_DERIVATIVE(code)                                                                    \
+    FASTNN_UNROLL                                                                                 \
+    for (int r = 0; r < rows; r++) {                                                              \
+        FASTNN_UNROLL                                                                             \
+        for (int v = 0; v < vectors; v++)                                                         \
+            acc[r][v] *= FN(derivative_vec)(FN(load)(a + (r * vectors + v) * VL), code);          \
+    }
+    switch (activation) {
+    case SIGMOID: TIMES_DERIVATIVE(SIGMOID) break;
+    case TANH: TIMES_DERIVATIVE(TANH) break;
+    case RELU: TIMES_DERIVATIVE(RELU) break;
+    default: break;
+    }
+#undef TIMES_DERIVATIVE
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FASTNN_UNROLL
+        for (int v = 0; v < vectors; v++) FN(store)(out + (r * vectors + v) * VL, acc[r][v]);
+    }
+}
+
+/* All rows in blocks of TILE_ROWS, then 4, 2, 1. */
+#define ROW_BLOCKS(count, CALL)                                                                   \
+    {                                                                                             \
+        ptrdiff_t r0 = 0;                                                                         \
+        for (; r0 + TILE_ROWS <= (count); r0 += TILE_ROWS) CALL(TILE_ROWS);                       \
+        if (TILE_ROWS > 4 && r0 + 4 <= (count)) { CALL(4); r0 += 4; }                             \
+        if (r0 + 2 <= (count)) { CALL(2); r0 += 2; }                                              \
+        if (r0 < (count)) { CALL(1); }                                                            \
+    }
+
+FASTNN_INLINE void FN(forward_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                    const REAL *coef, const REAL *intercept, const REAL *x,
+                                    REAL *out, int activation)
+{
+#define CALL(rows)                                                                                \
+    FN(forward_rows)(rows, vectors, fan_in, coef + r0 / PW * PW * fan_in + r0 % PW,               \
+                     intercept + r0, x, out + r0 * vectors * VL, activation)
+    ROW_BLOCKS(fan_out, CALL)
+#undef CALL
+}
+
+FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                  const REAL *coef, const REAL *delta, const REAL *a, REAL *out,
+                                  int activation)
+{
+#define CALL(rows)                                                                                \
+    FN(delta_rows)(rows, vectors, fan_in, fan_out, coef + r0 * PW, delta,                         \
+                   a + r0 * vectors * VL, out + r0 * vectors * VL, activation)
+    ROW_BLOCKS(fan_in, CALL)
+#undef CALL
+}
+#undef ROW_BLOCKS
+
+#if TILE_VECTORS == 3
+#define BY_VECTORS(vectors, CALL)                                                                 \
+    switch (vectors) { case 3: CALL(3); break; case 2: CALL(2); break; default: CALL(1); }
+#else
+#define BY_VECTORS(vectors, CALL)                                                                 \
+    switch (vectors) { case 2: CALL(2); break; default: CALL(1); }
+#endif
+
+/* width rows, wherever they lie, into a tile [n_features][width]. */
+FASTNN_KERNEL void FN(gather_rows)(const REAL *const *sources, ptrdiff_t width,
+                                   ptrdiff_t n_features, REAL *out)
+{
+    for (ptrdiff_t f = 0; f < n_features; f++, out += width)
+        for (ptrdiff_t s = 0; s < width; s++) out[s] = sources[s][f];
+}
+
+/* The same for rows that follow each other; with one or two features these loops are vectors. */
+FASTNN_KERNEL void FN(transpose_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n_features,
+                                      REAL *out)
+{
+    if (n_features == 1) {
+        memcpy(out, rows, (size_t)width * sizeof(REAL));
+    } else if (n_features == 2) {
+        for (ptrdiff_t s = 0; s < width; s++) {
+            out[s] = rows[2 * s];
+            out[width + s] = rows[2 * s + 1];
+        }
+    } else {
+        for (ptrdiff_t f = 0; f < n_features; f++)
+            for (ptrdiff_t s = 0; s < width; s++) out[f * width + s] = rows[s * n_features + f];
+    }
+}
+
+/* One layer over a chunk of n_vectors vectors of samples. */
+FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                     const REAL *coef, const REAL *intercept, const REAL *x,
+                                     REAL *out, int activation)
+{
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+#define CALL(nv)                                                                                  \
+    FN(forward_tile)(nv, fan_in, fan_out, coef, intercept, x + v0 * VL * fan_in,                  \
+                     out + v0 * VL * fan_out, activation)
+        BY_VECTORS(vectors, CALL)
+#undef CALL
+        if (activation == SOFTMAX)
+            FN(softmax_tile)(out + v0 * VL * fan_out, fan_out, vectors * VL);
+        v0 += vectors;
+    }
+    if (activation != RELU) FN(activate)(out, n_vectors * VL * fan_out, activation);
+}
+
+FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                       const REAL *coef, const REAL *delta, const REAL *a,
+                                       REAL *out, int activation)
+{
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+#define CALL(nv)                                                                                  \
+    FN(delta_tile)(nv, fan_in, fan_out, coef, delta + v0 * VL * fan_out, a + v0 * VL * fan_in,    \
+                   out + v0 * VL * fan_in, activation)
+        BY_VECTORS(vectors, CALL)
+#undef CALL
+        v0 += vectors;
+    }
+}
+
+/* ---- gradients ---------------------------------------------------------------------------- */
+
+/* Narrow layers: every product x[k] delta[n] is summed lane by lane over the whole batch and the
+ * lanes are added once at its end. sums is [fan_in + 1][fan_out] vectors, the last row for the
+ * intercepts. */
+FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, ptrdiff_t k, ptrdiff_t n,
+                                 ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                 const REAL *x, const REAL *delta, REAL *sums)
+{
+    VEC acc[4][2];
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FASTNN_UNROLL
+        for (int c = 0; c < columns; c++)
+            acc[r][c] = FN(load)(sums + ((k + r) * fan_out + n + c) * VL);
+    }
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        const ptrdiff_t width = vectors * VL;
+        const REAL *xt = x + v0 * VL * fan_in + k * width;
+        const REAL *dt = delta + v0 * VL * fan_out + n * width;
+        FASTNN_NO_UNROLL
+        for (int v = 0; v < vectors; v++, xt += VL, dt += VL) {
+            VEC d[2];
+            FASTNN_UNROLL
+            for (int c = 0; c < columns; c++) d[c] = FN(load)(dt + c * width);
+            FASTNN_UNROLL
+            for (int r = 0; r < rows; r++) {
+                const VEC xv = FN(load)(xt + r * width);
+                FASTNN_UNROLL
+                for (int c = 0; c < columns; c++) acc[r][c] += xv * d[c];
+            }
+        }
+        v0 += vectors;
+    }
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FASTNN_UNROLL
+        for (int c = 0; c < columns; c++)
+            FN(store)(sums + ((k + r) * fan_out + n + c) * VL, acc[r][c]);
+    }
+}
+
+FASTNN_KERNEL void FN(lane_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                     const REAL *x, const REAL *delta, REAL *sums)
+{
+#define CALL(rows, columns)                                                                       \
+    FN(lane_tile)(rows, columns, k, n, n_vectors, fan_in, fan_out, x, delta, sums)
+#define COLUMNS(rows)                                                                             \
+    {                                                                                             \
+        ptrdiff_t n = 0;                                                                          \
+        for (; n + 2 <= fan_out; n += 2) CALL(rows, 2);                                           \
+        if (n < fan_out) CALL(rows, 1);                                                           \
+    }
+    ptrdiff_t k = 0;
+    for (; k + 4 <= fan_in; k += 4) COLUMNS(4)
+    if (k + 2 <= fan_in) { COLUMNS(2) k += 2; }
+    if (k < fan_in) COLUMNS(1)
+#undef COLUMNS
+#undef CALL
+    REAL *bias = sums + fan_in * fan_out * VL;
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        for (ptrdiff_t n = 0; n < fan_out; n++) {
+            const REAL *d = delta + v0 * VL * fan_out + n * vectors * VL;
+            VEC acc = FN(load)(bias + n * VL);
+            for (int v = 0; v < vectors; v++) acc += FN(load)(d + v * VL);
+            FN(store)(bias + n * VL, acc);
+        }
+        v0 += vectors;
+    }
+}
+
+/* Adds the lanes of sums, halving, and writes the packed gradient (its padding is left alone). */
+FASTNN_KERNEL void FN(add_lanes)(ptrdiff_t fan_in, ptrdiff_t fan_out, const REAL *sums,
+                                 REAL *coef_grad, REAL *intercept_grad)
+{
+    for (ptrdiff_t k = 0; k <= fan_in; k++) {
+        for (ptrdiff_t n = 0; n < fan_out; n++, sums += VL) {
+            REAL lanes[PANEL_BYTES / sizeof(REAL)];
+            memcpy(lanes, sums, VL * sizeof(REAL));
+            for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
+                for (ptrdiff_t i = 0; i < half; i++) lanes[i] += lanes[i + half];
+            if (k == fan_in)
+                intercept_grad[n] = lanes[0];
+            else
+                coef_grad[n / PW * PW * fan_in + k * PW + n % PW] = lanes[0];
+        }
+    }
+}
+
+/* Wide layers: lanes are outputs. The deltas of the chunk are transposed once, [panel][sample][PW]
+ * with zeros where a panel has no output, and each panel of the gradient is a sum over samples. */
+FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, const REAL *delta,
+                                       REAL *out)
+{
+    for (ptrdiff_t n0 = 0; n0 < fan_out; n0 += PW) {
+        const ptrdiff_t columns = fan_out - n0 < PW ? fan_out - n0 : PW;
+        for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+            const int vectors = tile_vectors(n_vectors - v0);
+            const ptrdiff_t width = vectors * VL;
+            const REAL *d = delta + v0 * VL * fan_out + n0 * width;
+            for (ptrdiff_t s = 0; s < width; s++, out += PW) {
+                for (ptrdiff_t c = 0; c < columns; c++) out[c] = d[c * width + s];
+                for (ptrdiff_t c = columns; c < PW; c++) out[c] = 0;
+            }
+            v0 += vectors;
+        }
+    }
+}
+
+#define PANEL_VECTORS ((int)(PANEL_BYTES / sizeof(REAL) / VL))
+#ifdef FASTNN_PLAIN
+#define PANEL_SIZE (PANEL_BYTES / sizeof(REAL))
+#else
+#define PANEL_SIZE (PANEL_BYTES / VECTOR_BYTES)
+#endif
+
+/* grad[k + r][PW] += sum over samples of x[k + r] delta[PW], for one panel. */
+FASTNN_INLINE void FN(panel_tile)(const int rows, ptrdiff_t k, ptrdiff_t n_vectors,
+                                  ptrdiff_t fan_in, const REAL *x, const REAL *delta, REAL *grad)
+{
+    VEC acc[GRAD_ROWS][PANEL_SIZE];
+    grad += k * PW;
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FASTNN_UNROLL
+        for (int p = 0; p < PANEL_VECTORS; p++) acc[r][p] = FN(load)(grad + r * PW + p * VL);
+    }
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        const ptrdiff_t width = vectors * VL;
+        const REAL *xt = x + v0 * VL * fan_in + k * width;
+        FASTNN_NO_UNROLL
+        for (ptrdiff_t s = 0; s < width; s++, delta += PW, xt++) {
+            VEC d[PANEL_SIZE];
+            FASTNN_UNROLL
+            for (int p = 0; p < PANEL_VECTORS; p++) d[p] = FN(load)(delta + p * VL);
+            FASTNN_UNROLL
+            for (int r = 0; r < rows; r++) {
+                const VEC xv = FN(splat)(xt[r * width]);
+                FASTNN_UNROLL
+                for (int p = 0; p < PANEL_VECTORS; p++) acc[r][p] += xv * d[p];
+            }
+        }
+        v0 += vectors;
+    }
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FASTNN_UNROLL
+        for (int p = 0; p < PANEL_VECTORS; p++) FN(store)(grad + r * PW + p * VL, acc[r][p]);
+    }
+}
+
+FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                      const REAL *x, const REAL *delta, REAL *coef_grad,
+                                      REAL *intercept_grad)
+{
+    const ptrdiff_t n_samples = n_vectors * VL;
+    for (ptrdiff_t n = 0; n < fan_out; n += PW, delta += n_samples * PW) {
+        REAL *grad = coef_grad + n * fan_in;
+        ptrdiff_t k = 0;
+        for (; k + GRAD_ROWS <= fan_in; k += GRAD_ROWS)
+            FN(panel_tile)(GRAD_ROWS, k, n_vectors, fan_in, x, delta, grad);
+        for (; k < fan_in; k++) FN(panel_tile)(1, k, n_vectors, fan_in, x, delta, grad);
+        for (ptrdiff_t p = 0; p < PW; p += VL) {
+            VEC acc = FN(load)(intercept_grad + n + p);
+            for (ptrdiff_t s = 0; s < n_samples; s++) acc += FN(load)(delta + s * PW + p);
+            FN(store)(intercept_grad + n + p, acc);
+        }
+    }
+}
+
+/* ---- losses ------------------------------------------------------------------------------- */
+
+/* Output deltas dC/dz of a chunk from its output activations a and targets y, both in the chunk's
+ * layout, and the sum of the loss over its n_samples real samples. C per sample:
+ *   squared error     1/2 sum_j (a_j - y_j)^2
+ *   binary log loss   -sum_j y_j log a_j + (1 - y_j) log(1 - a_j)     (sigmoid: dC/dz = a - y)
+ *   log loss          -sum_j y_j log a_j                              (softmax: dC/dz = a - y)
+ * with a clipped to [eps, 1 - eps] in the logarithms, as scikit-learn does. The targets of absent
+ * samples are overwritten by their activations, which makes their deltas and losses zero. */
+FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, const REAL *a,
+                                    REAL *y, REAL *delta, int loss, int activation)
+{
+    const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL, n = n_vectors * VL * n_outputs;
+    double total = 0;
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        const ptrdiff_t width = vectors * VL, base = v0 * VL * n_outputs;
+        const ptrdiff_t present = n_samples - v0 * VL < width ? n_samples - v0 * VL : width;
+        for (ptrdiff_t j = 0; j < n_outputs && present < width; j++)
+            for (ptrdiff_t s = present; s < width; s++)
+                y[base + j * width + s] = a[base + j * width + s];
+        if (loss != SQUARED_ERROR)
+            for (ptrdiff_t j = 0; j < n_outputs; j++)
+                for (ptrdiff_t s = 0; s < present; s++) {
+                    const REAL target = y[base + j * width + s];
+                    REAL p = a[base + j * width + s];
+                    if (p < (REAL)EPSILON) p = (REAL)EPSILON;
+                    if (p > 1 - (REAL)EPSILON) p = 1 - (REAL)EPSILON;
+                    if (target != 0) total -= target * log((double)p);
+                    if (loss == BINARY_LOG_LOSS && target != 1)
+                        total -= (1 - target) * log1p(-(double)p);
+                }
+        v0 += vectors;
+    }
+    if (loss != SQUARED_ERROR) {
+        for (ptrdiff_t i = 0; i < n; i += VL) FN(store)(delta + i, FN(load)(a + i) - FN(load)(y + i));
+        return total;
+    }
+    VEC sum = FN(splat)((REAL)0);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const VEC d = FN(load)(a + i) - FN(load)(y + i);
+        sum += d * d;
+        FN(store)(delta + i, d);
+    }
+    REAL lanes[PANEL_BYTES / sizeof(REAL)];
+    memcpy(lanes, &sum, sizeof sum);
+    for (ptrdiff_t i = 0; i < VL; i++) total += lanes[i];
+#define TIMES_DERIVATIVE(code)                                                                    \
+    for (ptrdiff_t i = 0; i < n; i += VL)                                                         \
+        FN(store)(delta + i, FN(load)(delta + i) * FN(derivative_vec)(FN(load)(a + i), code));
+    switch (activation) {
+    case SIGMOID: TIMES_DERIVATIVE(SIGMOID) break;
+    case TANH: TIMES_DERIVATIVE(TANH) break;
+    case RELU: TIMES_DERIVATIVE(RELU) break;
+    case SOFTMAX: /* the whole Jacobian: dC/dz_i = a_i (d_i - sum_j d_j a_j) */
+        for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+            const int vectors = tile_vectors(n_vectors - v0);
+            const ptrdiff_t width = vectors * VL, base = v0 * VL * n_outputs;
+            for (ptrdiff_t s = base; s < base + width; s += VL) {
+                VEC dot = FN(splat)((REAL)0);
+                for (ptrdiff_t j = 0; j < n_outputs; j++)
+                    dot += FN(load)(delta + s + j * width) * FN(load)(a + s + j * width);
+                for (ptrdiff_t j = 0; j < n_outputs; j++)
+                    FN(store)(delta + s + j * width, FN(load)(a + s + j * width) *
+                                                     (FN(load)(delta + s + j * width) - dot));
+            }
+            v0 += vectors;
+        }
+        break;
+    default: break;
+    }
+#undef TIMES_DERIVATIVE
+    return 0.5 * total;
+}
+
+/* ---- solvers ------------------------------------------------------------------------------ */
+
+/* All on n numbers at any alignment, of which grad is the sum over the batch: the gradient is
+ * scale * grad + decay * param (decay: the penalty alpha / batch). Velocities and moments below
+ * the normal numbers become 0: they come from units that died, change nothing, and cost a
+ * hundred cycles each. */
+FASTNN_INLINE VEC FN(flush)(VEC x)
+{
+    const VEC size = FN(max)(x, -x);
+    return FN(drop)(FN(less)(size, FN(splat)((REAL)TINY)), x);
+}
+
+/* v = momentum v - rate g; param += v, or with Nesterov's look-ahead momentum v - rate g
+ * (Sutskever et al., 2013, in scikit-learn's arrangement). velocity NULL: plain descent. */
+FASTNN_KERNEL void FN(sgd_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *velocity,
+                                  double rate, double momentum, int nesterov, double scale,
+                                  double decay)
+{
+    const VEC step = FN(splat)((REAL)(rate * scale)), shrink = FN(splat)((REAL)(rate * decay));
+    const VEC mu = FN(splat)((REAL)momentum);
+    ptrdiff_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        const VEC p = FN(load_any)(param + i);
+        const VEC g = FN(load_any)(grad + i) * step + p * shrink;
+        if (!velocity) {
+            FN(store_any)(param + i, p - g);
+        } else {
+            const VEC v = FN(flush)(mu * FN(load_any)(velocity + i) - g);
+            FN(store_any)(velocity + i, v);
+            FN(store_any)(param + i, nesterov ? p + (mu * v - g) : p + v);
+        }
+    }
+    if (i < n) { /* the rest in full vectors of its own, so that it gets the same arithmetic */
+        const size_t bytes = (size_t)(n - i) * sizeof(REAL);
+        VEC p = FN(splat)((REAL)0), g = p, v = p;
+        memcpy(&p, param + i, bytes);
+        memcpy(&g, grad + i, bytes);
+        if (velocity) memcpy(&v, velocity + i, bytes);
+        FN(sgd_update)(VL, (REAL *)&p, (REAL *)&g, velocity ? (REAL *)&v : NULL, rate, momentum,
+                       nesterov, scale, decay);
+        memcpy(param + i, &p, bytes);
+        if (velocity) memcpy(velocity + i, &v, bytes);
+    }
+}
+
+/* Kingma and Ba (2015), algorithm 1 with the bias corrections folded into rate:
+ * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; param -= rate m / (sqrt(v) + epsilon). */
+FASTNN_KERNEL void FN(adam_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *first,
+                                   REAL *second, double rate, double beta_1, double beta_2,
+                                   double epsilon, double scale, double decay)
+{
+    const VEC b1 = FN(splat)((REAL)beta_1), c1 = FN(splat)((REAL)(1 - beta_1));
+    const VEC b2 = FN(splat)((REAL)beta_2), c2 = FN(splat)((REAL)(1 - beta_2));
+    const VEC gs = FN(splat)((REAL)scale), ds = FN(splat)((REAL)decay);
+    const VEC lr = FN(splat)((REAL)rate), eps = FN(splat)((REAL)epsilon);
+    ptrdiff_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        const VEC p = FN(load_any)(param + i);
+        const VEC g = FN(load_any)(grad + i) * gs + p * ds;
+        const VEC m = FN(flush)(b1 * FN(load_any)(first + i) + c1 * g);
+        const VEC v = FN(flush)(b2 * FN(load_any)(second + i) + c2 * (g * g));
+        FN(store_any)(first + i, m);
+        FN(store_any)(second + i, v);
+        FN(store_any)(param + i, p - lr * m / (FN(sqrt)(v) + eps));
+    }
+    if (i < n) {
+        const size_t bytes = (size_t)(n - i) * sizeof(REAL);
+        VEC p = FN(splat)((REAL)0), g = p, m = p, v = p;
+        memcpy(&p, param + i, bytes);
+        memcpy(&g, grad + i, bytes);
+        memcpy(&m, first + i, bytes);
+        memcpy(&v, second + i, bytes);
+        FN(adam_update)(VL, (REAL *)&p, (REAL *)&g, (REAL *)&m, (REAL *)&v, rate, beta_1, beta_2,
+                        epsilon, scale, decay);
+        memcpy(param + i, &p, bytes);
+        memcpy(first + i, &m, bytes);
+        memcpy(second + i, &v, bytes);
+    }
+}
+
+/* ---- odds and ends ------------------------------------------------------------------------ */
+
+/* Whether all n numbers are finite: x - x is 0 for those and NaN for the others. */
+FASTNN_KERNEL int FN(all_finite)(const REAL *x, ptrdiff_t n)
+{
+    VEC sum = FN(splat)((REAL)0), v;
+    REAL lanes[PANEL_BYTES / sizeof(REAL)], total = 0;
+    ptrdiff_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        memcpy(&v, x + i, sizeof v);
+        sum += v - v;
+    }
+    for (; i < n; i++) total += x[i] - x[i];
+    memcpy(lanes, &sum, sizeof sum);
+    for (i = 0; i < VL; i++) total += lanes[i];
+    return total == 0;
+}
+
+/* Twelve independent chains of multiply-adds, for measuring what a core can do at best. */
+FASTNN_KERNEL double FN(peak_loop)(ptrdiff_t turns, REAL *sink)
+{
+    VEC acc[12], c = FN(splat)((REAL)0.999), x = FN(splat)((REAL)1e-3);
+    FASTNN_UNROLL
+    for (int i = 0; i < 12; i++) acc[i] = FN(splat)((REAL)i);
+    FASTNN_NO_UNROLL
+    for (ptrdiff_t t = 0; t < turns; t++) {
+        FASTNN_UNROLL
+        for (int i = 0; i < 12; i++) acc[i] = acc[i] * c + x;
+    }
+    for (int i = 1; i < 12; i++) acc[0] += acc[i];
+    memcpy(sink, &acc[0], sizeof(REAL));
+    return 12.0 * (double)turns * (double)VL;
+}
+
+#undef REAL
+#undef BITS
+#undef FN
+#undef PW
+#undef VEC
+#undef IVEC
+#undef VL
+#undef ROUND_MAGIC
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef EXP_MAX
+#undef EXP_MIN
+#undef TANH_MAX
+#undef MANTISSA
+#undef TINY
+#undef HUGE_VALUE
+#undef EPSILON
+#undef BY_VECTORS
+#undef PANEL_VECTORS
+#undef PANEL_SIZE

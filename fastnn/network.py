@@ -1,0 +1,775 @@
+"""Network: a multilayer perceptron whose training runs in compiled calls.
+
+This room checks what it is given, allocates what the kernels use and talks to people; the
+arithmetic is in `fastnn.kernels`. It needs NumPy alone.
+"""
+
+import copy
+import math
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn import checks
+from fastnn import kernels as builds
+
+ISA, kernels = builds.choose()
+
+# public spellings -> internal ones
+ACTIVATIONS = {
+    "identity": "identity",
+    "sigmoid": "sigmoid",
+    "logistic": "sigmoid",
+    "tanh": "tanh",
+    "relu": "relu",
+    "softmax": "softmax",
+}
+LOSSES = {
+    "squared_error": "squared_error",
+    "binary_log_loss": "binary_log_loss",
+    "binary_cross_entropy": "binary_log_loss",
+    "log_loss": "log_loss",
+    "categorical_cross_entropy": "log_loss",
+}
+# The derivative of a log loss is only a - y with the activation it belongs to.
+LOSS_ACTIVATION = {"binary_log_loss": "sigmoid", "log_loss": "softmax"}
+
+# A compiled call returns after about this many multiply-adds, some ten milliseconds, so that
+# Ctrl-C is answered.
+BUDGET = 2e7
+
+NO_ORDER = np.empty(0, np.intp)
+
+
+def aligned_zeros(n, dtype):
+    """n zeros at an address that is a multiple of 128 bytes, as the kernels' loads want."""
+    n_bytes = n * np.dtype(dtype).itemsize
+    raw = np.zeros(n_bytes + 128, np.uint8)
+    start = -raw.ctypes.data % 128
+    return raw[start : start + n_bytes].view(dtype)
+
+
+def new_workspace(kernels, layer_units, batch_size, dtype, n_states=-1):
+    """The memory that one compiled call needs besides its arguments."""
+    n_bytes = kernels.workspace_size(layer_units, batch_size, np.dtype(dtype).itemsize, n_states)
+    return aligned_zeros(n_bytes, np.uint8)
+
+
+class Descent(NamedTuple):
+    """What one step of a solver does: an enumeration of the kernels and its numbers."""
+
+    solver: int
+    learning_rate: float
+    momentum: float = 0.0  # Adam: beta_1
+    beta_2: float = 0.0
+    epsilon: float = 0.0
+    alpha: float = 0.0
+    sum_coef_grads: bool = False  # the tutorial's: coefs by the sum over the batch, not the mean
+
+    @property
+    def n_states(self):
+        """How many arrays the solver carries from step to step."""
+        if self.solver == builds.SOLVERS["adam"]:
+            return 2
+        return 1 if self.momentum else 0
+
+
+class TrainingRun:
+    """Everything that training one network on batches of one size takes.
+
+    Parameters
+    ----------
+    kernels : module
+        A build of the kernels, or `fastnn.reference`.
+    layer_units : ndarray of intp, (n_layers + 1,)
+    activations : ndarray of int32, (n_layers,)
+    loss : int
+        An enumeration of the kernels.
+    descent : Descent
+    dtype : dtype
+    batch_size : int
+    """
+
+    def __init__(self, kernels, layer_units, activations, loss, descent, dtype, batch_size):
+        self.kernels, self.layer_units, self.activations = kernels, layer_units, activations
+        self.loss, self.descent, self.batch_size = loss, descent, batch_size
+        self.step = self.epochs_done = 0
+        n_packed, n_states = kernels.packed_size(layer_units, dtype.itemsize), descent.n_states
+        packed = aligned_zeros((n_states + 1) * n_packed, dtype).reshape(n_states + 1, n_packed)
+        self.packed, self.packed_state = packed[0], packed[1:]
+        self.workspace = new_workspace(kernels, layer_units, batch_size, dtype, n_states)
+        self.no_output = np.empty((0, layer_units[-1]), dtype)
+
+    def epochs(self, params, x, y, loss_curve, order=NO_ORDER, output=None):
+        """Train params for as many epochs as loss_curve has room for.
+
+        Parameters
+        ----------
+        params : ndarray, (n_params,)
+            Each layer's coefs and intercepts.
+        x, y : ndarray, (n, units)
+            Checked already.
+        loss_curve : ndarray of float64
+            Takes the mean loss of each epoch.
+        order : ndarray of intp, (n,) or (0,)
+            The order in which the rows are used; empty: as they lie.
+        output : ndarray, (n, units), optional
+            Takes the outputs of the last epoch's forward passes, before their steps.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss or a parameter is no longer finite. Parameters and solver state are then
+            those at the start of that epoch.
+        """
+        cursor = np.zeros(4, np.intp)
+        cursor[2] = self.step
+        before = self.epochs_done
+        if output is None:
+            output = self.no_output
+        try:
+            while cursor[3] < builds.FINISHED:
+                self.kernels.train_epoch(
+                    params, self.packed, self.packed_state, self.layer_units, self.activations,
+                    self.loss, *self.descent, x, y, order, self.batch_size, len(loss_curve),
+                    BUDGET, self.workspace, cursor, loss_curve, output,
+                )  # fmt: skip
+        finally:
+            self.step, self.epochs_done = int(cursor[2]), before + int(cursor[0])
+            if cursor[3] == builds.RUNNING:  # an exception came between two calls: Ctrl-C
+                reached = np.empty_like(params)
+                self.unpack(self.packed, reached)
+                if self.kernels.all_finite(reached):
+                    params[:] = reached
+        if cursor[3] == builds.DIVERGED:
+            raise FloatingPointError(
+                f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is no "
+                "longer finite. The parameters are those before that epoch. Try a learning rate "
+                f"below {self.descent.learning_rate:g}, or X scaled to mean 0 and variance 1"
+            )
+
+    def pack(self, plain, packed):
+        """Numbers laid out like params -> as the kernels have them."""
+        self.kernels.pack(plain, self.layer_units, self.activations, self.workspace, packed)
+
+    def unpack(self, packed, plain):
+        """The other way round."""
+        self.kernels.unpack(packed, self.layer_units, self.activations, self.workspace, plain)
+
+
+class ParameterList(Sequence):
+    """The coefs or intercepts of each layer: views of a network's parameters.
+
+    Reading gives arrays that may be edited in place; assigning to an item copies into it after
+    checking shape and type.
+    """
+
+    def __init__(self, name, views):
+        self._name, self._views = name, views
+
+    def __len__(self):
+        return len(self._views)
+
+    def __getitem__(self, i):
+        return self._views[i]
+
+    def __setitem__(self, i, value):
+        if isinstance(i, slice):
+            raise TypeError(f"assign to one item of {self._name} at a time, or to all: net.{self._name} = ...")
+        view = self._views[i]
+        view[...] = self._checked(range(len(self))[i], value)
+
+    def __repr__(self):
+        return repr(self._views)
+
+    def _checked(self, i, value):
+        name, view = f"{self._name}[{i}]", self._views[i]
+        value = checks.numeric_array(name, value)
+        if value.shape != view.shape:
+            raise ValueError(f"{name} must have shape {view.shape}, got {value.shape}")
+        return checks.finite_array(name, value, view.dtype)
+
+    def _assign(self, values):
+        if len(values) != len(self):
+            raise ValueError(f"{self._name} must hold {len(self)} arrays, got {len(values)}")
+        values = [self._checked(i, value).copy() for i, value in enumerate(values)]
+        for view, value in zip(self._views, values, strict=True):
+            view[...] = value
+
+
+class Network:
+    """A multilayer perceptron: dense layers, each with an activation.
+
+    Parameters
+    ----------
+    layer_units : sequence of int
+        Units of every layer, inputs first: ``[2, 4, 8, 1]`` takes 2 features and gives 1 output.
+    activation : str or sequence of str
+        ``"sigmoid"`` (or ``"logistic"``), ``"tanh"``, ``"relu"`` or ``"identity"``, for the hidden
+        layers; or one for each layer, the output included, where ``"softmax"`` may come last.
+    out_activation : str, optional
+        The output's activation. By default what the loss goes with: ``"softmax"`` for
+        ``"log_loss"``, ``"sigmoid"`` for ``"binary_log_loss"``; for ``"squared_error"``
+        ``"sigmoid"`` in a sigmoid network and otherwise ``"identity"``.
+    loss : str
+        ``"squared_error"``: 1/2 the sum over the outputs of (a - y)^2; ``"binary_log_loss"`` (or
+        ``"binary_cross_entropy"``): for outputs that are yes or no each; ``"log_loss"`` (or
+        ``"categorical_cross_entropy"``): for outputs that are the probabilities of classes. Each
+        is a mean over the samples.
+    init : str
+        ``"glorot"``: uniform within sqrt(f / (fan_in + fan_out)), f = 2 for sigmoid hidden layers
+        and otherwise 6 (Glorot and Bengio, 2010), coefs then intercepts of each layer, in
+        scikit-learn's order; ``"uniform"``: uniform in [-1, 1), intercepts then coefs of each
+        layer, in the tutorial's order.
+    dtype : dtype
+        float64 or float32, of parameters and arithmetic.
+    random_state : None, int or numpy.random.RandomState
+        What the parameters and then the shuffles are drawn from; None is NumPy's global state.
+
+    Attributes
+    ----------
+    coefs_ : sequence of ndarray, (fan_in, fan_out)
+    intercepts_ : sequence of ndarray, (fan_out,)
+        Views of the parameters: edit them in place, or assign items or the whole.
+    loss_curve_ : list of float
+        The mean loss of each epoch of the last `fit` and the `partial_fit` calls after it, seen
+        before each step, with the penalty.
+    loss_ : float
+        The last of them; NaN before any.
+    n_iter_ : int
+        How many there are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With a line that names the argument, for anything else than the above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> y = np.array([[0], [1], [1], [0]])
+    >>> net = Network([2, 8, 1], activation="tanh", loss="binary_log_loss", random_state=0)
+    >>> net.fit(X, y, solver="adam", learning_rate_init=0.1, max_iter=200)
+    Network([2, 8, 1], activation=('tanh', 'sigmoid'), loss='binary_log_loss', dtype='float64')
+    >>> net.predict(X).round().ravel()
+    array([0., 1., 1., 0.])
+    """
+
+    def __init__(
+        self,
+        layer_units,
+        activation="sigmoid",
+        *,
+        out_activation=None,
+        loss="squared_error",
+        init="glorot",
+        dtype=np.float64,
+        random_state=None,
+    ):
+        self._layer_units = _check_layer_units(layer_units)
+        self._loss = checks.choice("loss", loss, LOSSES)
+        self._activations = _check_activations(
+            activation, out_activation, self._loss, self._layer_units
+        )
+        self._dtype = _check_dtype(dtype)
+        draw = checks.choice("init", init, {"glorot": _draw_glorot, "uniform": _draw_uniform})
+        self._random_state = checks.random_state(random_state)
+        self._build(_new_params(self._layer_units, self._dtype))
+        draw(self)
+        self.loss_curve_ = []
+        self._forget_state()
+
+    # ---- what it is made of ----
+
+    def _build(self, params):
+        """Take a flat vector as parameters, and cut it into views."""
+        self._params = params
+        self._units = np.array(self._layer_units, np.intp)
+        self._codes = np.array([builds.ACTIVATIONS[a] for a in self._activations], np.int32)
+        coefs, intercepts = _split(params, self._layer_units)
+        self._coefs = ParameterList("coefs_", coefs)
+        self._intercepts = ParameterList("intercepts_", intercepts)
+
+    @property
+    def layer_units(self):
+        """Units of every layer, inputs first."""
+        return self._layer_units
+
+    @property
+    def activations(self):
+        """The activation of each layer, the output's last."""
+        return self._activations
+
+    @property
+    def loss_function(self):
+        """The name of the loss."""
+        return self._loss
+
+    @property
+    def dtype(self):
+        """The type of parameters and arithmetic."""
+        return self._dtype
+
+    @property
+    def coefs_(self):
+        """Views of the coefs of each layer, (fan_in, fan_out)."""
+        return self._coefs
+
+    @coefs_.setter
+    def coefs_(self, values):
+        self._coefs._assign(values)
+
+    @property
+    def intercepts_(self):
+        """Views of the intercepts of each layer, (fan_out,)."""
+        return self._intercepts
+
+    @intercepts_.setter
+    def intercepts_(self, values):
+        self._intercepts._assign(values)
+
+    @property
+    def loss_(self):
+        """The mean loss of the last epoch; NaN before any."""
+        return self.loss_curve_[-1] if self.loss_curve_ else math.nan
+
+    @property
+    def n_iter_(self):
+        """How many epochs loss_curve_ holds."""
+        return len(self.loss_curve_)
+
+    def __repr__(self):
+        same = len(set(self._activations)) == 1 and self._activations[0] != "softmax"
+        activation = self._activations[0] if same else self._activations
+        return (
+            f"Network({list(self._layer_units)}, activation={activation!r}, loss={self._loss!r}, "
+            f"dtype={self._dtype.name!r})"
+        )
+
+    def __getstate__(self):
+        made = ("_coefs", "_intercepts", "_units", "_codes")
+        return {key: value for key, value in vars(self).items() if key not in made}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._build(self._params)
+
+    def copy(self):
+        """A network with parameters, solver state and random state of its own."""
+        return copy.deepcopy(self)
+
+    # ---- looking ----
+
+    def forward(self, X):
+        """The activations of every layer.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+
+        Returns
+        -------
+        list of ndarray, (n, units) for each layer, the output last
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is not a finite array of that shape.
+        """
+        x = self._check_x(X)
+        widths = self._layer_units[1:]
+        every = self._forward(x, sum(widths))
+        stops = np.cumsum(widths)
+        return [every[:, b - w : b] for w, b in zip(widths, stops, strict=True)]
+
+    def predict(self, X):
+        """The output's activations.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+
+        Returns
+        -------
+        ndarray, (n, layer_units[-1])
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is not a finite array of that shape.
+        """
+        return self._forward(self._check_x(X), self._layer_units[-1])
+
+    def _forward(self, x, width):
+        self._check_params()
+        out = np.empty((len(x), width), self._dtype)
+        # in blocks that keep one compiled call short
+        block = max(256, int(BUDGET / len(self._params)))
+        workspace = new_workspace(kernels, self._units, min(block, len(x)), self._dtype)
+        for start in range(0, len(x), block):
+            rows = slice(start, start + block)
+            kernels.forward(self._params, self._units, self._codes, x[rows], workspace, out[rows])
+        return out
+
+    def loss(self, X, y, *, alpha=0.0):
+        """The mean loss over the rows, plus the penalty alpha / (2 n) times the sum of W^2.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+        y : array-like, (n, layer_units[-1]), or (n,) for one output
+        alpha : float >= 0
+
+        Returns
+        -------
+        float
+        """
+        return self.loss_and_grad(X, y, alpha=alpha)[0]
+
+    def loss_and_grad(self, X, y, *, alpha=0.0):
+        """The mean loss over the rows, with its penalty, and its gradient.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+        y : array-like, (n, layer_units[-1]), or (n,) for one output
+        alpha : float >= 0
+
+        Returns
+        -------
+        loss : float
+        coef_grads : list of ndarray, (fan_in, fan_out)
+        intercept_grads : list of ndarray, (fan_out,)
+        """
+        x, y = self._check_xy(X, y)
+        alpha = checks.real_number("alpha", alpha, 0, closed="left")
+        self._check_params()
+        grads = np.empty_like(self._params)
+        loss = kernels.loss_and_grad(
+            self._params, self._units, self._codes, builds.LOSSES[self._loss], alpha, x, y,
+            new_workspace(kernels, self._units, len(x), self._dtype), grads,
+        )  # fmt: skip
+        return loss, *_split(grads, self._layer_units)
+
+    # ---- training ----
+
+    def fit(
+        self,
+        X,
+        y,
+        *,
+        solver="adam",
+        learning_rate_init=0.001,
+        max_iter=200,
+        batch_size="auto",
+        shuffle=True,
+        alpha=0.0,
+        momentum=0.0,
+        nesterovs_momentum=True,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+    ):
+        """Train for max_iter epochs from the present parameters, the solver starting afresh.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+        y : array-like, (n, layer_units[-1]), or (n,) for one output
+            For the log losses between 0 and 1, and for "log_loss" each row sums to 1.
+        solver : {"adam", "sgd"}
+            Adam (Kingma and Ba, 2015), or gradient descent.
+        learning_rate_init : float > 0
+        max_iter : int
+            Epochs: how often every sample is used.
+        batch_size : int or "auto"
+            Samples for each step; "auto" is min(200, n). With n, every epoch is one step.
+        shuffle : bool
+            Whether to draw a new order of the samples for each epoch of several batches.
+        alpha : float >= 0
+            Strength of the penalty alpha / (2 samples) times the sum of the squared coefs.
+        momentum : float in [0, 1)
+            For "sgd"; 0 is plain gradient descent.
+        nesterovs_momentum : bool
+            Whether momentum looks ahead, as Nesterov's does.
+        beta_1, beta_2 : float in [0, 1)
+            For "adam": decay of its means of gradients and of their squares.
+        epsilon : float > 0
+            For "adam".
+
+        Returns
+        -------
+        Network
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For bad input, before anything changes.
+        FloatingPointError
+            If training leaves the finite numbers; the parameters are those before that epoch.
+        KeyboardInterrupt
+            On Ctrl-C; the parameters are those reached.
+        """
+        options = dict(locals())
+        for name in ("self", "X", "y", "max_iter"):
+            del options[name]
+        max_iter = checks.whole_number("max_iter", max_iter)
+        training = self._check_training(X, y, options)
+        self._forget_state()
+        self.loss_curve_ = []
+        self._train(*training, max_iter)
+        return self
+
+    def partial_fit(
+        self,
+        X,
+        y,
+        *,
+        solver="adam",
+        learning_rate_init=0.001,
+        batch_size="auto",
+        shuffle=True,
+        alpha=0.0,
+        momentum=0.0,
+        nesterovs_momentum=True,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+    ):
+        """Train for one epoch, the solver going on where it was.
+
+        Parameters and errors are those of `fit`. The solver's velocities or moments are kept from
+        the call before, unless the solver is another.
+
+        Returns
+        -------
+        Network
+            Itself.
+        """
+        options = dict(locals())
+        for name in ("self", "X", "y"):
+            del options[name]
+        self._train(*self._check_training(X, y, options), 1)
+        return self
+
+    def _check_training(self, X, y, options):
+        """Everything that can be wrong with a fit, before anything changes."""
+        x, y = self._check_xy(X, y)
+        _check_targets(y, self._loss)
+        self._check_params()
+        batch_size = options["batch_size"]
+        if isinstance(batch_size, str) and batch_size == "auto":
+            batch_size = 200
+        elif isinstance(batch_size, str):
+            raise ValueError(f'batch_size must be a whole number >= 1 or "auto", got {batch_size!r}')
+        batch_size = min(checks.whole_number("batch_size", batch_size), len(x))
+        for name in ("shuffle", "nesterovs_momentum"):
+            if not isinstance(options[name], (bool, np.bool_)):
+                raise TypeError(f"{name} must be True or False, got {options[name]!r}")
+        return x, y, _check_descent(options), batch_size, bool(options["shuffle"])
+
+    def _train(self, x, y, descent, batch_size, shuffle, max_iter):
+        curve = np.zeros(max_iter)
+        run = TrainingRun(
+            kernels, self._units, self._codes, builds.LOSSES[self._loss], descent, self._dtype,
+            batch_size,
+        )  # fmt: skip
+        self._resume_state(run)
+        try:
+            if shuffle and batch_size < len(x):
+                order = np.arange(len(x))
+                for epoch in range(max_iter):
+                    # scikit-learn's order: each epoch shuffles the order of the epoch before
+                    shuffled = np.arange(len(x))
+                    self._random_state.shuffle(shuffled)
+                    order = order[shuffled]
+                    run.epochs(self._params, x, y, curve[epoch : epoch + 1], order)
+            else:
+                run.epochs(self._params, x, y, curve)
+        finally:
+            self._save_state(run)
+            self.loss_curve_ += curve[: run.epochs_done].tolist()
+
+    def _forget_state(self):
+        self._solver, self._state, self._step = None, [], 0
+
+    def _resume_state(self, run):
+        """Give a run the state that the last one left, unless its solver was another."""
+        if self._solver == (run.descent.solver, run.descent.n_states):
+            run.step = self._step
+            for plain, packed in zip(self._state, run.packed_state, strict=True):
+                run.pack(plain, packed)
+
+    def _save_state(self, run):
+        self._solver, self._step = (run.descent.solver, run.descent.n_states), run.step
+        self._state = [np.empty_like(self._params) for _ in run.packed_state]
+        for plain, packed in zip(self._state, run.packed_state, strict=True):
+            run.unpack(packed, plain)
+
+    # ---- checking ----
+
+    def _check_x(self, X):
+        return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
+
+    def _check_xy(self, X, y):
+        x = self._check_x(X)
+        y = checks.numeric_array("y", y)
+        if y.ndim == 1 and self._layer_units[-1] == 1:
+            y = y.reshape(-1, 1)
+        elif y.ndim == 1:
+            raise ValueError(
+                f"y must have shape ({len(x)}, {self._layer_units[-1]}), one column for each output, "
+                f"got {y.shape}; for class numbers use np.eye({self._layer_units[-1]})[y]"
+            )
+        return x, checks.matrix("y", y, self._dtype, self._layer_units[-1], "output", len(x))
+
+    def _check_params(self):
+        """Views may have been edited into something that is not a number."""
+        if not kernels.all_finite(self._params):
+            for name, views in (("coefs_", self._coefs), ("intercepts_", self._intercepts)):
+                for i, view in enumerate(views):
+                    checks.finite_array(f"{name}[{i}]", view, self._dtype)
+
+
+# ---- parameters ---------------------------------------------------------------------------------
+
+
+def _new_params(layer_units, dtype):
+    n = sum((k + 1) * n for k, n in zip(layer_units[:-1], layer_units[1:], strict=True))
+    # packing rounds every layer up to panels of outputs
+    if 64 * n * dtype.itemsize > sys.maxsize:
+        raise ValueError(f"layer_units {list(layer_units)} need {n} parameters, too many to address")
+    return np.zeros(n, dtype)
+
+
+def _split(params, layer_units):
+    """Views of a flat vector: the coefs (fan_in, fan_out) and intercepts (fan_out,) of each layer."""
+    coefs, intercepts, at = [], [], 0
+    for k, n in zip(layer_units[:-1], layer_units[1:], strict=True):
+        coefs.append(params[at : at + k * n].reshape(k, n))
+        intercepts.append(params[at + k * n : at + k * n + n])
+        at += (k + 1) * n
+    return coefs, intercepts
+
+
+def _draw_glorot(net):
+    hidden = net._activations[:-1] or net._activations
+    for i, (coef, intercept) in enumerate(zip(net._coefs, net._intercepts, strict=True)):
+        factor = 2.0 if hidden[min(i, len(hidden) - 1)] == "sigmoid" else 6.0
+        bound = np.sqrt(factor / sum(coef.shape))
+        coef[...] = net._random_state.uniform(-bound, bound, coef.shape)
+        intercept[...] = net._random_state.uniform(-bound, bound, intercept.shape)
+
+
+def _draw_uniform(net):
+    for coef, intercept in zip(net._coefs, net._intercepts, strict=True):
+        intercept[...] = net._random_state.rand(*intercept.shape) * 2 - 1
+        coef[...] = net._random_state.rand(*coef.shape) * 2 - 1
+
+
+# ---- checking -----------------------------------------------------------------------------------
+
+
+def _check_layer_units(layer_units):
+    if isinstance(layer_units, (str, bytes)) or not hasattr(layer_units, "__iter__"):
+        raise TypeError(
+            f"layer_units must be a sequence of whole numbers such as [2, 4, 8, 1], got {layer_units!r}"
+        )
+    units = tuple(
+        checks.whole_number(f"layer_units[{i}]", n) for i, n in enumerate(layer_units)
+    )
+    if len(units) < 2:
+        raise ValueError(
+            f"layer_units must hold at least inputs and outputs, such as [2, 1], got {list(units)}"
+        )
+    return units
+
+
+def _check_activations(activation, out_activation, loss, layer_units):
+    n_layers = len(layer_units) - 1
+    needed = LOSS_ACTIVATION.get(loss)
+    if isinstance(activation, str):
+        hidden = checks.choice("activation", activation, ACTIVATIONS)
+        if out_activation is None:
+            out = needed or ("sigmoid" if hidden == "sigmoid" else "identity")
+        else:
+            out = checks.choice("out_activation", out_activation, ACTIVATIONS)
+        names = (hidden,) * (n_layers - 1) + (out,)
+        if hidden == "softmax":
+            raise ValueError('activation "softmax" is for the output: out_activation="softmax"')
+    else:
+        if not isinstance(activation, Sequence):
+            raise TypeError(f"activation must be a name or one name for each layer, got {activation!r}")
+        if out_activation is not None:
+            raise ValueError("give out_activation or one activation for each layer, not both")
+        names = tuple(
+            checks.choice(f"activation[{i}]", name, ACTIVATIONS)
+            for i, name in enumerate(activation)
+        )
+        if len(names) != n_layers:
+            raise ValueError(
+                f"activation must be one name, or {n_layers}, one for each layer after the input; "
+                f"got {len(names)}"
+            )
+        if "softmax" in names[:-1]:
+            raise ValueError(f'activation "softmax" may only come last, got {list(names)}')
+    if needed and names[-1] != needed:
+        raise ValueError(
+            f"loss {loss!r} goes with the output activation {needed!r}, got {names[-1]!r}"
+        )
+    if names[-1] == "softmax" and layer_units[-1] == 1:
+        raise ValueError(
+            "softmax over one output is always 1; for yes or no use one output with "
+            'loss="binary_log_loss"'
+        )
+    return names
+
+
+def _check_dtype(dtype):
+    try:
+        checked = np.dtype(dtype)
+    except TypeError:
+        checked = None
+    if dtype is None or checked not in (np.float64, np.float32):
+        raise ValueError(f'dtype must be "float64" or "float32", got {dtype!r}')
+    return checked
+
+
+def _check_targets(y, loss):
+    if loss == "squared_error":
+        return
+    outside = (y < 0) | (y > 1)
+    if outside.any():
+        row, column = (int(i) for i in np.argwhere(outside)[0])
+        raise ValueError(
+            f"y must be between 0 and 1 for loss {loss!r}, got y[{row}, {column}] = {y[row, column]}"
+        )
+    if loss == "log_loss":
+        sums = y.sum(axis=1, dtype=np.float64)
+        wrong = np.abs(sums - 1) > y.shape[1] * 4 * np.finfo(y.dtype).eps
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"each row of y must sum to 1 for loss 'log_loss', got {sums[row]:g} in row {row}"
+            )
+
+
+def _check_descent(options):
+    """The numbers of a solver, each checked whether that solver uses it or not."""
+    solver = checks.choice("solver", options["solver"], {"adam": "adam", "sgd": "sgd"})
+    rate = checks.real_number("learning_rate_init", options["learning_rate_init"], 0)
+    momentum = checks.real_number("momentum", options["momentum"], 0, 1, closed="left")
+    beta_1 = checks.real_number("beta_1", options["beta_1"], 0, 1, closed="left")
+    beta_2 = checks.real_number("beta_2", options["beta_2"], 0, 1, closed="left")
+    epsilon = checks.real_number("epsilon", options["epsilon"], 0)
+    alpha = checks.real_number("alpha", options["alpha"], 0, closed="left")
+    if solver == "adam":
+        return Descent(builds.SOLVERS["adam"], rate, beta_1, beta_2, epsilon, alpha)
+    if momentum and options["nesterovs_momentum"]:
+        solver = "nesterov"
+    return Descent(builds.SOLVERS[solver], rate, momentum, alpha=alpha)

@@ -1,0 +1,347 @@
+"""The oracle: every function of the kernels in the shortest correct NumPy.
+
+Names and signatures are those of `fastnn.kernels._kernels`, so either can stand for the other;
+tests hold the kernels to these functions, and these to central differences. Nothing here is fast.
+"Packed" parameters are plain ones here, and a workspace is ignored.
+"""
+
+import numpy as np
+
+IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
+SQUARED_ERROR, BINARY_LOG_LOSS, LOG_LOSS = range(3)
+SGD, NESTEROV, ADAM = range(3)
+START, RUNNING, FINISHED, DIVERGED = range(4)
+
+# Arithmetic here overflows on purpose now and then: e^1000 is infinity, its sigmoid 1.
+quiet = np.errstate(all="ignore")
+
+
+# ---- layout ---------------------------------------------------------------------------------
+
+
+def workspace_size(layer_units, batch_size, itemsize, n_states):
+    """Bytes of workspace that a call needs: none here."""
+    return 0
+
+
+def packed_size(layer_units, itemsize):
+    """How many numbers the packed parameters take."""
+    return sum((k + 1) * n for k, n in zip(layer_units[:-1], layer_units[1:], strict=True))
+
+
+def pack(params, layer_units, activations, workspace, packed):
+    """Parameters as people see them -> as the kernels want them."""
+    packed[:] = params
+
+
+def unpack(packed, layer_units, activations, workspace, params):
+    """Parameters as the kernels want them -> as people see them."""
+    params[:] = packed
+
+
+def split(params, layer_units):
+    """Views of a flat vector: [coef (fan_in, fan_out), intercept (fan_out,)] of each layer."""
+    layers, at = [], 0
+    for k, n in zip(layer_units[:-1], layer_units[1:], strict=True):
+        coef = params[at : at + k * n].reshape(k, n)
+        layers.append((coef, params[at + k * n : at + k * n + n]))
+        at += (k + 1) * n
+    return layers
+
+
+# ---- elementwise functions ------------------------------------------------------------------
+
+
+@quiet
+def exp(x, out):
+    """e^x; 0 below the smallest normal number, infinity above the largest."""
+    np.exp(x, out=out)
+    out[out < np.finfo(out.dtype).tiny] = 0
+
+
+@quiet
+def sigmoid(x, out):
+    """s(x) = 1 / (1 + e^-x)."""
+    out[...] = 1 / (1 + np.exp(-x))
+
+
+def sigmoid_derivative(a, out):
+    """s'(x) = a (1 - a) with a = s(x)."""
+    out[...] = a * (1 - a)
+
+
+def tanh(x, out):
+    """tanh x."""
+    np.tanh(x, out=out)
+
+
+def tanh_derivative(a, out):
+    """tanh' x = 1 - a^2 with a = tanh x."""
+    out[...] = 1 - a * a
+
+
+def relu(x, out):
+    """max(0, x)."""
+    np.maximum(x, 0, out=out)
+
+
+def relu_derivative(a, out):
+    """1 where a > 0, else 0, with a = relu x."""
+    out[...] = a > 0
+
+
+@quiet
+def softmax(z, workspace, out):
+    """p_j = e^z_j / sum_i e^z_i, shifted by the largest z of the row so that nothing overflows."""
+    exp(z - z.max(axis=1, keepdims=True), out)
+    out /= out.sum(axis=1, keepdims=True)
+
+
+ACTIVATE = {SIGMOID: sigmoid, TANH: tanh, RELU: relu}
+DERIVATIVE = {SIGMOID: sigmoid_derivative, TANH: tanh_derivative, RELU: relu_derivative}
+
+
+# ---- layers ---------------------------------------------------------------------------------
+
+
+@quiet
+def dense_forward(x, coef, intercept, activation, workspace, out):
+    """a = f(x W + b)."""
+    out[...] = x @ coef + intercept
+    if activation == SOFTMAX:
+        softmax(out, workspace, out)
+    elif activation != IDENTITY:
+        ACTIVATE[activation](out, out)
+
+
+@quiet
+def propagate_delta(delta, coef, a, activation, workspace, out):
+    """delta_in = f'(a) (delta W^T), with the derivative taken from the activations a."""
+    derivative = np.ones_like(a)
+    if activation != IDENTITY:
+        DERIVATIVE[activation](a, derivative)
+    out[...] = (delta @ coef.T) * derivative
+
+
+@quiet
+def loss_delta(a, y, loss, activation):
+    """The loss summed over the rows, and its derivative by the last layer's weighted sums.
+
+    Per row: squared error 1/2 sum_j (a_j - y_j)^2; binary log loss
+    -sum_j y_j log a_j + (1 - y_j) log(1 - a_j); log loss -sum_j y_j log a_j. Logarithms are taken
+    of a clipped to [eps, 1 - eps], as scikit-learn does. Either log loss with its own activation
+    (sigmoid, softmax) has the derivative a - y.
+    """
+    delta = a - y
+    if loss == SQUARED_ERROR:
+        total = 0.5 * np.sum(np.square(delta, dtype=np.float64))
+        if activation == SOFTMAX:
+            delta = a * (delta - np.sum(delta * a, axis=1, keepdims=True))
+        elif activation != IDENTITY:
+            derivative = np.empty_like(a)
+            DERIVATIVE[activation](a, derivative)
+            delta = delta * derivative
+        return float(total), delta
+    eps = np.finfo(a.dtype).eps
+    p = np.clip(a, eps, 1 - eps).astype(np.float64)
+    total = -np.sum(np.where(y == 0, 0, y * np.log(p)))
+    if loss == BINARY_LOG_LOSS:
+        total -= np.sum(np.where(y == 1, 0, (1 - y) * np.log1p(-p)))
+    return float(total), delta
+
+
+# ---- the whole network ----------------------------------------------------------------------
+
+
+def activations_of(params, layer_units, activations, x):
+    """[x, a_1, ..., a_L]: the input and every layer's activations."""
+    a = [x]
+    for (coef, intercept), code in zip(split(params, layer_units), activations, strict=True):
+        a.append(np.empty((len(x), len(intercept)), x.dtype))
+        dense_forward(a[-2], coef, intercept, code, None, a[-1])
+    return a
+
+
+@quiet
+def gradient_sums(params, layer_units, activations, loss, x, y):
+    """The loss summed over the rows, its gradient laid out like params, and the outputs."""
+    a = activations_of(params, layer_units, activations, x)
+    total, delta = loss_delta(a[-1], y, loss, activations[-1])
+    grads = np.empty_like(params)
+    coef_grads = split(grads, layer_units)
+    layers = split(params, layer_units)
+    for i in reversed(range(len(layers))):
+        coef_grad, intercept_grad = coef_grads[i]
+        coef_grad[...] = a[i].T @ delta
+        intercept_grad[...] = delta.sum(axis=0)
+        if i > 0:
+            delta_in = np.empty_like(a[i])
+            propagate_delta(delta, layers[i][0], a[i], activations[i - 1], None, delta_in)
+            delta = delta_in
+    return total, grads, a[-1]
+
+
+def forward(params, layer_units, activations, x, workspace, out):
+    """a_l = f_l(a_(l-1) W_l + b_l) for every row of x.
+
+    out takes the last layer's activations, or all layers' side by side if it has room for them.
+    """
+    a = activations_of(params, layer_units, activations, x)
+    out[...] = np.hstack(a[1:]) if out.shape[1] > layer_units[-1] else a[-1]
+
+
+@quiet
+def penalty(params, layer_units, alpha):
+    """alpha / 2 times the sum of the squared coefficients."""
+    squares = (np.sum(np.square(c, dtype=np.float64)) for c, _ in split(params, layer_units))
+    return float(0.5 * alpha * sum(squares)) if alpha else 0.0
+
+
+@quiet
+def loss_and_grad(params, layer_units, activations, loss, alpha, x, y, workspace, grads):
+    """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient."""
+    n = len(x)
+    total, sums, _ = gradient_sums(params, layer_units, activations, loss, x, y)
+    grads[:] = sums / n
+    for (coef, _), (coef_grad, _) in zip(
+        split(params, layer_units), split(grads, layer_units), strict=True
+    ):
+        coef_grad += alpha / n * coef
+    return (total + penalty(params, layer_units, alpha)) / n
+
+
+# ---- solvers --------------------------------------------------------------------------------
+
+
+def flush(x):
+    """Subnormal numbers to zero, in place: they change nothing and are slow."""
+    x[np.abs(x) < np.finfo(x.dtype).tiny] = 0
+
+
+@quiet
+def sgd_update(params, grads, velocities, learning_rate, momentum, nesterov):
+    """v = momentum v - lr g; params += v, or momentum v - lr g with Nesterov's look-ahead."""
+    step = learning_rate * grads
+    if len(velocities) == 0:
+        params -= step
+        return
+    velocities *= momentum
+    velocities -= step
+    flush(velocities)
+    params += momentum * velocities - step if nesterov else velocities
+
+
+@quiet
+def adam_update(
+    params, grads, first_moments, second_moments, learning_rate, beta_1, beta_2, epsilon, t
+):
+    """m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+    params -= lr sqrt(1-b2^t) / (1-b1^t) m / (sqrt(v) + epsilon)."""
+    first_moments *= beta_1
+    first_moments += (1 - beta_1) * grads
+    second_moments *= beta_2
+    second_moments += (1 - beta_2) * grads**2
+    flush(first_moments)
+    flush(second_moments)
+    rate = learning_rate * float(np.sqrt(1 - beta_2**t)) / (1 - beta_1**t)
+    params -= rate * first_moments / (np.sqrt(second_moments) + epsilon)
+
+
+@quiet
+def train_epoch(
+    params,
+    packed,
+    state,
+    layer_units,
+    activations,
+    loss,
+    solver,
+    learning_rate,
+    momentum,
+    beta_2,
+    epsilon,
+    alpha,
+    sum_coef_grads,
+    x,
+    y,
+    order,
+    batch_size,
+    n_epochs,
+    budget,
+    workspace,
+    cursor,
+    loss_curve,
+    output,
+):
+    """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
+
+    cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0] left
+    the finite numbers, and parameters, state and step are those it began with. Whatever the
+    budget, this version returns at the end of an epoch only.
+    """
+    if cursor[3] == START:
+        packed[:], cursor[3] = params, RUNNING
+    rows = order if len(order) else np.arange(len(x))
+    work = 0.0
+    while cursor[0] < n_epochs and work < budget:
+        before = packed.copy(), state.copy(), cursor[2]
+        total = 0.0
+        for start in range(0, len(x), batch_size):
+            batch = rows[start : start + batch_size]
+            batch_loss, grads, out = gradient_sums(
+                packed, layer_units, activations, loss, x[batch], y[batch]
+            )
+            total += batch_loss + penalty(packed, layer_units, alpha)
+            if not np.isfinite(total):
+                break
+            if len(output) and cursor[0] == n_epochs - 1:
+                output[batch] = out
+            for (coef, _), (coef_grad, intercept_grad) in zip(
+                split(packed, layer_units), split(grads, layer_units), strict=True
+            ):
+                if not sum_coef_grads:
+                    coef_grad /= len(batch)
+                coef_grad += alpha / len(batch) * coef
+                intercept_grad /= len(batch)
+            cursor[2] += 1
+            if solver == ADAM:
+                adam_update(
+                    packed, grads, state[0], state[1], learning_rate, momentum, beta_2, epsilon,
+                    int(cursor[2]),
+                )  # fmt: skip
+            else:
+                velocities = state[0] if len(state) else packed[:0]
+                sgd_update(packed, grads, velocities, learning_rate, momentum, solver == NESTEROV)
+            work += 3.0 * len(batch) * len(packed)
+        if not (np.isfinite(total) and np.isfinite(packed).all()):
+            packed[:], state[...], cursor[2] = before
+            cursor[3] = DIVERGED
+            break
+        loss_curve[cursor[0]] = total / len(x)
+        cursor[0] += 1
+    if cursor[0] == n_epochs:
+        cursor[3] = FINISHED
+    if cursor[3] != RUNNING:
+        params[:] = packed
+
+
+# ---- odds and ends --------------------------------------------------------------------------
+
+
+def all_finite(x):
+    """Whether x holds neither NaN nor infinity."""
+    return bool(np.isfinite(x).all())
+
+
+def peak_multiply_adds(turns, sink):
+    """Do 12 independent chains of `turns` multiply-adds; how many that were."""
+    chains = np.arange(12, dtype=sink.dtype)
+    for _ in range(turns):
+        chains = chains * 0.999 + 1e-3
+    sink[0] = chains.sum()
+    return 12.0 * turns
+
+
+def build_info():
+    """What this build was compiled for, by what, and the bytes of its vectors."""
+    return {"target": "reference", "compiler": "none: NumPy", "vector_bytes": 0}

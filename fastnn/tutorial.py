@@ -1,0 +1,316 @@
+"""The tutorial's own names and call signatures, with its own arithmetic, in compiled calls.
+
+Replace the definitions in the notebook by ::
+
+    from fastnn.tutorial import create_nn, l2_cost, neural_layer, relu, sigm, train
+
+and from the same ``np.random.seed`` it trains to the same numbers. Source: "Red Neuronal" by Alba
+Reinders Sánchez and Alejandro Valverde Mahou (2020), after Dot CSV. What is particular about its
+arithmetic: coefs move by lr times the *sum* of their gradients over the samples, intercepts by lr
+times the *mean*, and the derivative of the cost is Yp - Yr.
+"""
+
+import warnings
+from typing import ClassVar
+
+import numpy as np
+
+from fastnn import checks, network
+from fastnn import kernels as builds
+
+__all__ = ["create_nn", "l2_cost", "neural_layer", "relu", "sigm", "train"]
+
+
+class ActivationPair(tuple):
+    """An activation and its derivative by the activation's value; a call applies the first."""
+
+    __slots__ = ()
+
+    def __call__(self, x):
+        return self[0](x)
+
+
+def _sigmoid(x):
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-np.asarray(x)))
+
+
+def _sigmoid_derivative(a):
+    return a * (1 - a)
+
+
+def _relu(x):
+    return np.maximum(0, x)
+
+
+def _relu_derivative(a):
+    a = np.asarray(a)
+    return (a > 0).astype(np.result_type(a, np.float32))
+
+
+def _squared_error(Yp, Yr):
+    return np.mean((Yp - Yr) ** 2)
+
+
+def _squared_error_derivative(Yp, Yr):
+    return Yp - Yr
+
+
+sigm = ActivationPair((_sigmoid, _sigmoid_derivative))
+relu = ActivationPair((_relu, _relu_derivative))
+l2_cost = (_squared_error, _squared_error_derivative)
+
+_CODES = {id(sigm): builds.ACTIVATIONS["sigmoid"], id(relu): builds.ACTIVATIONS["relu"]}
+_COST = l2_cost
+
+
+class neural_layer:  # noqa: N801 - the tutorial's name
+    """A layer: coefs ``W`` (n_conn, n_neur) and intercepts ``b`` (1, n_neur), uniform in [-1, 1).
+
+    Drawn from NumPy's global random state, b before W.
+
+    Parameters
+    ----------
+    n_conn, n_neur : int
+        Inputs and units.
+    act_f : pair of callables
+        The activation, and its derivative from the activation's value: `sigm`, `relu` or your own.
+    """
+
+    def __init__(self, n_conn, n_neur, act_f):
+        n_conn = checks.whole_number("n_conn", n_conn)
+        n_neur = checks.whole_number("n_neur", n_neur)
+        self.act_f = act_f
+        self.b = np.random.rand(1, n_neur) * 2 - 1
+        self.W = np.random.rand(n_conn, n_neur) * 2 - 1
+
+
+def create_nn(topology, act_f):
+    """A list of layers for units such as ``[2, 4, 8, 1]``, all with one activation."""
+    return [
+        neural_layer(n_conn, n_neur, act_f)
+        for n_conn, n_neur in zip(topology[:-1], topology[1:], strict=True)
+    ]
+
+
+def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
+    """Steps of gradient descent on all samples at once, the layers updated in place.
+
+    Parameters
+    ----------
+    neural_net : list of neural_layer
+        Or of any objects with ``W`` (k, n), ``b`` (1, n) and ``act_f``. Each step gives them new
+        arrays.
+    X : array-like, (samples, k of the first layer)
+    Y : array-like, (samples, n of the last layer)
+        Not looked at where nothing is trained.
+    l2_cost : pair of callables
+        The cost and its derivative by the prediction. Other pairs than this module's, and other
+        activations, train in NumPy, with a warning.
+    lr : float > 0
+    train : bool
+        False: only the forward pass.
+    epochs : int
+        Steps, all in one compiled call.
+
+    Returns
+    -------
+    ndarray, (samples, n of the last layer)
+        The outputs before the last step. Arithmetic is float32 if X, Y, W and b all are, and
+        otherwise float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad input, before anything changes.
+    FloatingPointError
+        If a step leaves the finite numbers; the layers are those before that step.
+    """
+    if not train:
+        return _forward(neural_net, X)
+    lr = checks.real_number("lr", lr, 0)
+    epochs = checks.whole_number("epochs", epochs)
+    run = _Run.last(neural_net, X, Y, l2_cost)
+    if run is None:
+        layer_units, dtype, X = _check(neural_net, X, Y)
+        Y = checks.matrix("Y", Y, dtype, layer_units[-1], "output", len(X))
+        _check_pair("l2_cost", l2_cost)
+        if l2_cost is not _COST or not _is_compiled(neural_net):
+            warnings.warn(_SLOW, stacklevel=2)
+            return _train_numpy(neural_net, X, Y, l2_cost, lr, epochs)
+        run = _Run(neural_net, layer_units, dtype, len(X))
+    return run.train(neural_net, X, Y, lr, epochs)
+
+
+class _Run:
+    """A `network.TrainingRun`, and the parameters that it gave to the layers.
+
+    A loop over `train` finds its run again, with its memory, as long as the layers hold the arrays
+    that the last step gave them. One small run is kept.
+    """
+
+    _last: ClassVar[dict] = {}  # id of the first layer's W -> run; taken out while in use
+
+    def __init__(self, neural_net, layer_units, dtype, n_samples):
+        self.places, at = [], 0  # where each W and b lies among the parameters, and its shape
+        for layer in neural_net:
+            (k, n), b_shape = np.shape(layer.W), np.shape(layer.b)
+            W_place, b_place = slice(at, at + k * n), slice(at + k * n, at + (k + 1) * n)
+            self.places.append((W_place, (k, n), b_place, b_shape))
+            at += (k + 1) * n
+        self.act_fs = [layer.act_f for layer in neural_net]
+        codes = np.array([_CODES[id(act_f)] for act_f in self.act_fs], np.int32)
+        self.training = network.TrainingRun(
+            network.kernels, np.array(layer_units, np.intp), codes,
+            builds.LOSSES["squared_error"], self._descent(1.0), dtype, n_samples,
+        )  # fmt: skip
+        self.x_shape, self.y_shape = (n_samples, layer_units[0]), (n_samples, layer_units[-1])
+        self.dtype = dtype
+        arrays = [p for layer in neural_net for p in (layer.W, layer.b)]
+        self.params = np.concatenate(arrays, axis=None, dtype=dtype)
+
+    @staticmethod
+    def _descent(lr):
+        return network.Descent(builds.SOLVERS["sgd"], lr, sum_coef_grads=True)
+
+    @classmethod
+    def last(cls, neural_net, X, Y, l2_cost):
+        """The run that trained these layers on such arrays last, or None."""
+        if type(neural_net) is not list or not neural_net or l2_cost is not _COST:
+            return None
+        run = cls._last.pop(id(getattr(neural_net[0], "W", None)), None)
+        if run is None or len(neural_net) != len(run.arrays):
+            return None
+        for layer, act_f, (W, b) in zip(neural_net, run.act_fs, run.arrays, strict=True):
+            if layer.W is not W or layer.b is not b or layer.act_f is not act_f:
+                return None
+        for array, shape in ((X, run.x_shape), (Y, run.y_shape)):
+            if (
+                type(array) is not np.ndarray
+                or array.shape != shape
+                or array.dtype != run.dtype
+                or not array.flags.carray
+            ):
+                return None
+        return run
+
+    def train(self, neural_net, X, Y, lr, epochs):
+        """Steps from self.params on; the layers get new arrays, and the old ones stay as they are."""
+        if lr != self.training.descent.learning_rate:
+            self.training.descent = self._descent(lr)
+        self.params = self.params.copy()
+        output = np.empty(self.y_shape, self.dtype)
+        try:
+            self.training.epochs(self.params, X, Y, np.empty(epochs), output=output)
+        except FloatingPointError:
+            # A run found again has not looked at the numbers: they may be what is wrong.
+            _check(neural_net, X, Y)
+            checks.finite_array("Y", Y, self.dtype)
+            raise
+        finally:
+            self._give(neural_net)
+        return output
+
+    def _give(self, neural_net):
+        params, self.arrays = self.params, []
+        for layer, (W_place, W_shape, b_place, b_shape) in zip(
+            neural_net, self.places, strict=True
+        ):
+            layer.W = W = params[W_place].reshape(W_shape)
+            layer.b = b = params[b_place].reshape(b_shape)
+            self.arrays.append((W, b))
+        self._last.clear()
+        if len(self.training.workspace) <= 4_000_000:
+            self._last[id(self.arrays[0][0])] = self
+
+
+_SLOW = "an activation or cost that is not fastnn.tutorial's own runs in NumPy, the slow way"
+
+
+def _is_compiled(neural_net):
+    return all(id(layer.act_f) in _CODES for layer in neural_net)
+
+
+def _forward(neural_net, X):
+    """The outputs of the net as it is."""
+    layer_units, dtype, X = _check(neural_net, X, X)
+    if not _is_compiled(neural_net):
+        warnings.warn(_SLOW, stacklevel=3)
+        return _forward_numpy(neural_net, X)[-1]
+    units = np.array(layer_units, np.intp)
+    codes = np.array([_CODES[id(layer.act_f)] for layer in neural_net], np.int32)
+    arrays = [p for layer in neural_net for p in (layer.W, layer.b)]
+    params = np.concatenate(arrays, axis=None, dtype=dtype)
+    output = np.empty((len(X), layer_units[-1]), dtype)
+    workspace = network.new_workspace(network.kernels, units, len(X), dtype)
+    network.kernels.forward(params, units, codes, X, workspace, output)
+    return output
+
+
+def _check_pair(name, pair):
+    if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(map(callable, pair))):
+        raise TypeError(f"{name} must be a pair of callables, f and its derivative, got {pair!r}")
+
+
+def _check(neural_net, X, Y):
+    """The units of each layer, inputs first; the type to compute in; and X in that type."""
+    if not isinstance(neural_net, (list, tuple)) or len(neural_net) == 0:
+        raise TypeError(f"neural_net must be a list of layers, got {neural_net!r}")
+    layer_units, arrays = [], [X, Y]
+    for i, layer in enumerate(neural_net):
+        for name in ("W", "b", "act_f"):
+            if not hasattr(layer, name):
+                raise TypeError(f"layer {i} of neural_net has no {name}: {layer!r}")
+        _check_pair(f"layer {i}'s act_f", layer.act_f)
+        W = checks.numeric_array(f"layer {i}'s W", layer.W)
+        b = checks.numeric_array(f"layer {i}'s b", layer.b)
+        if W.ndim != 2 or 0 in W.shape:
+            raise ValueError(f"layer {i}'s W must have shape (inputs, units), got {W.shape}")
+        if b.shape not in ((1, W.shape[1]), (W.shape[1],)):
+            raise ValueError(f"layer {i}'s b must have shape (1, {W.shape[1]}), got {b.shape}")
+        if layer_units and W.shape[0] != layer_units[-1]:
+            raise ValueError(
+                f"layer {i}'s W must have {layer_units[-1]} rows, one for each unit of the layer "
+                f"before, got shape {W.shape}"
+            )
+        checks.finite_array(f"layer {i}'s W", W, W.dtype)
+        checks.finite_array(f"layer {i}'s b", b, b.dtype)
+        layer_units = layer_units or [W.shape[0]]
+        layer_units.append(W.shape[1])
+        arrays += [W, b]
+    single = all(getattr(array, "dtype", None) == np.float32 for array in arrays)
+    dtype = np.dtype(np.float32 if single else np.float64)
+    return layer_units, dtype, checks.matrix("X", X, dtype, layer_units[0], "feature")
+
+
+def _forward_numpy(neural_net, X):
+    """[X, a_1, ..., a_L] with whatever act_f the layers have."""
+    a = [X]
+    for layer in neural_net:
+        a.append(layer.act_f[0](a[-1] @ layer.W + layer.b))
+    return a
+
+
+def _train_numpy(neural_net, X, Y, cost, lr, epochs):
+    """`train` for any act_f and cost."""
+    for epoch in range(epochs):
+        a = _forward_numpy(neural_net, X)
+        delta = cost[1](a[-1], Y) * neural_net[-1].act_f[1](a[-1])
+        new = []
+        for i in reversed(range(len(neural_net))):
+            layer = neural_net[i]
+            new.append((
+                layer,
+                layer.W - lr * (a[i].T @ delta),
+                layer.b - lr * delta.mean(axis=0).reshape(np.shape(layer.b)),
+            ))  # fmt: skip
+            if i > 0:
+                delta = (delta @ layer.W.T) * neural_net[i - 1].act_f[1](a[i])
+        if not all(np.isfinite(W).all() and np.isfinite(b).all() for _, W, b in new):
+            raise FloatingPointError(
+                f"training diverged in epoch {epoch + 1}: a parameter is no longer finite. The "
+                f"parameters are those before that epoch. Try a learning rate below {lr:g}"
+            )
+        for layer, W, b in new:
+            layer.W, layer.b = W, b
+    return a[-1]

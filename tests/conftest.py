@@ -1,0 +1,27 @@
+"""Fixtures shared by all rooms' tests: every build that this CPU runs, both types."""
+
+import numpy as np
+import pytest
+
+from fastnn import kernels as builds
+
+COMPILED = [name for name in builds.supported() if name != "reference"]
+
+# straddle the vector widths and tile widths of every instruction set
+SIZES = [1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97]
+
+
+@pytest.fixture(params=COMPILED)
+def kernels(request):
+    """Each compiled build of the kernels that this machine runs."""
+    return builds.load(request.param)
+
+
+@pytest.fixture(params=[np.float64, np.float32], ids=["f64", "f32"])
+def dtype(request):
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)

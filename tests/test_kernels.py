@@ -1,0 +1,417 @@
+"""Every compiled build against the oracle, function by function."""
+
+import inspect
+
+import numpy as np
+import pytest
+from conftest import COMPILED, SIZES
+
+from fastnn import kernels as builds
+from fastnn import reference
+from fastnn.kernels import ACTIVATIONS, LOSSES, SOLVERS
+from fastnn.network import aligned_zeros, new_workspace
+
+HIDDEN = ["identity", "sigmoid", "tanh", "relu"]
+FUNCTIONS = ["exp", "sigmoid", "tanh"]
+
+
+def units_of(*units):
+    return np.array(units, np.intp)
+
+
+def codes_of(*names):
+    return np.array([ACTIVATIONS[name] for name in names], np.int32)
+
+
+def ulps(got, exact, dtype):
+    """Distance in units of the last place of the exact value's own type."""
+    exact = np.asarray(exact)
+    unit = np.spacing(np.abs(exact).astype(dtype)).astype(exact.dtype)
+    return np.abs(got.astype(exact.dtype) - exact) / unit
+
+
+# ---- the contract -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_names_and_signatures_are_the_references(name):
+    module = builds.load(name)
+    functions = {n for n, f in vars(module).items() if callable(f) and not n.startswith("_")}
+    assert len(functions) >= 20
+    for function in functions:
+        got = list(inspect.signature(getattr(module, function)).parameters)
+        assert got == list(inspect.signature(getattr(reference, function)).parameters), function
+        assert getattr(module, function).__doc__, function
+
+
+def test_stub_file_has_the_kernels_signatures():
+    import ast
+    from pathlib import Path
+
+    stub = ast.parse((Path(builds.__file__).parent / "_kernels.pyi").read_text())
+    functions = {f.name: [a.arg for a in f.args.args] for f in stub.body
+                 if isinstance(f, ast.FunctionDef)}  # fmt: skip
+    assert len(functions) >= 20
+    for name, parameters in functions.items():
+        assert parameters == list(inspect.signature(getattr(reference, name)).parameters), name
+
+
+def test_at_least_one_build_runs():
+    assert "baseline" in COMPILED
+
+
+def test_peak_counts_what_it_does(kernels, dtype):
+    sink = np.zeros(1, dtype)
+    n = kernels.peak_multiply_adds(1000, sink)
+    lanes = kernels.build_info()["vector_bytes"] // dtype.itemsize
+    assert n == 12 * 1000 * lanes
+    # 66 is the sum of the chains' starts; each decays to 1, where x = .999 x + .001
+    np.testing.assert_allclose(sink[0], 12 + (66 - 12) * 0.999**1000, rtol=1e-3)
+
+
+# ---- elementwise --------------------------------------------------------------------------------
+
+
+def exact(function, x):
+    """In the next wider type, if the machine has one that is wider."""
+    wide = np.longdouble if x.dtype == np.float64 else np.float64
+    if np.finfo(wide).eps > np.finfo(x.dtype).eps / 100:
+        pytest.skip("needs a long double wider than double")
+    x = x.astype(wide)
+    with np.errstate(all="ignore"):
+        return {"exp": np.exp, "sigmoid": lambda t: 1 / (1 + np.exp(-t)), "tanh": np.tanh}[function](x)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_within_4_ulp(kernels, dtype, function, rng):
+    big = np.log(float(np.finfo(dtype).max))
+    x = np.concatenate([
+        rng.uniform(-big, big, 40000),
+        rng.uniform(-1, 1, 40000),
+        rng.choice([-1, 1], 40000) * 2.0 ** rng.uniform(-60, 3, 40000),
+        np.arange(-80, 80) * np.log(2),
+        (np.arange(-80, 80) + 0.5) * np.log(2),
+        [0.0, -0.0],
+    ]).astype(dtype)  # fmt: skip
+    out = np.empty_like(x)
+    getattr(kernels, function)(x, out)
+    want = exact(function, x)
+    tiny = np.finfo(dtype).tiny
+    normal = (np.abs(want) >= tiny) & (np.abs(want) <= np.finfo(dtype).max)
+    assert normal.mean() > 0.9 or function == "tanh"
+    assert ulps(out[normal], want[normal], dtype).max() <= 4
+    # below the smallest normal number: at most that far off
+    assert (np.abs(out[~normal] - want[~normal].astype(dtype)) <= tiny).all()
+
+
+def test_extremes(kernels, dtype):
+    big = float(np.finfo(dtype).max)
+    x = np.array([-np.inf, -big, -1e4, -0.0, 0.0, 1e4, big, np.inf, np.nan], dtype)
+    out = np.empty_like(x)
+    want = {
+        "exp": [0, 0, 0, 1, 1, np.inf, np.inf, np.inf, np.nan],
+        "sigmoid": [0, 0, 0, 0.5, 0.5, 1, 1, 1, np.nan],
+        "tanh": [-1, -1, -1, -0.0, 0.0, 1, 1, 1, np.nan],
+        "relu": [0, 0, 0, 0, 0, dtype.type(1e4), big, np.inf, np.nan],
+    }
+    for function, values in want.items():
+        getattr(kernels, function)(x, out)
+        np.testing.assert_array_equal(out, np.array(values, dtype), err_msg=function)
+    kernels.tanh(x, out)
+    assert np.signbit(out[:5]).tolist() == [True, True, True, True, False]
+
+
+@pytest.mark.parametrize("function", [*FUNCTIONS, "relu"])
+def test_a_value_does_not_depend_on_its_position(kernels, dtype, function, rng):
+    x = (rng.randn(97) * 5).astype(dtype)
+    whole = np.empty_like(x)
+    getattr(kernels, function)(x, whole)
+    for n in SIZES:
+        for start in (0, 1, 3):
+            piece = x[start : start + n]
+            out = np.empty_like(piece)
+            getattr(kernels, function)(piece, out)
+            np.testing.assert_array_equal(out, whole[start : start + n])
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "tanh", "relu"])
+def test_derivatives(kernels, dtype, function, rng):
+    a = rng.uniform(-1, 1, 97).astype(dtype)
+    a[:3] = 0, 1, -1
+    got, want = np.empty_like(a), np.empty_like(a)
+    getattr(kernels, f"{function}_derivative")(a, got)
+    getattr(reference, f"{function}_derivative")(a, want)
+    np.testing.assert_allclose(got, want, rtol=0, atol=np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_all_finite(kernels, dtype, n):
+    x = np.full(n, np.finfo(dtype).max, dtype)
+    assert kernels.all_finite(x) is True
+    for bad in (np.nan, np.inf, -np.inf):
+        for i in {0, n // 2, n - 1}:
+            y = x.copy()
+            y[i] = bad
+            assert kernels.all_finite(y) is False
+    assert kernels.all_finite(x[:0]) is True
+
+
+# ---- layers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", [*HIDDEN, "softmax"])
+def test_dense_forward(kernels, dtype, activation, rng):
+    eps = np.finfo(dtype).eps
+    shapes = [(n, 3, 5) for n in SIZES] + [(17, k, 4) for k in SIZES] + [(17, 3, n) for n in SIZES]
+    for n, fan_in, fan_out in [*shapes, (300, 97, 65), (1000, 2, 1)]:
+        x = rng.randn(n, fan_in).astype(dtype)
+        coef = rng.randn(fan_in, fan_out).astype(dtype)
+        intercept = rng.randn(fan_out).astype(dtype)
+        x.flags.writeable = False
+        got, want = np.full((n, fan_out), np.nan, dtype), np.empty((n, fan_out), dtype)
+        workspace = new_workspace(kernels, units_of(fan_in, fan_out), n, dtype)
+        kernels.dense_forward(x, coef, intercept, ACTIVATIONS[activation], workspace, got)
+        reference.dense_forward(x, coef, intercept, ACTIVATIONS[activation], None, want)
+        # the sum is off by (length) eps of its absolute sum; no activation makes that larger, but
+        # softmax adds it over the row
+        bound = (fan_in + 2) * eps * (np.abs(x) @ np.abs(coef) + np.abs(intercept)) + 8 * eps
+        if activation == "softmax":
+            bound = 2 * bound.max(axis=1, keepdims=True) + 2 * fan_out * eps
+        assert (np.abs(got - want) <= bound).all(), (n, fan_in, fan_out)
+
+
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_propagate_delta(kernels, dtype, activation, rng):
+    eps = np.finfo(dtype).eps
+    shapes = [(n, 3, 5) for n in SIZES] + [(17, k, 4) for k in SIZES] + [(17, 3, n) for n in SIZES]
+    for n, fan_in, fan_out in [*shapes, (300, 65, 97)]:
+        delta = rng.randn(n, fan_out).astype(dtype)
+        coef = rng.randn(fan_in, fan_out).astype(dtype)
+        a = rng.uniform(-1, 1, (n, fan_in)).astype(dtype)
+        got, want = np.full((n, fan_in), np.nan, dtype), np.empty((n, fan_in), dtype)
+        workspace = new_workspace(kernels, units_of(fan_in, fan_out), n, dtype)
+        kernels.propagate_delta(delta, coef, a, ACTIVATIONS[activation], workspace, got)
+        reference.propagate_delta(delta, coef, a, ACTIVATIONS[activation], None, want)
+        bound = (fan_out + 4) * eps * (np.abs(delta) @ np.abs(coef).T)
+        assert (np.abs(got - want) <= 2 * bound).all(), (n, fan_in, fan_out)
+
+
+def test_softmax(kernels, dtype, rng):
+    for n in SIZES:
+        for n_outputs in (1, 2, 3, 10, 33):
+            z = (rng.randn(n, n_outputs) * 20).astype(dtype)
+            z[0, 0] = 1e4
+            got, want = np.empty_like(z), np.empty_like(z)
+            workspace = new_workspace(kernels, units_of(n_outputs, n_outputs), n, dtype)
+            kernels.softmax(z, workspace, got)
+            reference.softmax(z, None, want)
+            rtol = (n_outputs + 8) * np.finfo(dtype).eps
+            np.testing.assert_allclose(got, want, rtol=rtol, atol=np.finfo(dtype).tiny)
+
+
+def test_a_sample_does_not_depend_on_its_position(kernels, dtype, rng):
+    units, codes = units_of(5, 33, 7, 2), codes_of("sigmoid", "tanh", "softmax")
+    params = rng.randn(reference.packed_size(units, 8)).astype(dtype)
+    x = rng.randn(97, 5).astype(dtype)
+
+    def forward(rows):
+        out = np.empty((len(rows), 2), dtype)
+        workspace = new_workspace(kernels, units, len(rows), dtype)
+        kernels.forward(params, units, codes, np.ascontiguousarray(rows), workspace, out)
+        return out
+
+    whole = forward(x)
+    for n in SIZES:
+        np.testing.assert_array_equal(forward(x[97 - n :]), whole[97 - n :])
+
+
+def test_pack_and_unpack(kernels, dtype, rng):
+    for units in [(1, 1), (2, 4, 8, 1), (3, 16, 17), (5, 33, 97, 8)]:
+        units, codes = units_of(*units), codes_of(*["relu"] * (len(units) - 1))
+        params = rng.randn(reference.packed_size(units, 8)).astype(dtype)
+        packed = aligned_zeros(kernels.packed_size(units, dtype.itemsize), dtype)
+        workspace = new_workspace(kernels, units, 1, dtype)
+        kernels.pack(params, units, codes, workspace, packed)
+        assert np.count_nonzero(packed) == len(params)
+        back = np.empty_like(params)
+        kernels.unpack(packed, units, codes, workspace, back)
+        np.testing.assert_array_equal(back, params)
+
+
+# ---- networks -----------------------------------------------------------------------------------
+
+NETS = [
+    ((1, 1), ("identity",), "squared_error"),
+    ((2, 4, 8, 1), ("sigmoid", "sigmoid", "sigmoid"), "squared_error"),
+    ((3, 7, 5), ("tanh", "relu"), "squared_error"),
+    ((4, 33, 2), ("relu", "softmax"), "squared_error"),
+    ((5, 17, 3), ("tanh", "softmax"), "log_loss"),
+    ((2, 65, 16, 1), ("relu", "tanh", "sigmoid"), "binary_log_loss"),
+    ((97, 64, 31, 4), ("relu", "identity", "sigmoid"), "binary_log_loss"),
+    ((2, 4, 8, 16, 8, 4, 1), ("sigmoid",) * 6, "squared_error"),
+]
+
+
+def problem(rng, dtype, units, n, loss):
+    params = (rng.uniform(-1, 1, reference.packed_size(units, 8)) / np.sqrt(units[0])).astype(dtype)
+    x = rng.randn(n, units[0]).astype(dtype)
+    if loss == "log_loss":
+        y = np.eye(units[-1])[rng.randint(units[-1], size=n)].astype(dtype)
+    else:
+        y = rng.rand(n, units[-1]).astype(dtype)
+    return params, x, y
+
+
+def assert_close(got, want, dtype, length, floor=1e-3):
+    """Equal but for the rounding of sums of `length` terms, relative to the largest."""
+    tolerance = 1e-12 if dtype == np.float64 else 4 * np.sqrt(length) * np.finfo(dtype).eps
+    scale = max(np.abs(want).max(), floor)
+    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("n", [1, 7, 33, 500])
+@pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net[0]}-{net[2]}")
+def test_forward_loss_and_grad(kernels, dtype, net, n, rng):
+    units, codes, loss = units_of(*net[0]), codes_of(*net[1]), LOSSES[net[2]]
+    params, x, y = problem(rng, dtype, units, n, net[2])
+    workspace = new_workspace(kernels, units, n, dtype)
+    every, want = (np.empty((n, units[1:].sum()), dtype) for _ in range(2))
+    kernels.forward(params, units, codes, x, workspace, every)
+    reference.forward(params, units, codes, x, None, want)
+    assert_close(every, want, dtype, units.max())
+    last = np.empty((n, units[-1]), dtype)
+    kernels.forward(params, units, codes, x, workspace, last)
+    np.testing.assert_array_equal(last, every[:, -units[-1] :])
+    for alpha in (0.0, 0.5):
+        got, grads = np.empty_like(params), np.empty_like(params)
+        value = kernels.loss_and_grad(params, units, codes, loss, alpha, x, y, workspace, got)
+        want = reference.loss_and_grad(params, units, codes, loss, alpha, x, y, None, grads)
+        # activations are of order 1, and a loss may be a small difference of theirs
+        assert_close(np.array([value]), np.array([want]), dtype, n, floor=0.1)
+        assert_close(got, grads, dtype, n * units.max())
+
+
+def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, **options):
+    units, codes, loss = units_of(*net[0]), codes_of(*net[1]), LOSSES[net[2]]
+    n_states = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2}[solver]
+    code = SOLVERS[{"momentum": "sgd"}.get(solver, solver)]
+    momentum = {"sgd": 0.0, "adam": 0.9}.get(solver, 0.7)
+    n_packed = module.packed_size(units, dtype.itemsize)
+    packed = aligned_zeros((1 + n_states) * n_packed, dtype).reshape(1 + n_states, n_packed)
+    workspace = new_workspace(module, units, batch_size, dtype, n_states)
+    params, cursor = params.copy(), np.zeros(4, np.intp)
+    curve, output = np.zeros(n_epochs), np.full_like(y, np.nan)
+    calls = 0
+    while cursor[3] < builds.FINISHED:
+        module.train_epoch(
+            params, packed[0], packed[1:], units, codes, loss, code,
+            options.get("learning_rate", 0.01), momentum, 0.999, 1e-8, options.get("alpha", 0.0),
+            options.get("sum_coef_grads", False), x, y, order, batch_size, n_epochs,
+            options.get("budget", 1e9), workspace, cursor, curve, output,
+        )  # fmt: skip
+        calls += 1
+    return params, curve, output, cursor, calls
+
+
+@pytest.mark.parametrize("solver", ["sgd", "momentum", "nesterov", "adam"])
+@pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net[0]}-{net[2]}")
+def test_train_epoch(kernels, dtype, net, solver, rng):
+    for n, batch_size, shuffled in [(33, 33, False), (500, 500, False), (67, 16, True), (5, 1, True)]:
+        params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+        order = rng.permutation(n).astype(np.intp) if shuffled else np.empty(0, np.intp)
+        for options in ({}, {"alpha": 0.1}, {"sum_coef_grads": True, "learning_rate": 0.001}):
+            args = (dtype, net, params, x, y, solver, batch_size, order, 1)
+            got, want = run(kernels, *args, **options), run(reference, *args, **options)
+            steps = -(-n // batch_size)
+            length = steps * n * max(net[0])
+            if solver == "adam":
+                # m / sqrt(v) of a gradient that is nearly zero is noise of the order of the step
+                rate = options.get("learning_rate", 0.01)
+                sure = np.abs(got[0] - params) > 0.5 * rate
+                assert sure.mean() > 0.25
+                assert_close(got[0][sure], want[0][sure], dtype, 100 * length)
+                assert np.abs(got[0] - want[0]).max() <= 2 * rate * steps
+            else:
+                assert_close(got[0], want[0], dtype, length)
+                assert_close(got[2], want[2], dtype, length)
+            assert np.abs(got[0] - params).max() > 0
+            assert_close(got[1], want[1], dtype, length, floor=0.1)
+            assert got[3].tolist() == want[3].tolist() == [1, 0, steps, builds.FINISHED]
+
+
+def test_many_full_batch_epochs(kernels, rng):
+    dtype, net = np.dtype(np.float64), NETS[1]
+    params, x, y = problem(rng, dtype, units_of(*net[0]), 500, net[2])
+    args = (dtype, net, params, x, y, "sgd", 500, np.empty(0, np.intp), 50)
+    got = run(kernels, *args, sum_coef_grads=True)
+    want = run(reference, *args, sum_coef_grads=True)
+    for a, b in zip(got[:3], want[:3], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("batch_size", "n"), [(500, 500), (32, 500)])
+def test_the_budget_changes_nothing(kernels, dtype, batch_size, n, rng):
+    net = NETS[5]
+    params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+    args = (dtype, net, params, x, y, "adam", batch_size, np.empty(0, np.intp), 3)
+    whole = run(kernels, *args)
+    pieces = run(kernels, *args, budget=1.0)
+    assert whole[4] == 1
+    assert pieces[4] >= 3 * -(-n // batch_size)
+    for a, b in zip(whole[:4], pieces[:4], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("budget", [1e9, 1.0])
+@pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam"])
+def test_divergence_puts_back_the_epochs_start(kernels, dtype, solver, budget, rng):
+    net = ((3, 9, 2), ("relu", "identity"), "squared_error")
+    params, x, y = problem(rng, dtype, units_of(*net[0]), 40, net[2])
+    rate = float(np.sqrt(np.finfo(dtype).max)) if solver == "adam" else 3.0
+    args = (dtype, net, params, x, y, solver, 8, np.empty(0, np.intp))
+    got = run(kernels, *args, 500, learning_rate=rate, budget=budget)
+    epoch, row, step, status = got[3].tolist()
+    assert status == builds.DIVERGED
+    assert (row, step) == (0, 5 * epoch)
+    assert np.isfinite(got[0]).all()
+    if epoch:
+        np.testing.assert_array_equal(got[0], run(kernels, *args, epoch, learning_rate=rate)[0])
+    else:
+        np.testing.assert_array_equal(got[0], params)
+    want = run(reference, *args, 500, learning_rate=rate)
+    assert abs(want[3][0] - epoch) <= 1
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_update(kernels, dtype, nesterov, rng):
+    for n in SIZES:
+        for momentum in (None, 0.9):
+            params, grads, v = (rng.randn(n).astype(dtype) for _ in range(3))
+            v = v[:0] if momentum is None else v
+            want_params, want_v = params.copy(), v.copy()
+            kernels.sgd_update(params, grads, v, 0.1, momentum or 0.0, nesterov)
+            reference.sgd_update(want_params, grads, want_v, 0.1, momentum or 0.0, nesterov)
+            tolerance = 8 * np.finfo(dtype).eps
+            np.testing.assert_allclose(params, want_params, rtol=tolerance, atol=tolerance)
+            np.testing.assert_allclose(v, want_v, rtol=tolerance, atol=tolerance)
+
+
+def test_adam_update(kernels, dtype, rng):
+    for n in SIZES:
+        params, grads, m = (rng.randn(n).astype(dtype) for _ in range(3))
+        v = rng.rand(n).astype(dtype)
+        want = [a.copy() for a in (params, m, v)]
+        kernels.adam_update(params, grads, m, v, 0.1, 0.9, 0.999, 1e-8, 3)
+        reference.adam_update(want[0], grads, want[1], want[2], 0.1, 0.9, 0.999, 1e-8, 3)
+        tolerance = 16 * np.finfo(dtype).eps
+        for got, expected in zip((params, m, v), want, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_moments_and_velocities_hold_no_subnormal_numbers(kernels, dtype):
+    tiny = np.finfo(dtype).tiny
+    m, v, u = (np.full(9, tiny, dtype) for _ in range(3))
+    params, grads = np.ones(9, dtype), np.zeros(9, dtype)
+    kernels.adam_update(params, grads, m, v, 0.1, 0.9, 0.999, 1e-8, 1)
+    kernels.sgd_update(params, grads, u, 0.1, 0.9, False)
+    assert not np.any([m, v, u])

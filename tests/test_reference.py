@@ -1,0 +1,102 @@
+"""The oracle is held by central differences, and by what others compute."""
+
+import numpy as np
+import pytest
+
+from fastnn import reference
+from fastnn.kernels import ACTIVATIONS, LOSSES
+
+HIDDEN = ["identity", "sigmoid", "tanh", "relu"]
+# the log losses go with one output activation each
+OUTPUTS = [("squared_error", name) for name in [*HIDDEN, "softmax"]]
+OUTPUTS += [("binary_log_loss", "sigmoid"), ("log_loss", "softmax")]
+
+
+def targets(rng, n, n_outputs, loss):
+    if loss == "log_loss":
+        return np.eye(n_outputs)[rng.randint(n_outputs, size=n)]
+    return rng.rand(n, n_outputs)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize(("loss", "out"), OUTPUTS)
+def test_gradient_by_central_differences(loss, out, hidden, depth, alpha, rng):
+    units = np.array([3, *[5, 4, 6][: depth - 1], 2], np.intp)
+    codes = np.array([ACTIVATIONS[hidden]] * (depth - 1) + [ACTIVATIONS[out]], np.int32)
+    params = rng.uniform(-1, 1, reference.packed_size(units, 8))
+    for _, intercept in reference.split(params, units):
+        intercept[:] = np.abs(intercept)  # relus that are zero everywhere have no gradient
+    x, y = rng.randn(9, 3), targets(rng, 9, 2, loss)
+
+    def f(p):
+        unused = np.empty_like(p)
+        return reference.loss_and_grad(p, units, codes, LOSSES[loss], alpha, x, y, None, unused)
+
+    grads = np.empty_like(params)
+    reference.loss_and_grad(params, units, codes, LOSSES[loss], alpha, x, y, None, grads)
+    h, numeric = 1e-5, np.empty_like(params)
+    if "relu" in (hidden, out):
+        # the difference quotient means nothing across relu's kink: move it away from the samples
+        h = 1e-7
+    for i in range(len(params)):
+        step = np.zeros_like(params)
+        step[i] = h
+        numeric[i] = (f(params + step) - f(params - step)) / (2 * h)
+    assert np.abs(grads).max() > 1e-3
+    # rounding of the quotient is about eps / h of the loss
+    bound = 1e-7 * np.abs(grads).max() + 4 * np.finfo(float).eps / h * f(params)
+    np.testing.assert_allclose(grads, numeric, rtol=0, atol=bound)
+
+
+def test_softmax_and_sigmoid_against_scipy(rng):
+    scipy_special = pytest.importorskip("scipy.special")
+    z = rng.randn(20, 7) * 30
+    out = np.empty_like(z)
+    reference.softmax(z, None, out)
+    np.testing.assert_allclose(out, scipy_special.softmax(z, axis=1), rtol=1e-13)
+    reference.sigmoid(z, out)
+    np.testing.assert_allclose(out, scipy_special.expit(z), rtol=1e-14)
+
+
+def test_log_losses_against_scikit_learn(rng):
+    from sklearn.metrics import log_loss
+
+    p = rng.dirichlet(np.ones(3), size=30)
+    y = np.eye(3)[rng.randint(3, size=30)]
+    total, _ = reference.loss_delta(p, y, LOSSES["log_loss"], ACTIVATIONS["softmax"])
+    np.testing.assert_allclose(total / 30, log_loss(y, p), rtol=1e-12)
+    binary, _ = reference.loss_delta(
+        p[:, :1], y[:, :1], LOSSES["binary_log_loss"], ACTIVATIONS["sigmoid"]
+    )
+    np.testing.assert_allclose(binary / 30, log_loss(y[:, 0], p[:, 0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["binary_log_loss", "log_loss"])
+def test_log_losses_stay_finite_where_the_net_is_surely_wrong(loss, dtype):
+    a, y = np.array([[1.0, 0.0]], dtype), np.array([[0.0, 1.0]], dtype)
+    total, delta = reference.loss_delta(a, y, LOSSES[loss], ACTIVATIONS["softmax"])
+    assert np.isfinite(total)
+    assert total > -np.log(2 * np.finfo(dtype).eps)
+    assert delta.tolist() == [[1.0, -1.0]]
+
+
+def test_adam_first_step_is_the_learning_rate(dtype):
+    # m / sqrt(v) is the sign of the gradient at t = 1 (Kingma and Ba, 2015, section 2.1), but for
+    # epsilon beside the smaller sqrt(v), .25 * sqrt(.001)
+    params, grads = np.zeros(3, dtype), np.array([4.0, -0.25, 0.0], dtype)
+    m, v = np.zeros(3, dtype), np.zeros(3, dtype)
+    reference.adam_update(params, grads, m, v, 0.01, 0.9, 0.999, 1e-8, 1)
+    np.testing.assert_allclose(params, [-0.01, 0.01, 0.0], rtol=2e-6)
+
+
+def test_momentum_against_its_definition(dtype):
+    params, v = np.zeros(1, dtype), np.zeros(1, dtype)
+    for _ in range(2):
+        reference.sgd_update(params, np.ones(1, dtype), v, 0.5, 0.5, False)
+    assert (params[0], v[0]) == (-1.25, -0.75)
+    params, v = np.zeros(1, dtype), np.zeros(1, dtype)
+    for _ in range(2):
+        reference.sgd_update(params, np.ones(1, dtype), v, 0.5, 0.5, True)
+    assert (params[0], v[0]) == (-1.625, -0.75)
