@@ -28,6 +28,7 @@ def test_gradient_by_central_differences(loss, out, hidden, depth, alpha, rng):
     params = rng.uniform(-1, 1, reference.packed_size(units, 8))
     for _, intercept in reference.split(params, units):
         intercept[:] = np.abs(intercept)  # relus that are zero everywhere have no gradient
+    intercept += 2
     x, y = rng.randn(9, 3), targets(rng, 9, 2, loss)
 
     def f(p):

@@ -1,0 +1,242 @@
+"""fastnn against NumPy on the tutorial's two networks: `python bench/run.py`.
+
+Every contestant is checked against the others before it is timed. Times are taken in alternation,
+on one pinned core with one thread each; figures are ratios within a round: median (min-max).
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"  # read by NumPy's BLAS when it loads
+
+import numpy as np  # noqa: E402
+import numpy_tutorial  # noqa: E402
+from sklearn.datasets import make_circles  # noqa: E402
+
+import fastnn  # noqa: E402
+from fastnn import kernels as builds  # noqa: E402
+from fastnn import network, reference, tutorial  # noqa: E402
+
+TOPOLOGIES = ([2, 4, 8, 1], [2, 4, 8, 16, 8, 4, 1])
+SAMPLES, LR, SEED = 500, 0.05, 15
+# after CHECK_STEPS steps, the largest difference of a parameter that rounding explains
+CHECK_STEPS, TOLERANCE = 100, {"float64": 1e-10, "float32": 1e-3}
+CONTESTANTS = {
+    "fastnn": "fastnn.tutorial.train, epochs=N",
+    "fastnn by step": "fastnn.tutorial.train, N calls",
+    "oracle": "fastnn.reference",
+    "numpy": "NumPy, written like the tutorial",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=21, help="rounds of alternation (21)")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of one timed call (2000)")
+    parser.add_argument("--smoke", action="store_true", help="3 short rounds: does it all run?")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument("--write-readme", action="store_true", help="put the table in README.md")
+    options = parser.parse_args()
+    if options.smoke:
+        options.rounds, options.steps = 3, 200
+    core = pin()
+    machine = describe(core)
+    results = []
+    for units in TOPOLOGIES:
+        for dtype in ("float64", "float32"):
+            results.append(measure(units, dtype, options.rounds, options.steps))
+            if not options.json:
+                report(results[-1])
+    if options.json:
+        json.dump({"machine": machine, "results": results}, sys.stdout, indent=1)
+        print()
+    else:
+        print("\n" + ", ".join(f"{key} {value}" for key, value in machine.items()))
+    if options.write_readme:
+        write_readme(machine, results)
+
+
+def pin():
+    """Stay on the last core that this process may use; its number, or None where there is no way."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
+    return core
+
+
+def describe(core):
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":", 1)[1].strip() if names else model
+    return {
+        "CPU": model,
+        "pinned to core": core,
+        "build": network.ISA,
+        "compiler": network.kernels.build_info()["compiler"],
+        "NumPy": np.__version__,
+        "Python": platform.python_version(),
+        "fastnn": fastnn.__version__,
+    }
+
+
+class Case:
+    """One topology and type: the same data and start for every contestant."""
+
+    def __init__(self, units, dtype):
+        X, y = make_circles(SAMPLES, factor=0.5, noise=0.05, random_state=SEED)
+        self.units, self.dtype = units, dtype
+        self.X, self.Y = X.astype(dtype), y.astype(dtype)[:, None]
+        np.random.seed(SEED)
+        self.nets = {"numpy": numpy_tutorial.network(units)}
+        for name in ("fastnn", "fastnn by step"):
+            np.random.seed(SEED)
+            self.nets[name] = tutorial.create_nn(units, tutorial.sigm)
+        for net in self.nets.values():
+            for layer in net:
+                layer.W, layer.b = layer.W.astype(dtype), layer.b.astype(dtype)
+        self.params = self.flat("numpy")
+        self.oracle_run = network.TrainingRun(
+            reference, np.array(units, np.intp),
+            np.full(len(units) - 1, builds.ACTIVATIONS["sigmoid"], np.int32),
+            builds.LOSSES["squared_error"],
+            network.Descent(builds.SOLVERS["sgd"], LR, sum_coef_grads=True), np.dtype(dtype), SAMPLES,
+        )  # fmt: skip
+
+    def flat(self, name):
+        """A contestant's parameters in one vector."""
+        if name == "oracle":
+            return self.params
+        return np.concatenate([p for n in self.nets[name] for p in (n.W, n.b)], axis=None)
+
+    def run(self, name, steps):
+        """Let a contestant take that many steps."""
+        if name == "fastnn":
+            tutorial.train(self.nets[name], self.X, self.Y, tutorial.l2_cost, lr=LR, epochs=steps)
+        elif name == "fastnn by step":
+            for _ in range(steps):
+                tutorial.train(self.nets[name], self.X, self.Y, tutorial.l2_cost, lr=LR)
+        elif name == "oracle":
+            self.oracle_run.epochs(self.params, self.X, self.Y, np.empty(steps))
+        else:
+            for _ in range(steps):
+                numpy_tutorial.step(self.nets[name], self.X, self.Y, LR)
+
+    def check(self):
+        """Stop unless all contestants come to the same parameters; the largest difference."""
+        start = self.flat("numpy")
+        for name in CONTESTANTS:
+            self.run(name, CHECK_STEPS)
+        results = {name: self.flat(name) for name in CONTESTANTS}
+        if np.abs(results["numpy"] - start).max() < 0.01:
+            sys.exit(f"{self.units} {self.dtype}: nothing was trained")
+        worst = max(np.abs(p - results["numpy"]).max() for p in results.values())
+        if not worst <= TOLERANCE[self.dtype]:
+            sys.exit(f"{self.units} {self.dtype}: contestants differ by {worst:.1e}; not timed")
+        return float(worst)
+
+
+def measure(units, dtype, rounds, steps):
+    case = Case(units, dtype)
+    difference = case.check()
+    times = {name: [] for name in CONTESTANTS}
+    peaks = []
+    for _ in range(rounds):
+        for name, seconds in times.items():
+            n = steps if name == "fastnn" else max(1, steps // 10)
+            begin = time.perf_counter()
+            case.run(name, n)
+            seconds.append((time.perf_counter() - begin) / n)
+        peaks.append(peak(dtype))
+    # forward and gradient in every layer, deltas in all but the first; activations not counted
+    pairs = list(zip(units[:-1], units[1:], strict=True))
+    multiply_adds = SAMPLES * (2 * sum(k * n for k, n in pairs) + sum(k * n for k, n in pairs[1:]))
+    fast = statistics.median(times["fastnn"])
+    return {
+        "topology": "-".join(map(str, units)),
+        "dtype": dtype,
+        "difference": difference,
+        "us_a_step": {name: statistics.median(t) * 1e6 for name, t in times.items()},
+        "ratio": {
+            name: spread([a / b for a, b in zip(times["numpy"], times[name], strict=True)])
+            for name in ("fastnn", "fastnn by step")
+        },
+        "ratio_to_oracle": spread(
+            [a / b for a, b in zip(times["oracle"], times["fastnn"], strict=True)]
+        ),
+        "steps_a_second": 1 / fast,
+        "peak_gflops": 2e-9 * max(peaks),
+        "share_of_peak": multiply_adds / fast / max(peaks),
+    }
+
+
+def peak(dtype):
+    """Multiply-adds a second of this core in this build, at best."""
+    sink, best = np.zeros(1, dtype), 0.0
+    for _ in range(3):
+        begin = time.perf_counter()
+        n = network.kernels.peak_multiply_adds(20000, sink)
+        best = max(best, n / (time.perf_counter() - begin))
+    return best
+
+
+def spread(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def ratio_text(ratio):
+    return f"{ratio['median']:.1f}x ({ratio['min']:.1f}-{ratio['max']:.1f})"
+
+
+def report(result):
+    print(f"{result['topology']} {result['dtype']}, {SAMPLES} samples, full batch")
+    print(f"  largest difference after {CHECK_STEPS} steps  {result['difference']:.1e}")
+    for name, text in CONTESTANTS.items():
+        print(f"  {text:<34} {result['us_a_step'][name]:9.2f} us a step")
+    print(f"  against NumPy, epochs=N      {ratio_text(result['ratio']['fastnn'])}")
+    print(f"  against NumPy, step by step  {ratio_text(result['ratio']['fastnn by step'])}")
+    print(f"  against the oracle           {ratio_text(result['ratio_to_oracle'])}")
+    print(
+        f"  {result['steps_a_second']:.0f} steps a second; multiply-adds at "
+        f"{result['share_of_peak']:.0%} of the measured peak, {result['peak_gflops']:.0f} GFLOP/s"
+    )
+
+
+def write_readme(machine, results):
+    """Replace the table between the README's two marks."""
+    lines = [
+        "| network, 500 samples | type | NumPy | fastnn | faster | called step by step |",
+        "|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        us = r["us_a_step"]
+        lines.append(
+            f"| {r['topology']} | {r['dtype']} | {us['numpy']:.0f} us a step | "
+            f"{us['fastnn']:.1f} us | **{ratio_text(r['ratio']['fastnn'])}** | "
+            f"{ratio_text(r['ratio']['fastnn by step'])} |"
+        )
+    lines += [
+        "",
+        f"Median (min-max) of ratios taken in alternation on one pinned core; {machine['CPU']}, "
+        f"{machine['build']} build, {machine['compiler']}, NumPy {machine['NumPy']}.",
+    ]
+    path = Path(__file__).resolve().parent.parent / "README.md"
+    before, rest = path.read_text(encoding="utf-8").split("<!-- speed -->\n")
+    after = rest.split("<!-- end of speed -->")[1]
+    table = "\n".join(lines)
+    path.write_text(
+        f"{before}<!-- speed -->\n{table}\n<!-- end of speed -->{after}", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()
