@@ -192,6 +192,8 @@ class ParameterList(Sequence):
         return checks.finite_array(name, value, view.dtype)
 
     def _assign(self, values):
+        if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):
+            raise TypeError(f"{self._name} must be a sequence of arrays, got {values!r}")
         if len(values) != len(self):
             raise ValueError(f"{self._name} must hold {len(self)} arrays, got {len(values)}")
         values = [self._checked(i, value).copy() for i, value in enumerate(values)]

@@ -152,14 +152,14 @@ class _Run:
     _last: ClassVar[dict] = {}  # id of the first layer's W -> run; taken out while in use
 
     def __init__(self, neural_net, layer_units, dtype, n_samples):
-        self.places, at = [], 0  # where each W and b lies among the parameters, and its shape
+        # where each W and b lies among the parameters, its shape, and the act_f they go with
+        self.places, at = [], 0
         for layer in neural_net:
             (k, n), b_shape = np.shape(layer.W), np.shape(layer.b)
             W_place, b_place = slice(at, at + k * n), slice(at + k * n, at + (k + 1) * n)
-            self.places.append((W_place, (k, n), b_place, b_shape))
+            self.places.append((W_place, (k, n), b_place, b_shape, layer.act_f))
             at += (k + 1) * n
-        self.act_fs = [layer.act_f for layer in neural_net]
-        codes = np.array([_CODES[id(act_f)] for act_f in self.act_fs], np.int32)
+        codes = np.array([_CODES[id(layer.act_f)] for layer in neural_net], np.int32)
         self.training = network.TrainingRun(
             network.kernels, np.array(layer_units, np.intp), codes,
             builds.LOSSES["squared_error"], self._descent(1.0), dtype, n_samples,
@@ -178,12 +178,15 @@ class _Run:
         """The run that trained these layers on such arrays last, or None."""
         if type(neural_net) is not list or not neural_net or l2_cost is not _COST:
             return None
-        run = cls._last.pop(id(getattr(neural_net[0], "W", None)), None)
-        if run is None or len(neural_net) != len(run.arrays):
-            return None
-        for layer, act_f, (W, b) in zip(neural_net, run.act_fs, run.arrays, strict=True):
-            if layer.W is not W or layer.b is not b or layer.act_f is not act_f:
+        try:
+            run = cls._last.pop(id(neural_net[0].W), None)
+            if run is None or len(neural_net) != len(run.arrays):
                 return None
+            for layer, (W, b, act_f) in zip(neural_net, run.arrays, strict=True):
+                if layer.W is not W or layer.b is not b or layer.act_f is not act_f:
+                    return None
+        except AttributeError:  # not a layer: the long way round says so
+            return None
         for array, shape in ((X, run.x_shape), (Y, run.y_shape)):
             if (
                 type(array) is not np.ndarray
@@ -213,12 +216,12 @@ class _Run:
 
     def _give(self, neural_net):
         params, self.arrays = self.params, []
-        for layer, (W_place, W_shape, b_place, b_shape) in zip(
+        for layer, (W_place, W_shape, b_place, b_shape, act_f) in zip(
             neural_net, self.places, strict=True
         ):
             layer.W = W = params[W_place].reshape(W_shape)
             layer.b = b = params[b_place].reshape(b_shape)
-            self.arrays.append((W, b))
+            self.arrays.append((W, b, act_f))
         self._last.clear()
         if len(self.training.workspace) <= 4_000_000:
             self._last[id(self.arrays[0][0])] = self

@@ -1,0 +1,210 @@
+"""What cannot be trained on is refused in one line, before anything changes."""
+
+import numpy as np
+import pytest
+
+from fastnn import Network
+
+X = np.arange(12.0).reshape(6, 2)
+Y = np.zeros((6, 1))
+
+
+def with_value(value):
+    a = X.copy()
+    a[3, 1] = value
+    return a
+
+
+def sparse():
+    from scipy.sparse import csr_array
+
+    return csr_array(X)
+
+
+CONSTRUCTION = [
+    ((5,), {}, TypeError, "layer_units must be a sequence"),
+    (("2-4-1",), {}, TypeError, "layer_units must be a sequence"),
+    (([2],), {}, ValueError, "at least inputs and outputs"),
+    (([2, 0, 1],), {}, ValueError, r"layer_units\[1\] must be a whole number >= 1, got 0"),
+    (([2, -4, 1],), {}, ValueError, r"layer_units\[1\] .* got -4"),
+    (([2, 4.5, 1],), {}, TypeError, r"layer_units\[1\] .* got 4.5"),
+    (([2, True, 1],), {}, TypeError, r"layer_units\[1\] .* got True"),
+    (([2, 2**40, 2**40, 1],), {}, ValueError, "too many"),
+    (([2, 4, 1], "gelu"), {}, ValueError, "activation must be one of 'identity', 'sigmoid'"),
+    (([2, 4, 1], 3), {}, TypeError, "activation must be"),
+    (([2, 4, 1], ["tanh"]), {}, ValueError, "activation must be one name, or 2"),
+    (([2, 4, 1], ["tanh", 1]), {}, TypeError, r"activation\[1\] must be one of"),
+    (([2, 4, 2], ["softmax", "tanh"]), {}, ValueError, "only come last"),
+    (([2, 4, 2], "softmax"), {}, ValueError, "for the output"),
+    (([2, 4, 1],), {"out_activation": "softmax"}, ValueError, "always 1"),
+    (([2, 4, 1],), {"loss": "log_loss"}, ValueError, "binary_log_loss"),
+    (([2, 4, 1],), {"loss": "hinge"}, ValueError, "loss must be one of 'squared_error'"),
+    (([2, 4, 1],), {"loss": "log_loss", "out_activation": "tanh"}, ValueError, "goes with"),
+    (([2, 4, 1], ["tanh", "tanh"]), {"out_activation": "tanh"}, ValueError, "not both"),
+    (([2, 4, 1],), {"init": "he"}, ValueError, "init must be one of 'glorot', 'uniform'"),
+    (([2, 4, 1],), {"dtype": "float16"}, ValueError, "dtype must be"),
+    (([2, 4, 1],), {"dtype": None}, ValueError, "dtype must be"),
+    (([2, 4, 1],), {"dtype": "nonsense"}, ValueError, "dtype must be"),
+    (([2, 4, 1],), {"random_state": -1}, ValueError, "random_state"),
+    (([2, 4, 1],), {"random_state": "a"}, TypeError, "random_state"),
+    (([2, 4, 1],), {"random_state": np.random.default_rng()}, TypeError, "random_state"),
+]
+
+
+@pytest.mark.parametrize(("args", "options", "error", "match"), CONSTRUCTION)
+def test_construction(args, options, error, match):
+    with pytest.raises(error, match=match) as caught:
+        Network(*args, **options)
+    assert "\n" not in str(caught.value)
+
+
+DATA = [
+    (X[0], Y, ValueError, r"X must have two dimensions .*\(2,\).*reshape"),
+    (X[None], Y, ValueError, r"X must have two dimensions .*\(1, 6, 2\)"),
+    (5.0, Y, ValueError, r"X must have two dimensions"),
+    (X[:, :1], Y, ValueError, r"X must have 2 columns, one for each feature, got shape \(6, 1\)"),
+    (X[:0], Y[:0], ValueError, "X is empty"),
+    (X[:, :0], Y, ValueError, "X must have 2 columns"),
+    (X[:5], Y, ValueError, "y must have 5 rows, as many as X, got 6"),
+    (with_value(np.nan), Y, ValueError, r"X\[3, 1\] is nan; every value must be finite"),
+    (with_value(np.inf), Y, ValueError, r"X\[3, 1\] is inf"),
+    (X.astype(object), Y, TypeError, "X must hold real numbers, got dtype object"),
+    (X.astype(str), Y, TypeError, "X must hold real numbers, got dtype <U"),
+    (X.astype(complex), Y, TypeError, "X must hold real numbers, got dtype complex128"),
+    (X.astype("datetime64[s]"), Y, TypeError, "X must hold real numbers"),
+    ([[1, 2], [3]], Y, ValueError, "X cannot be made an array"),
+    ("text", Y, TypeError, "X must hold real numbers"),
+    (None, Y, TypeError, "X must hold real numbers"),
+    (np.ma.masked_less(X, 3), Y, TypeError, "X is a masked array"),
+    (sparse, Y, TypeError, r"X is sparse; pass a dense array: X.toarray\(\)"),
+    (X, np.zeros((6, 2)), ValueError, r"y must have 1 column, one for each output"),
+    (X, np.zeros(5), ValueError, "y must have 6 rows"),
+    (X, np.full((6, 1), np.nan), ValueError, r"y\[0, 0\] is nan"),
+    (X, np.array([["a"]] * 6), TypeError, "y must hold real numbers"),
+    (X, None, TypeError, "y must hold real numbers"),
+    (X, np.ma.masked_array(Y), TypeError, "y is a masked array"),
+]
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "loss", "loss_and_grad"])
+@pytest.mark.parametrize(("x", "y", "error", "match"), DATA)
+def test_data(method, x, y, error, match):
+    net = Network([2, 3, 1], random_state=0)
+    net.partial_fit(X, Y)
+    before, state = net._params.copy(), net._random_state.get_state()[2]
+    curve = list(net.loss_curve_)
+    with pytest.raises(error, match=match) as caught:
+        getattr(net, method)(x() if callable(x) else x, y)
+    assert "\n" not in str(caught.value)
+    np.testing.assert_array_equal(net._params, before)
+    assert net._random_state.get_state()[2] == state
+    assert net.loss_curve_ == curve
+
+
+@pytest.mark.parametrize(("x", "y", "error", "match"), [
+    case for case in DATA if case[1] is Y and "rows" not in case[3]
+])
+def test_data_for_predict(x, y, error, match):
+    net = Network([2, 3, 1], random_state=0)
+    for method in (net.predict, net.forward):
+        with pytest.raises(error, match=match):
+            method(x() if callable(x) else x)
+
+
+def test_values_too_large_for_float32():
+    net = Network([2, 3, 1], dtype="float32")
+    with pytest.raises(ValueError, match=r"X\[3, 1\] is 1e\+300 \(too large for float32\)"):
+        net.fit(with_value(1e300), Y)
+
+
+def test_class_numbers_for_several_outputs():
+    net = Network([2, 3, 3], loss="log_loss")
+    with pytest.raises(ValueError, match=r"one column for each output.*np.eye\(3\)\[y\]"):
+        net.fit(X, np.array([0, 1, 2, 0, 1, 2]))
+
+
+def test_targets_of_the_log_losses():
+    with pytest.raises(ValueError, match=r"y must be between 0 and 1.*y\[0, 0\] = 2"):
+        Network([2, 3, 1], loss="binary_log_loss").fit(X, Y + 2)
+    with pytest.raises(ValueError, match="each row of y must sum to 1.*in row 0"):
+        Network([2, 3, 2], loss="log_loss").fit(X, np.ones((6, 2)))
+    soft = np.tile([0.1, 0.2, 0.7], (6, 1))
+    for dtype in ("float32", "float64"):
+        Network([2, 3, 3], loss="log_loss", dtype=dtype).fit(X, soft, max_iter=1)
+
+
+OPTIONS = [
+    ("solver", "lbfgs", ValueError, "solver must be one of 'adam', 'sgd', got 'lbfgs'"),
+    ("solver", None, TypeError, "solver must be one of"),
+    *[("learning_rate_init", v, ValueError, "learning_rate_init must be a finite number in")
+      for v in (0, 0.0, -1, -0.1, np.nan, np.inf, 10**400)],
+    *[("learning_rate_init", v, TypeError, "learning_rate_init must be")
+      for v in ("0.1", None, True, 1j, [0.1])],
+    ("max_iter", 0, ValueError, "max_iter must be a whole number >= 1, got 0"),
+    ("max_iter", 2.5, TypeError, "max_iter must be a whole number >= 1, got 2.5"),
+    ("batch_size", 0, ValueError, "batch_size must be a whole number >= 1"),
+    ("batch_size", -5, ValueError, "batch_size must be a whole number >= 1"),
+    ("batch_size", 1.5, TypeError, "batch_size must be a whole number >= 1"),
+    ("batch_size", "all", ValueError, "batch_size must be"),
+    ("shuffle", 1, TypeError, "shuffle must be True or False"),
+    ("nesterovs_momentum", "yes", TypeError, "nesterovs_momentum must be True or False"),
+    ("alpha", -1.0, ValueError, "alpha must be"),
+    ("momentum", 1.0, ValueError, r"momentum must be a finite number in \[0, 1\), got 1.0"),
+    ("momentum", -0.1, ValueError, "momentum must be"),
+    ("beta_1", 1.0, ValueError, "beta_1 must be"),
+    ("beta_2", -1, ValueError, "beta_2 must be"),
+    ("epsilon", 0.0, ValueError, "epsilon must be"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value", "error", "match"), OPTIONS)
+def test_options_of_fit(name, value, error, match):
+    net = Network([2, 3, 1], random_state=0)
+    before = net._params.copy()
+    with pytest.raises(error, match=match) as caught:
+        net.fit(X, Y, **{name: value})
+    assert "\n" not in str(caught.value)
+    np.testing.assert_array_equal(net._params, before)
+    if name != "max_iter":
+        with pytest.raises(error, match=match):
+            net.partial_fit(X, Y, **{name: value})
+
+
+PARAMETERS = [
+    (np.zeros((3, 2)), ValueError, r"coefs_\[0\] must have shape \(2, 3\), got \(3, 2\)"),
+    (np.zeros(6), ValueError, r"coefs_\[0\] must have shape"),
+    (np.full((2, 3), np.nan), ValueError, r"coefs_\[0\]\[0, 0\] is nan"),
+    (np.zeros((2, 3), complex), TypeError, r"coefs_\[0\] must hold real numbers"),
+    ([["a"] * 3] * 2, TypeError, r"coefs_\[0\] must hold real numbers"),
+    (None, TypeError, r"coefs_\[0\] must hold real numbers"),
+]
+
+
+@pytest.mark.parametrize(("value", "error", "match"), PARAMETERS)
+def test_edited_parameters(value, error, match):
+    net = Network([2, 3, 1], random_state=0)
+    before = net._params.copy()
+    with pytest.raises(error, match=match):
+        net.coefs_[0] = value
+    with pytest.raises(error, match=match):
+        net.coefs_ = [value, np.zeros((3, 1))]
+    # the second is refused before the first is written
+    with pytest.raises(ValueError, match=r"coefs_\[1\]"):
+        net.coefs_ = [np.zeros((2, 3)), np.zeros((9, 9))]
+    with pytest.raises(ValueError, match="must hold 2 arrays, got 1"):
+        net.coefs_ = [np.zeros((2, 3))]
+    with pytest.raises(TypeError, match="must be a sequence"):
+        net.coefs_ = 3
+    with pytest.raises(IndexError):
+        net.coefs_[2] = np.zeros((2, 3))
+    np.testing.assert_array_equal(net._params, before)
+
+
+def test_views_edited_into_something_not_finite():
+    net = Network([2, 3, 1], random_state=0)
+    net.intercepts_[1][0] = np.nan
+    for call in (lambda: net.fit(X, Y), lambda: net.predict(X), lambda: net.loss(X, Y)):
+        with pytest.raises(ValueError, match=r"intercepts_\[1\]\[0\] is nan"):
+            call()
+    net.intercepts_[1] = [0.5]
+    net.fit(X, Y, max_iter=1)

@@ -1,0 +1,160 @@
+"""The command line, as a user types it."""
+
+import re
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastnn import cli, network, tutorial
+
+QUICK = ["demo", "--epochs", "300", "--samples", "100"]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def is_png(path):
+    data = path.read_bytes()
+    width, height = struct.unpack(">II", data[16:24])
+    return data[:8] == b"\x89PNG\r\n\x1a\n" and width > 600 and height > 300 and len(data) > 20000
+
+
+def test_demo_as_documented(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "fastnn", "demo"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "500 points in two rings, network 2-4-8-1 (sigmoid), 2000 steps, float64" in done.stdout
+    assert float(re.search(r"ratio\s+([\d.]+) x", done.stdout)[1]) > 0
+    assert float(re.search(r"largest difference\s+([\d.e+-]+) ", done.stdout)[1]) < 1e-9
+    assert float(re.search(r"training accuracy\s+([\d.]+)%", done.stdout)[1]) > 99
+    assert [path.name for path in tmp_path.iterdir()] == ["fastnn-demo.png"]
+    assert is_png(tmp_path / "fastnn-demo.png")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--dtype", "float32"],
+        ["--activation", "tanh", "--topology", "2-5-1", "--lr", "0.01"],
+        ["--activation", "relu", "--topology", "2-16-16-1", "--lr", "0.005"],
+        ["--topology", "2-1"],
+        ["--noise", "0", "--seed", "3", "--samples", "7", "--epochs", "1"],
+        ["--seed", "4", "--epochs", "2000", "--samples", "500"],  # chaotic: compared by steps
+    ],
+    ids=" ".join,
+)
+def test_options(options, capsys):
+    assert cli.main([*QUICK, *options]) == 0
+    out = capsys.readouterr().out
+    assert "largest difference" in out
+    if "4" in options and network.ISA != "reference":
+        assert "one step" in out
+
+
+def test_no_compare_and_output(tmp_path, capsys):
+    assert cli.main([*QUICK, "--no-compare", "--output", "picture.svg"]) == 0
+    assert "NumPy" not in capsys.readouterr().out
+    assert "<svg" in (tmp_path / "picture.svg").read_text()
+
+
+def test_demo_trains_as_the_tutorial_does():
+    options = cli.parser().parse_args(QUICK)
+    net, x, y = cli._demo_problem(options)
+    layers = [tutorial.neural_layer(k, n, tutorial.sigm) for k, n in ((2, 4), (4, 8), (8, 1))]
+    for layer, coef, intercept in zip(layers, net.coefs_, net.intercepts_, strict=True):
+        layer.W, layer.b = coef.copy(), intercept.copy()[None]
+    run = cli._new_run(network.kernels, net, len(x), options)
+    cli._train(run, net, x, y, 50, "")
+    tutorial.train(layers, x, y, tutorial.l2_cost, lr=0.05, epochs=50)
+    for layer, coef, intercept in zip(layers, net.coefs_, net.intercepts_, strict=True):
+        np.testing.assert_array_equal(layer.W, coef)
+        np.testing.assert_array_equal(layer.b[0], intercept)
+
+
+def test_exit_status_1_where_the_nets_differ(monkeypatch, capsys):
+    right = cli.reference.sgd_update
+
+    def wrong(params, grads, *rest):
+        grads[0] *= 1.001
+        right(params, grads, *rest)
+
+    monkeypatch.setattr(cli.reference, "sgd_update", wrong)
+    assert cli.main(QUICK) == 1
+    assert "the two networks differ" in capsys.readouterr().err
+
+
+def test_without_matplotlib(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main(QUICK) == 0
+    out = capsys.readouterr().out
+    assert 'pip install ".[plot]"' in out
+    assert "training accuracy" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_bar_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert cli.main(QUICK) == 0
+    err = capsys.readouterr().err
+    assert "50%" in err
+    assert err.endswith("\x1b[K")
+    assert "[####" in err
+
+
+BAD = [
+    (["--topology", "2-0-1"], "--topology must be whole numbers"),
+    (["--topology", "3-4-1"], "--topology must be whole numbers"),
+    (["--topology", "2,4,1"], "--topology must be whole numbers"),
+    (["--topology", "2-99999999999999999999-1"], "too many"),
+    (["--samples", "1"], "--samples must be a whole number >= 2"),
+    (["--samples", "many"], "invalid int value"),
+    (["--noise", "-1"], "--noise must be a finite number"),
+    (["--noise", "nan"], "--noise must be a finite number"),
+    (["--epochs", "0"], "--epochs must be a whole number >= 1"),
+    (["--lr", "0"], "--lr must be a finite number"),
+    (["--lr", "inf"], "--lr must be a finite number"),
+    (["--dtype", "float16"], "--dtype must be one of 'float64', 'float32'"),
+    (["--activation", "gelu"], "--activation must be one of 'sigmoid'"),
+    (["--seed", "-1"], "--seed must be in 0"),
+    (["--output", "nowhere/x.png"], "there is no folder nowhere"),
+    (["--output", "."], "is a folder"),
+    (["--output", "x.txt"], "must end in .png"),
+    (["--colour", "red"], "unrecognized arguments"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD, ids=lambda value: str(value)[:40])
+def test_bad_options_exit_2_with_one_line(options, message, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "fastnn", *QUICK, *options], capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_divergence_is_one_line(capsys):
+    # relu under a sigmoid output stays finite at any sane rate
+    assert cli.main([*QUICK, "--activation", "relu", "--lr", "1e200"]) in (0, 1, 2)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_config_and_version(capsys):
+    assert cli.main(["config"]) == 0
+    assert "instruction set" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    with pytest.raises(SystemExit) as caught:
+        cli.main([])
+    assert caught.value.code == 2

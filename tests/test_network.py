@@ -1,0 +1,385 @@
+"""Network: what people see, over the build that fastnn chose."""
+
+import pickle
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from conftest import COMPILED
+
+import fastnn
+from fastnn import Network, network, reference
+from fastnn import kernels as builds
+
+SOLVERS = {
+    "plain": {"solver": "sgd", "learning_rate_init": 0.1},
+    "momentum": {"solver": "sgd", "learning_rate_init": 0.05, "momentum": 0.8,
+                 "nesterovs_momentum": False},
+    "nesterov": {"solver": "sgd", "learning_rate_init": 0.05, "momentum": 0.8},
+    "adam": {"solver": "adam", "learning_rate_init": 0.01},
+}  # fmt: skip
+
+
+@pytest.fixture(params=[*COMPILED, "reference"])
+def every_build(request, monkeypatch):
+    """Networks run on each build in turn."""
+    monkeypatch.setattr(network, "kernels", builds.load(request.param))
+
+
+@pytest.fixture
+def moons(rng):
+    X = rng.randn(150, 2)
+    return X, (X[:, :1] * X[:, 1:] > 0).astype(float)
+
+
+def flat(net):
+    return np.concatenate([a.ravel() for a in [*net.coefs_, *net.intercepts_]])
+
+
+# ---- construction -------------------------------------------------------------------------------
+
+
+def test_defaults_and_repr():
+    net = Network([2, 4, 8, 1], activation="sigmoid", random_state=0)
+    assert net.layer_units == (2, 4, 8, 1)
+    assert net.activations == ("sigmoid",) * 3
+    assert [c.shape for c in net.coefs_] == [(2, 4), (4, 8), (8, 1)]
+    assert [b.shape for b in net.intercepts_] == [(4,), (8,), (1,)]
+    text = "Network([2, 4, 8, 1], activation='sigmoid', loss='squared_error', dtype='float64')"
+    assert repr(net) == text
+    again = eval(text, {"Network": Network})
+    assert again.activations == net.activations
+    mixed = Network([2, 4, 3], ["relu", "softmax"], loss="log_loss", dtype="float32")
+    assert eval(repr(mixed), {"Network": Network}).activations == ("relu", "softmax")
+
+
+@pytest.mark.parametrize(
+    ("options", "activations"),
+    [
+        ({}, ("sigmoid", "sigmoid")),
+        ({"activation": "relu"}, ("relu", "identity")),
+        ({"activation": "tanh", "loss": "binary_log_loss"}, ("tanh", "sigmoid")),
+        ({"activation": "logistic", "loss": "log_loss"}, ("sigmoid", "softmax")),
+        ({"activation": "relu", "out_activation": "tanh"}, ("relu", "tanh")),
+        ({"activation": ["tanh", "relu"]}, ("tanh", "relu")),
+        ({"loss": "categorical_cross_entropy"}, ("sigmoid", "softmax")),
+    ],
+)
+def test_activations(options, activations):
+    assert Network([3, 4, 2], **options).activations == activations
+
+
+def test_glorot_draws_as_scikit_learn():
+    from sklearn.neural_network import MLPRegressor
+
+    for ours, theirs in (("sigmoid", "logistic"), ("relu", "relu")):
+        regressor = MLPRegressor(hidden_layer_sizes=(5, 4), activation=theirs, random_state=3, max_iter=1,
+                                 learning_rate_init=1e-300)  # fmt: skip
+        with pytest.warns(Warning, match="Maximum iterations"):
+            regressor.fit(np.zeros((3, 2)), np.zeros(3))
+        net = Network([2, 5, 4, 1], ours, random_state=3)
+        for a, b in zip(net.coefs_, regressor.coefs_, strict=True):
+            np.testing.assert_array_equal(a, b)
+        for a, b in zip(net.intercepts_, regressor.intercepts_, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_uniform_draws_as_the_tutorial():
+    from fastnn import tutorial
+
+    np.random.seed(7)
+    layers = tutorial.create_nn([2, 4, 1], tutorial.sigm)
+    net = Network([2, 4, 1], init="uniform", random_state=7)
+    for i, layer in enumerate(layers):
+        np.testing.assert_array_equal(net.coefs_[i], layer.W)
+        np.testing.assert_array_equal(net.intercepts_[i], layer.b[0])
+
+
+def test_global_random_state_is_the_default():
+    np.random.seed(5)
+    a = Network([2, 3, 1])
+    np.testing.assert_array_equal(flat(a), flat(Network([2, 3, 1], random_state=5)))
+
+
+# ---- looking ------------------------------------------------------------------------------------
+
+
+def test_predict_before_fit_is_the_untrained_net(every_build, rng):
+    net = Network([3, 4, 2], "tanh", random_state=0)
+    X = rng.randn(10, 3)
+    hidden = np.tanh(X @ net.coefs_[0] + net.intercepts_[0])
+    out = hidden @ net.coefs_[1] + net.intercepts_[1]
+    np.testing.assert_allclose(net.predict(X), out, rtol=1e-12, atol=1e-14)
+    first, last = net.forward(X)
+    np.testing.assert_allclose(first, hidden, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(last, net.predict(X))
+
+
+def test_predict_in_blocks_is_predict(monkeypatch, rng, dtype):
+    net = Network([3, 4, 2], random_state=0, dtype=dtype)
+    X = rng.randn(2000, 3)
+    whole = net.predict(X)
+    monkeypatch.setattr(network, "BUDGET", 1.0)
+    np.testing.assert_array_equal(net.predict(X), whole)
+
+
+def test_loss_and_grad_by_central_differences(every_build, rng):
+    net = Network([3, 5, 2], "tanh", loss="log_loss", random_state=0)
+    X, y = rng.randn(7, 3), np.eye(2)[rng.randint(2, size=7)]
+    loss, coef_grads, intercept_grads = net.loss_and_grad(X, y, alpha=0.1)
+    assert loss == net.loss(X, y, alpha=0.1)
+    assert loss > net.loss(X, y)
+    for views, grads in ((net.coefs_, coef_grads), (net.intercepts_, intercept_grads)):
+        for view, grad in zip(views, grads, strict=True):
+            where = (0,) * view.ndim
+            kept, h = view[where], 1e-5
+            view[where] = kept + h
+            above = net.loss(X, y, alpha=0.1)
+            view[where] = kept - h
+            below = net.loss(X, y, alpha=0.1)
+            view[where] = kept
+            np.testing.assert_allclose(grad[where], (above - below) / (2 * h), rtol=1e-7, atol=1e-10)
+
+
+def test_parameters_are_views_that_may_be_read_set_and_edited(rng):
+    net = Network([2, 3, 1], random_state=0)
+    X = rng.randn(5, 2)
+    view = net.coefs_[0]
+    before = net.predict(X)
+    view[0, 0] += 1
+    assert (net.predict(X) != before).any()
+    net.coefs_[0] = np.zeros((2, 3), np.float32)
+    assert not view.any()
+    given = [np.ones((2, 3)), np.ones((3, 1))]
+    net.coefs_ = given
+    given[0][:] = 9
+    assert (view == 1).all()
+    net.intercepts_ = [[1, 2, 3], [4]]
+    assert net.intercepts_[0].tolist() == [1, 2, 3]
+    net.fit(X, np.zeros(5), max_iter=1)
+    assert view is net.coefs_[0]
+    assert (view != 1).any()
+
+
+def test_assignment_from_its_own_views():
+    net = Network([2, 2, 2], random_state=0)
+    a, b = net.coefs_[0].copy(), net.coefs_[1].copy()
+    net.coefs_ = [net.coefs_[1], net.coefs_[0]]
+    np.testing.assert_array_equal(net.coefs_[0], b)
+    np.testing.assert_array_equal(net.coefs_[1], a)
+
+
+# ---- training -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("batch_size", [1, 16, "auto", 150])
+def test_fit_agrees_with_the_reference(solver, batch_size, moons, monkeypatch):
+    X, y = moons
+    nets = []
+    for kernels in (network.kernels, reference):
+        monkeypatch.setattr(network, "kernels", kernels)
+        net = Network([2, 7, 1], "tanh", loss="binary_log_loss", random_state=1)
+        nets.append(net.fit(X, y, max_iter=3, batch_size=batch_size, **SOLVERS[solver]))
+    np.testing.assert_allclose(flat(nets[0]), flat(nets[1]), rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(nets[0].loss_curve_, nets[1].loss_curve_, rtol=1e-10)
+
+
+@pytest.mark.parametrize("solver", ["adam", "nesterov"])
+def test_fit_takes_scikit_learns_steps(solver):
+    """The same start, order and arithmetic as MLPRegressor's."""
+    from sklearn.neural_network import MLPRegressor
+
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(90, 3), rng.randn(90)
+    options = {"learning_rate_init": 0.01, "alpha": 0.01, "batch_size": 32, "max_iter": 5}
+    names = {"adam": {"solver": "adam"}, "nesterov": {"solver": "sgd", "momentum": 0.9}}[solver]
+    theirs = MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", random_state=4, n_iter_no_change=99, **names,
+                          **options)  # fmt: skip
+    with pytest.warns(Warning, match="Maximum iterations"):
+        theirs.fit(X, y)
+    ours = Network([3, 8, 1], "tanh", random_state=4).fit(X, y, **names, **options)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+    for a, b in zip(ours.coefs_, theirs.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_fit_learns(every_build, dtype, solver, moons):
+    X, y = moons
+    net = Network([2, 16, 1], "tanh", loss="binary_log_loss", random_state=0, dtype=dtype)
+    assert net.fit(X, y, max_iter=150, batch_size=25, **SOLVERS[solver]) is net
+    assert net.loss_ < 0.3
+    assert net.loss_ == net.loss_curve_[-1] < net.loss_curve_[0]
+    assert net.n_iter_ == len(net.loss_curve_) == 150
+    assert ((net.predict(X) > 0.5) == y).mean() > 0.9
+    assert net.predict(X).dtype == dtype
+
+
+def test_fit_goes_on_from_the_present_parameters(moons):
+    X, y = moons
+    options = {"solver": "sgd", "learning_rate_init": 0.1, "batch_size": 150}
+    once = Network([2, 4, 1], random_state=0).fit(X, y, max_iter=20, **options)
+    twice = Network([2, 4, 1], random_state=0).fit(X, y, max_iter=10, **options)
+    curve = list(twice.loss_curve_)
+    twice.fit(X, y, max_iter=10, **options)
+    np.testing.assert_array_equal(flat(once), flat(twice))
+    assert curve + twice.loss_curve_ == once.loss_curve_
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_partial_fit_keeps_the_solvers_state(every_build, solver, moons):
+    X, y = moons
+    options = {"batch_size": 40, **SOLVERS[solver]}
+    whole = Network([2, 20, 1], random_state=0).fit(X, y, max_iter=4, shuffle=False, **options)
+    parts = Network([2, 20, 1], random_state=0)
+    for _ in range(4):
+        assert parts.partial_fit(X, y, shuffle=False, **options) is parts
+        parts = pickle.loads(pickle.dumps(parts))
+    np.testing.assert_array_equal(flat(whole), flat(parts))
+    assert parts.loss_curve_ == whole.loss_curve_
+
+
+def test_another_solver_starts_afresh(moons):
+    X, y = moons
+    a = Network([2, 5, 1], random_state=0).partial_fit(X, y, solver="adam")
+    b = a.copy()
+    b._forget_state()
+    options = {"solver": "sgd", "momentum": 0.5}
+    np.testing.assert_array_equal(
+        flat(a.partial_fit(X, y, **options)), flat(b.partial_fit(X, y, **options))
+    )
+
+
+def test_copies_and_pickles_train_alike_and_apart(moons):
+    X, y = moons
+    net = Network([2, 5, 1], random_state=0).fit(X, y, max_iter=2, batch_size=20)
+    before = flat(net)
+    twins = [net.copy(), pickle.loads(pickle.dumps(net))]
+    for twin in twins:
+        assert repr(twin) == repr(net)
+        assert twin.loss_curve_ == net.loss_curve_
+        twin.fit(X, y, max_iter=2, batch_size=20)
+    np.testing.assert_array_equal(flat(net), before)
+    net.fit(X, y, max_iter=2, batch_size=20)
+    for twin in twins:
+        np.testing.assert_array_equal(flat(net), flat(twin))
+
+
+def test_inputs_of_any_layout_are_right_and_untouched(dtype, rng):
+    base = (rng.randint(0, 2, (60, 3)), rng.randint(0, 2, (60, 1)))
+    want = flat(Network([3, 4, 1], random_state=0, dtype=dtype).fit(*base, max_iter=3))
+
+    def unaligned(a):
+        raw = np.zeros(a.size * 8 + 1, np.uint8)
+        view = raw[1:].view(np.float64).reshape(a.shape)
+        view[:] = a
+        return view
+
+    def read_only(a):
+        a = a.astype(float)
+        a.flags.writeable = False
+        return a
+
+    layouts = {
+        "list": lambda a: a.tolist(),
+        "bool": lambda a: a.astype(bool),
+        "int8": lambda a: a.astype(np.int8),
+        "float16": lambda a: a.astype(np.float16),
+        "fortran": lambda a: np.asfortranarray(a, float),
+        "strided": lambda a: np.repeat(np.repeat(a.astype(float), 2, 0), 3, 1)[::2, ::3],
+        "reversed": lambda a: a[::-1].astype(float)[::-1],
+        "byte-swapped": lambda a: a.astype(">f8"),
+        "unaligned": unaligned,
+        "read-only": read_only,
+        "subclass": lambda a: a.astype(float).view(type("Sub", (np.ndarray,), {})),
+        "longdouble": lambda a: a.astype(np.longdouble),
+    }
+    for name, layout in layouts.items():
+        X, y = (layout(a) for a in base)
+        copies = np.array(X, copy=True), np.array(y, copy=True)
+        net = Network([3, 4, 1], random_state=0, dtype=dtype).fit(X, y, max_iter=3)
+        np.testing.assert_array_equal(flat(net), want, err_msg=name)
+        np.testing.assert_array_equal(X, copies[0])
+        np.testing.assert_array_equal(y, copies[1])
+
+
+def test_a_y_of_one_dimension_is_one_output(moons):
+    X, y = moons
+    a = Network([2, 3, 1], random_state=0).fit(X, y, max_iter=2)
+    b = Network([2, 3, 1], random_state=0).fit(X, y.ravel(), max_iter=2)
+    np.testing.assert_array_equal(flat(a), flat(b))
+
+
+# ---- when things go wrong -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [10, 150])
+def test_divergence_restores_and_explains(every_build, dtype, batch_size, moons):
+    X, y = moons
+    net = Network([2, 8, 1], "relu", random_state=0, dtype=dtype)
+    with pytest.raises(FloatingPointError, match=r"diverged in epoch (\d+).*learning rate"):
+        net.fit(X * 100, y, solver="sgd", learning_rate_init=10.0, max_iter=500,
+                batch_size=batch_size)  # fmt: skip
+    assert np.isfinite(flat(net)).all()
+    assert np.isfinite(net.loss_curve_).all()
+    finished = net.n_iter_
+    again = Network([2, 8, 1], "relu", random_state=0, dtype=dtype)
+    if finished:
+        again.fit(X * 100, y, solver="sgd", learning_rate_init=10.0, max_iter=finished,
+                  batch_size=batch_size)  # fmt: skip
+    np.testing.assert_array_equal(flat(net), flat(again))
+
+
+def test_ctrl_c_answers_and_leaves_the_net_usable():
+    rng = np.random.RandomState(0)
+    # one epoch alone takes longer than the answer may
+    X, y = rng.randn(100_000, 30), rng.randn(100_000, 1)
+    net = Network([30, 200, 100, 1], "tanh", random_state=0)
+    start, pressed = flat(net), []
+
+    def press():
+        pressed.append(time.perf_counter())
+        signal.raise_signal(signal.SIGINT)
+
+    for batch_size in (50, 100_000):
+        timer = threading.Timer(0.3, press)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, y, max_iter=1000, batch_size=batch_size)
+        assert time.perf_counter() - pressed.pop() < 0.2
+        assert np.isfinite(flat(net)).all()
+        assert net.n_iter_ < 1000
+    assert (flat(net) != start).any()
+    net.fit(X[:50], y[:50], max_iter=1)
+
+
+def test_signal_handlers_and_the_environment_are_left_alone(moons):
+    import os
+
+    before = signal.getsignal(signal.SIGINT), dict(os.environ), threading.active_count()
+    Network([2, 3, 1], random_state=0).fit(*moons, max_iter=3)
+    assert before == (signal.getsignal(signal.SIGINT), dict(os.environ), threading.active_count())
+
+
+def test_nets_train_in_parallel_threads(moons):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def train(seed):
+        return flat(Network([2, 9, 1], random_state=seed).fit(*moons, max_iter=20, batch_size=30))
+
+    one_by_one = [train(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for a, b in zip(pool.map(train, range(8)), one_by_one, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_show_config(capsys):
+    assert fastnn.show_config() is None
+    text = capsys.readouterr().out
+    assert fastnn.__version__ in text
+    assert network.ISA in text
+    assert np.__version__ in text
+    assert "threads" in text
