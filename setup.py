@@ -15,16 +15,16 @@ from setuptools.command.build_ext import build_ext
 # name of the module -> flags of GCC and Clang. -ffp-contract=fast is GCC's own default, said so
 # that Clang fuses the same multiply-adds.
 COMMON_FLAGS = [
-    "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
-    "-Wno-unknown-pragmas", "-Wno-psabi", "-Werror=incompatible-pointer-types",
-]  # fmt: skip
+    *("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
+    *("-Wno-unknown-pragmas", "-Wno-psabi", "-Werror=incompatible-pointer-types"),
+]
 BUILDS_X86 = {
     "_kernels": ["-msse3", "-mssse3", "-msse4.1", "-msse4.2", "-mpopcnt"],  # x86-64-v2
     "_kernels_avx2": ["-mavx2", "-mfma"],
     "_kernels_avx512": [
-        "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma",
+        *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"),
         "-mprefer-vector-width=512",
-    ],  # fmt: skip
+    ],
 }
 BUILDS_OTHER = {"_kernels": []}
 

@@ -5,6 +5,8 @@ descent on all samples, coefs by the sum of their gradients, intercepts by the m
 by np.e ** -x, a new array for every result.
 """
 
+import itertools
+
 import numpy as np
 
 
@@ -18,7 +20,7 @@ class Layer:
 
 def network(units):
     """A list of layers."""
-    return [Layer(k, n) for k, n in zip(units, units[1:], strict=False)]
+    return [Layer(k, n) for k, n in itertools.pairwise(units)]
 
 
 def sigmoid(x):

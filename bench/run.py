@@ -5,6 +5,7 @@ on one pinned core with one thread each; figures are ratios within a round: medi
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -64,7 +65,7 @@ def main():
 
 
 def pin():
-    """Stay on the last core that this process may use; its number, or None where there is no way."""
+    """Stay on the last core that this process may use; its number, None if that cannot be."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     core = max(os.sched_getaffinity(0))
@@ -76,7 +77,9 @@ def describe(core):
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0].split(":", 1)[1].strip() if names else model
     return {
         "CPU": model,
@@ -109,7 +112,8 @@ class Case:
             reference, np.array(units, np.intp),
             np.full(len(units) - 1, builds.ACTIVATIONS["sigmoid"], np.int32),
             builds.LOSSES["squared_error"],
-            network.Descent(builds.SOLVERS["sgd"], LR, sum_coef_grads=True), np.dtype(dtype), SAMPLES,
+            network.Descent(builds.SOLVERS["sgd"], LR, sum_coef_grads=True),
+            np.dtype(dtype), SAMPLES,
         )  # fmt: skip
 
     def flat(self, name):
@@ -158,7 +162,7 @@ def measure(units, dtype, rounds, steps):
             seconds.append((time.perf_counter() - begin) / n)
         peaks.append(peak(dtype))
     # forward and gradient in every layer, deltas in all but the first; activations not counted
-    pairs = list(zip(units[:-1], units[1:], strict=True))
+    pairs = list(itertools.pairwise(units))
     multiply_adds = SAMPLES * (2 * sum(k * n for k, n in pairs) + sum(k * n for k, n in pairs[1:]))
     fast = statistics.median(times["fastnn"])
     return {

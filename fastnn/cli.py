@@ -77,8 +77,8 @@ def run_demo(options):
     net, x, y = _demo_problem(options)
     _check_output(options.output)
     print(
-        f"{options.samples} points in two rings, network {options.topology} ({options.activation}), "
-        f"{options.epochs} steps, {options.dtype}"
+        f"{options.samples} points in two rings, network {options.topology} "
+        f"({options.activation}), {options.epochs} steps, {options.dtype}"
     )
     slow = net.copy()
     fast_run, slow_run = (_new_run(k, net, len(x), options) for k in (network.kernels, reference))
@@ -124,7 +124,9 @@ def _demo_problem(options):
 
     from sklearn.datasets import make_circles
 
-    X, y = make_circles(options.samples, factor=0.5, noise=options.noise, random_state=options.seed)
+    X, y = make_circles(
+        options.samples, factor=0.5, noise=options.noise, random_state=options.seed
+    )
     net = network.Network(
         units, [options.activation] * (len(units) - 2) + ["sigmoid"], init="uniform",
         dtype=options.dtype, random_state=options.seed,
@@ -155,7 +157,7 @@ def _new_run(kernels, net, n_samples, options):
 
 
 def _train(run, net, x, y, epochs, label):
-    """Train in 100 blocks: the loss at each step, the seconds, the parameters before each block."""
+    """Train in 100 blocks: the loss of each step, the seconds, the parameters before each."""
     curve, seconds, marks = np.empty(epochs), 0.0, []
     block = max(1, -(-epochs // 100))
     for first in range(0, epochs, block):

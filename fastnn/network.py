@@ -5,6 +5,7 @@ arithmetic is in `fastnn.kernels`. It needs NumPy alone.
 """
 
 import copy
+import itertools
 import math
 import sys
 from collections.abc import Sequence
@@ -145,9 +146,9 @@ class TrainingRun:
                     params[:] = reached
         if cursor[3] == builds.DIVERGED:
             raise FloatingPointError(
-                f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is no "
-                "longer finite. The parameters are those before that epoch. Try a learning rate "
-                f"below {self.descent.learning_rate:g}, or X scaled to mean 0 and variance 1"
+                f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is "
+                "no longer finite. The parameters are those before that epoch. Try a learning "
+                f"rate below {self.descent.learning_rate:g}, or X scaled to mean 0 and variance 1"
             )
 
     def pack(self, plain, packed):
@@ -177,7 +178,9 @@ class ParameterList(Sequence):
 
     def __setitem__(self, i, value):
         if isinstance(i, slice):
-            raise TypeError(f"assign to one item of {self._name} at a time, or to all: net.{self._name} = ...")
+            raise TypeError(
+                f"assign to one item of {self._name} at a time, or to all: net.{self._name} = ..."
+            )
         view = self._views[i]
         view[...] = self._checked(range(len(self))[i], value)
 
@@ -568,7 +571,9 @@ class Network:
         if isinstance(batch_size, str) and batch_size == "auto":
             batch_size = 200
         elif isinstance(batch_size, str):
-            raise ValueError(f'batch_size must be a whole number >= 1 or "auto", got {batch_size!r}')
+            raise ValueError(
+                f'batch_size must be a whole number >= 1 or "auto", got {batch_size!r}'
+            )
         batch_size = min(checks.whole_number("batch_size", batch_size), len(x))
         for name in ("shuffle", "nesterovs_momentum"):
             if not isinstance(options[name], (bool, np.bool_)):
@@ -625,8 +630,8 @@ class Network:
             y = y.reshape(-1, 1)
         elif y.ndim == 1:
             raise ValueError(
-                f"y must have shape ({len(x)}, {self._layer_units[-1]}), one column for each output, "
-                f"got {y.shape}; for class numbers use np.eye({self._layer_units[-1]})[y]"
+                f"y must have shape ({len(x)}, {self._layer_units[-1]}), one column for each "
+                f"output, got {y.shape}; for class numbers use np.eye({self._layer_units[-1]})[y]"
             )
         return x, checks.matrix("y", y, self._dtype, self._layer_units[-1], "output", len(x))
 
@@ -642,17 +647,19 @@ class Network:
 
 
 def _new_params(layer_units, dtype):
-    n = sum((k + 1) * n for k, n in zip(layer_units[:-1], layer_units[1:], strict=True))
+    n = sum((k + 1) * n for k, n in itertools.pairwise(layer_units))
     # packing rounds every layer up to panels of outputs
     if 64 * n * dtype.itemsize > sys.maxsize:
-        raise ValueError(f"layer_units {list(layer_units)} need {n} parameters, too many to address")
+        raise ValueError(
+            f"layer_units {list(layer_units)} need {n} parameters, too many to address"
+        )
     return np.zeros(n, dtype)
 
 
 def _split(params, layer_units):
-    """Views of a flat vector: the coefs (fan_in, fan_out) and intercepts (fan_out,) of each layer."""
+    """Views of a flat vector: each layer's coefs (fan_in, fan_out) and intercepts (fan_out,)."""
     coefs, intercepts, at = [], [], 0
-    for k, n in zip(layer_units[:-1], layer_units[1:], strict=True):
+    for k, n in itertools.pairwise(layer_units):
         coefs.append(params[at : at + k * n].reshape(k, n))
         intercepts.append(params[at + k * n : at + k * n + n])
         at += (k + 1) * n
@@ -680,11 +687,10 @@ def _draw_uniform(net):
 def _check_layer_units(layer_units):
     if isinstance(layer_units, (str, bytes)) or not hasattr(layer_units, "__iter__"):
         raise TypeError(
-            f"layer_units must be a sequence of whole numbers such as [2, 4, 8, 1], got {layer_units!r}"
+            "layer_units must be a sequence of whole numbers such as [2, 4, 8, 1], got "
+            f"{layer_units!r}"
         )
-    units = tuple(
-        checks.whole_number(f"layer_units[{i}]", n) for i, n in enumerate(layer_units)
-    )
+    units = tuple(checks.whole_number(f"layer_units[{i}]", n) for i, n in enumerate(layer_units))
     if len(units) < 2:
         raise ValueError(
             f"layer_units must hold at least inputs and outputs, such as [2, 1], got {list(units)}"
@@ -706,7 +712,9 @@ def _check_activations(activation, out_activation, loss, layer_units):
             raise ValueError('activation "softmax" is for the output: out_activation="softmax"')
     else:
         if not isinstance(activation, Sequence):
-            raise TypeError(f"activation must be a name or one name for each layer, got {activation!r}")
+            raise TypeError(
+                f"activation must be a name or one name for each layer, got {activation!r}"
+            )
         if out_activation is not None:
             raise ValueError("give out_activation or one activation for each layer, not both")
         names = tuple(
@@ -749,7 +757,8 @@ def _check_targets(y, loss):
     if outside.any():
         row, column = (int(i) for i in np.argwhere(outside)[0])
         raise ValueError(
-            f"y must be between 0 and 1 for loss {loss!r}, got y[{row}, {column}] = {y[row, column]}"
+            f"y must be between 0 and 1 for loss {loss!r}, "
+            f"got y[{row}, {column}] = {y[row, column]}"
         )
     if loss == "log_loss":
         sums = y.sum(axis=1, dtype=np.float64)

@@ -5,6 +5,8 @@ tests hold the kernels to these functions, and these to central differences. Not
 "Packed" parameters are plain ones here, and a workspace is ignored.
 """
 
+import itertools
+
 import numpy as np
 
 IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
@@ -26,7 +28,7 @@ def workspace_size(layer_units, batch_size, itemsize, n_states):
 
 def packed_size(layer_units, itemsize):
     """How many numbers the packed parameters take."""
-    return sum((k + 1) * n for k, n in zip(layer_units[:-1], layer_units[1:], strict=True))
+    return sum((k + 1) * n for k, n in itertools.pairwise(layer_units))
 
 
 def pack(params, layer_units, activations, workspace, packed):
@@ -42,7 +44,7 @@ def unpack(packed, layer_units, activations, workspace, params):
 def split(params, layer_units):
     """Views of a flat vector: [coef (fan_in, fan_out), intercept (fan_out,)] of each layer."""
     layers, at = [], 0
-    for k, n in zip(layer_units[:-1], layer_units[1:], strict=True):
+    for k, n in itertools.pairwise(layer_units):
         coef = params[at : at + k * n].reshape(k, n)
         layers.append((coef, params[at + k * n : at + k * n + n]))
         at += (k + 1) * n
@@ -275,8 +277,8 @@ def train_epoch(
 ):
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
-    cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0] left
-    the finite numbers, and parameters, state and step are those it began with. Whatever the
+    cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0]
+    left the finite numbers, and parameters, state and step are those it began with. Whatever the
     budget, this version returns at the end of an epoch only.
     """
     if cursor[3] == START:

@@ -10,6 +10,7 @@ arithmetic: coefs move by lr times the *sum* of their gradients over the samples
 times the *mean*, and the derivative of the cost is Yp - Yr.
 """
 
+import itertools
 import warnings
 from typing import ClassVar
 
@@ -64,7 +65,7 @@ _CODES = {id(sigm): builds.ACTIVATIONS["sigmoid"], id(relu): builds.ACTIVATIONS[
 _COST = l2_cost
 
 
-class neural_layer:  # noqa: N801 - the tutorial's name
+class neural_layer:
     """A layer: coefs ``W`` (n_conn, n_neur) and intercepts ``b`` (1, n_neur), uniform in [-1, 1).
 
     Drawn from NumPy's global random state, b before W.
@@ -87,10 +88,7 @@ class neural_layer:  # noqa: N801 - the tutorial's name
 
 def create_nn(topology, act_f):
     """A list of layers for units such as ``[2, 4, 8, 1]``, all with one activation."""
-    return [
-        neural_layer(n_conn, n_neur, act_f)
-        for n_conn, n_neur in zip(topology[:-1], topology[1:], strict=True)
-    ]
+    return [neural_layer(n_conn, n_neur, act_f) for n_conn, n_neur in itertools.pairwise(topology)]
 
 
 def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
@@ -198,7 +196,7 @@ class _Run:
         return run
 
     def train(self, neural_net, X, Y, lr, epochs):
-        """Steps from self.params on; the layers get new arrays, and the old ones stay as they are."""
+        """Steps from self.params on, into new arrays: those of the step before stay."""
         if lr != self.training.descent.learning_rate:
             self.training.descent = self._descent(lr)
         self.params = self.params.copy()

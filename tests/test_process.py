@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import COMPILED
+from conftest import COMPILED, PYTHON
 
 from fastnn import kernels as builds
 
@@ -19,7 +19,7 @@ ALL = ["avx512", "avx2", "baseline", "reference"]
 def python(code, **env):
     """Run code in a new process; its stdout."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120,
+        [*PYTHON, "-W", "error", "-c", code], capture_output=True, text=True, timeout=300,
         env={**os.environ, **env},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -146,7 +146,9 @@ print("same")
 @pytest.mark.skipif(not MODULES, reason="no shared objects of this kind")
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name.split(".")[0])
 def test_no_module_writes_the_control_register(path):
-    out = subprocess.run(["objdump", "-d", path], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        ["objdump", "-d", path], capture_output=True, text=True, check=True
+    ).stdout
     assert len(out.splitlines()) > 1000
     assert "ldmxcsr" not in out
     assert "fxrstor" not in out
@@ -170,7 +172,8 @@ def test_wide_instructions_stay_in_their_builds():
 def test_baseline_runs_on_a_nehalem():
     """The oldest CPU that baseline is for. NumPy's own floor is the same, x86-64-v2."""
     code = (
-        "import numpy as np, fastnn; from fastnn import kernels, network as n, Network, reference\n"
+        "import numpy as np\n"
+        "from fastnn import kernels, network as n, Network, reference\n"
         "assert kernels.supported() == ('baseline', 'reference'), kernels.supported()\n"
         "assert n.ISA == 'baseline'\n"
         "X = np.random.RandomState(0).randn(60, 3); y = X[:, :1] ** 2\n"

@@ -31,8 +31,8 @@ def supported():
         cpu = importlib.import_module("fastnn.kernels._cpu")
     except ImportError as error:
         raise ImportError(
-            f"fastnn's compiled modules cannot be loaded ({error}); build them with `pip install .` "
-            "in fastnn's source tree, or set FASTNN_ISA=reference to use NumPy"
+            f"fastnn's compiled modules cannot be loaded ({error}); build them with "
+            "`pip install .` in fastnn's source tree, or set FASTNN_ISA=reference to use NumPy"
         ) from error
     return (*cpu.supported(), "reference")
 

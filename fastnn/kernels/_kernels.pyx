@@ -7,16 +7,16 @@
 #   layout, and a workspace. The workspace begins with a table of layers; then come the activations
 #   and deltas of one chunk of samples, targets, gradients and a backup of parameters and state.
 #   All offsets are in numbers from its base and multiples of 64 bytes.
-# Order of work. A batch is cut into chunks whose activations stay in the first-level cache (or, for
-#   wide nets, whose coefficients are read seldom). Each chunk goes forward, through the loss and
-#   back before the next; gradients are summed over chunks; the solver steps once a batch.
+# Order of work. A batch is cut into chunks whose activations stay in the first-level cache (or,
+#   for wide nets, whose coefficients are read seldom). Each chunk goes forward, through the loss
+#   and back before the next; gradients are summed over chunks; the solver steps once a batch.
 #   Narrow layers sum their gradients lane by lane over the batch, wide ones by panels of outputs.
 # Signals. train_epoch does about `budget` multiply-adds and returns; `cursor` says where to go on,
 #   so Ctrl-C is Python's business between two calls and nothing here ever looks at a signal.
 # Numerics. Sums over features have one order for every sample; sums over samples follow chunks,
 #   never threads. A batch whose loss is not finite, or an epoch whose parameters are not, puts the
 #   parameters and state back to where its epoch began. No floating-point mode is touched.
-# Errors. None: network.py has checked everything. Enumerations are those of simd.h and reference.py.
+# Errors. None: network.py has checked everything. Enumerations are those of simd.h, reference.py.
 
 from libc.math cimport sqrt, pow, isfinite
 from libc.string cimport memcpy, memset
@@ -137,7 +137,7 @@ cdef void make_plan(
     for i in range(n_layers):
         per_sample += 2 * layer_units[i + 1]
     # Narrow nets: activations and deltas of a chunk fill at most 24 KB of the 32 KB first-level
-    # cache. Wide ones, where that would be too few samples to pay for reading the coefficients: 256.
+    # cache. Wide ones, where that would be too few samples to pay for reading the coefs: 256.
     plan.chunk = 24576 // (per_sample * itemsize) // (3 * plan.lanes) * (3 * plan.lanes)
     if plan.chunk < 6 * plan.lanes:
         plan.chunk = round_up(256, 3 * plan.lanes)
@@ -203,7 +203,7 @@ cdef inline real *open_workspace(
     unsigned char *workspace,
     const real *type_of,            # only its type matters
 ) noexcept nogil:
-    """The plan of a workspace, its table filled in; the address of the numbers behind the table."""
+    """The plan of a workspace, its table filled in; where the numbers behind the table begin."""
     make_plan(plan, layer_units, activations, n_layers, batch, sizeof(real), n_states,
               <Layer *> workspace)
     return <real *> (workspace + round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128))
@@ -388,7 +388,9 @@ cdef void forward_chunk(
                         packed + layer.intercept, work + layer.x, work + layer.a, layer.activation)
 
 
-cdef void gradient_layer(Plan *plan, Layer *layer, real *work, Py_ssize_t n_vectors) noexcept nogil:
+cdef void gradient_layer(
+    Plan *plan, Layer *layer, real *work, Py_ssize_t n_vectors
+) noexcept nogil:
     """dC/dW += x^T delta, dC/db += sum of delta."""
     if layer.by_lanes:
         c_lane_gradient(n_vectors, layer.fan_in, layer.fan_out, work + layer.x, work + layer.delta,
@@ -595,12 +597,12 @@ def train_epoch(
     unsigned char[::1] workspace,       # workspace_size(layer_units, batch_size, itemsize, states)
     Py_ssize_t[::1] cursor,             # IN/OUT (4,): epoch, row, step, status
     double[::1] loss_curve,             # OUT (n_epochs,) mean loss of each epoch, before its steps
-    real[:, ::1] output,                # OUT (n, units) outputs of the last epoch's passes, or empty
+    real[:, ::1] output,                # OUT (n, units) outputs in the last epoch, or empty
 ):
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
-    cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0] left
-    the finite numbers, and parameters, state and step are those it began with.
+    cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0]
+    left the finite numbers, and parameters, state and step are those it began with.
     """
     cdef Plan plan
     cdef Layer *last
@@ -793,8 +795,8 @@ def sgd_update(
 ):
     """v = momentum v - lr g; params += v, or momentum v - lr g with Nesterov's look-ahead."""
     c_sgd_update(params.shape[0], &params[0], &grads[0],
-                 &velocities[0] if velocities.shape[0] else NULL, learning_rate, momentum, nesterov,
-                 1.0, 0.0)
+                 &velocities[0] if velocities.shape[0] else NULL, learning_rate, momentum,
+                 nesterov, 1.0, 0.0)
 
 
 def adam_update(
@@ -858,7 +860,7 @@ def all_finite(const real[::1] x):
 
 
 def peak_multiply_adds(Py_ssize_t turns, real[::1] sink):
-    """Do 12 independent chains of `turns` vector multiply-adds; how many that were, lane by lane."""
+    """Do 12 independent chains of `turns` multiply-adds; how many that were."""
     cdef double n
     with nogil:
         n = c_peak_loop(turns, &sink[0])
