@@ -15,7 +15,7 @@ from setuptools.command.build_ext import build_ext
 # name of the module -> flags of GCC and Clang. -ffp-contract=fast is GCC's own default, said so
 # that Clang fuses the same multiply-adds.
 COMMON_FLAGS = [
-    *("-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
+    *("-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
     *("-Wno-unknown-pragmas", "-Wno-psabi", "-Werror=incompatible-pointer-types"),
 ]
 BUILDS_X86 = {

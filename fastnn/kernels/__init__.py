@@ -6,6 +6,7 @@ the reason, never a silent second choice.
 
 import importlib
 import os
+from pathlib import Path
 
 # name of an instruction set -> module built for it (see setup.py)
 MODULES = {"avx512": "_kernels_avx512", "avx2": "_kernels_avx2", "baseline": "_kernels"}
@@ -30,9 +31,17 @@ def supported():
     try:
         cpu = importlib.import_module("fastnn.kernels._cpu")
     except ImportError as error:
+        root = Path(__file__).resolve().parents[2]
+        if (root / "setup.py").exists():
+            todo = (
+                f"Python found the source tree in {root}, which is not built: start Python in "
+                "another folder to use an installed fastnn, or build here by `pip install -e .`"
+            )
+        else:
+            todo = "install fastnn anew, by `pip install .` in its source tree"
         raise ImportError(
-            f"fastnn's compiled modules cannot be loaded ({error}); build them with "
-            "`pip install .` in fastnn's source tree, or set FASTNN_ISA=reference to use NumPy"
+            f"fastnn's compiled modules cannot be loaded ({error}); {todo}; or set "
+            "FASTNN_ISA=reference to use NumPy"
         ) from error
     return (*cpu.supported(), "reference")
 
