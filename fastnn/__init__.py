@@ -35,9 +35,7 @@ def show_config():
     info = network.kernels.build_info()
     lines = {
         "fastnn": __version__,
-        "instruction set": f"{network.ISA} ({info['vector_bytes'] * 8}-bit vectors)"
-        if info["vector_bytes"]
-        else network.ISA,
+        "instruction set": f"{network.ISA} ({64 * info['lanes_f64']}-bit vectors)",
         "this machine runs": ", ".join(kernels.supported()),
         "compiler": info["compiler"],
         "threads": "1",

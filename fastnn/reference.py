@@ -345,5 +345,5 @@ def peak_multiply_adds(turns, sink):
 
 
 def build_info():
-    """What this build was compiled for, by what, and the bytes of its vectors."""
-    return {"target": "reference", "compiler": "none: NumPy", "vector_bytes": 0}
+    """What this build was compiled for, by what, and how many numbers its vectors hold."""
+    return {"target": "reference", "compiler": "none: NumPy", "lanes_f32": 1, "lanes_f64": 1}

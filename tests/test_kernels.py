@@ -63,7 +63,7 @@ def test_at_least_one_build_runs():
 def test_peak_counts_what_it_does(kernels, dtype):
     sink = np.zeros(1, dtype)
     n = kernels.peak_multiply_adds(1000, sink)
-    lanes = kernels.build_info()["vector_bytes"] // dtype.itemsize
+    lanes = kernels.build_info()[f"lanes_f{8 * dtype.itemsize}"]
     assert n == 12 * 1000 * lanes
     # 66 is the sum of the chains' starts; each decays to 1, where x = .999 x + .001
     np.testing.assert_allclose(sink[0], 12 + (66 - 12) * 0.999**1000, rtol=1e-3)

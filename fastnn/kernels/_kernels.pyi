@@ -17,7 +17,8 @@ Bytes = NDArray[np.uint8]
 class BuildInfo(TypedDict):
     target: str
     compiler: str
-    vector_bytes: int
+    lanes_f32: int
+    lanes_f64: int
 
 def workspace_size(layer_units: Indices, batch_size: int, itemsize: int, n_states: int) -> int: ...
 def packed_size(layer_units: Indices, itemsize: int) -> int: ...

@@ -868,9 +868,10 @@ def peak_multiply_adds(Py_ssize_t turns, real[::1] sink):
 
 
 def build_info():
-    """What this build was compiled for, by what, and the bytes of its vectors."""
+    """What this build was compiled for, by what, and how many numbers its vectors hold."""
     return {
         "target": FASTNN_TARGET.decode("ascii"),
         "compiler": FASTNN_COMPILER.decode("ascii"),
-        "vector_bytes": LANES_F64 * 8,
+        "lanes_f32": LANES_F32,
+        "lanes_f64": LANES_F64,
     }
