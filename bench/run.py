@@ -98,7 +98,10 @@ class Case:
     def __init__(self, units, dtype):
         X, y = make_circles(SAMPLES, factor=0.5, noise=0.05, random_state=SEED)
         self.units, self.dtype = units, dtype
-        self.X, self.Y = X.astype(dtype), y.astype(dtype)[:, None]
+        # as the tutorial has it: targets are whole numbers, and with them NumPy computes in float64
+        self.X, self.Y = X.astype(dtype), y[:, None]
+        if dtype == "float32":
+            self.Y = self.Y.astype(dtype)
         np.random.seed(SEED)
         self.nets = {"numpy": numpy_tutorial.network(units)}
         for name in ("fastnn", "fastnn by step"):
@@ -130,7 +133,7 @@ class Case:
             for _ in range(steps):
                 tutorial.train(self.nets[name], self.X, self.Y, tutorial.l2_cost, lr=LR)
         elif name == "oracle":
-            self.oracle_run.epochs(self.params, self.X, self.Y, np.empty(steps))
+            self.oracle_run.epochs(self.params, self.X, self.Y.astype(self.dtype), np.empty(steps))
         else:
             for _ in range(steps):
                 numpy_tutorial.step(self.nets[name], self.X, self.Y, LR)

@@ -130,14 +130,16 @@ def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
     epochs = checks.whole_number("epochs", epochs)
     run = _Run.last(neural_net, X, Y, l2_cost)
     if run is None:
-        layer_units, dtype, X = _check(neural_net, X, Y)
-        Y = checks.matrix("Y", Y, dtype, layer_units[-1], "output", len(X))
+        layer_units, dtype = _check_layers(neural_net, X, Y)
+        x, y = _check_data(X, Y, layer_units, dtype)
         _check_pair("l2_cost", l2_cost)
         if l2_cost is not _COST or not _is_compiled(neural_net):
             warnings.warn(_SLOW, stacklevel=2)
-            return _train_numpy(neural_net, X, Y, l2_cost, lr, epochs)
-        run = _Run(neural_net, layer_units, dtype, len(X))
-    return run.train(neural_net, X, Y, lr, epochs)
+            return _train_numpy(neural_net, x, y, l2_cost, lr, epochs)
+        run = _Run(neural_net, layer_units, dtype, X, Y)
+    else:
+        x, y = np.asarray(X, run.dtype), np.asarray(Y, run.dtype)
+    return run.train(neural_net, x, y, lr, epochs)
 
 
 class _Run:
@@ -149,7 +151,7 @@ class _Run:
 
     _last: ClassVar[dict] = {}  # id of the first layer's W -> run; taken out while in use
 
-    def __init__(self, neural_net, layer_units, dtype, n_samples):
+    def __init__(self, neural_net, layer_units, dtype, X, Y):
         # where each W and b lies among the parameters, its shape, and the act_f they go with
         self.places, at = [], 0
         for layer in neural_net:
@@ -160,9 +162,9 @@ class _Run:
         codes = np.array([_CODES[id(layer.act_f)] for layer in neural_net], np.int32)
         self.training = network.TrainingRun(
             network.kernels, np.array(layer_units, np.intp), codes,
-            builds.LOSSES["squared_error"], self._descent(1.0), dtype, n_samples,
+            builds.LOSSES["squared_error"], self._descent(1.0), dtype, len(X),
         )  # fmt: skip
-        self.x_shape, self.y_shape = (n_samples, layer_units[0]), (n_samples, layer_units[-1])
+        self.x_like, self.y_like = ((np.shape(a), np.asarray(a).dtype) for a in (X, Y))
         self.dtype = dtype
         arrays = [p for layer in neural_net for p in (layer.W, layer.b)]
         self.params = np.concatenate(arrays, axis=None, dtype=dtype)
@@ -185,13 +187,10 @@ class _Run:
                     return None
         except AttributeError:  # not a layer: the long way round says so
             return None
-        for array, shape in ((X, run.x_shape), (Y, run.y_shape)):
-            if (
-                type(array) is not np.ndarray
-                or array.shape != shape
-                or array.dtype != run.dtype
-                or not array.flags.carray
-            ):
+        for array, like in ((X, run.x_like), (Y, run.y_like)):
+            if type(array) is not np.ndarray or not array.flags.carray:
+                return None
+            if (array.shape, array.dtype) != like:
                 return None
         return run
 
@@ -200,13 +199,13 @@ class _Run:
         if lr != self.training.descent.learning_rate:
             self.training.descent = self._descent(lr)
         self.params = self.params.copy()
-        output = np.empty(self.y_shape, self.dtype)
+        output = np.empty_like(Y)
         try:
             self.training.epochs(self.params, X, Y, np.empty(epochs), output=output)
         except FloatingPointError:
             # A run found again has not looked at the numbers: they may be what is wrong.
-            _check(neural_net, X, Y)
-            checks.finite_array("Y", Y, self.dtype)
+            layer_units, dtype = _check_layers(neural_net, X, Y)
+            _check_data(X, Y, layer_units, dtype)
             raise
         finally:
             self._give(neural_net)
@@ -234,7 +233,8 @@ def _is_compiled(neural_net):
 
 def _forward(neural_net, X):
     """The outputs of the net as it is."""
-    layer_units, dtype, X = _check(neural_net, X, X)
+    layer_units, dtype = _check_layers(neural_net, X)
+    X = checks.matrix("X", X, dtype, layer_units[0], "feature")
     if not _is_compiled(neural_net):
         warnings.warn(_SLOW, stacklevel=3)
         return _forward_numpy(neural_net, X)[-1]
@@ -253,11 +253,11 @@ def _check_pair(name, pair):
         raise TypeError(f"{name} must be a pair of callables, f and its derivative, got {pair!r}")
 
 
-def _check(neural_net, X, Y):
-    """The units of each layer, inputs first; the type to compute in; and X in that type."""
+def _check_layers(neural_net, *data):
+    """The units of each layer, inputs first, and the type to compute in with such data."""
     if not isinstance(neural_net, (list, tuple)) or len(neural_net) == 0:
         raise TypeError(f"neural_net must be a list of layers, got {neural_net!r}")
-    layer_units, arrays = [], [X, Y]
+    layer_units, arrays = [], [*data]
     for i, layer in enumerate(neural_net):
         for name in ("W", "b", "act_f"):
             if not hasattr(layer, name):
@@ -280,8 +280,13 @@ def _check(neural_net, X, Y):
         layer_units.append(W.shape[1])
         arrays += [W, b]
     single = all(getattr(array, "dtype", None) == np.float32 for array in arrays)
-    dtype = np.dtype(np.float32 if single else np.float64)
-    return layer_units, dtype, checks.matrix("X", X, dtype, layer_units[0], "feature")
+    return layer_units, np.dtype(np.float32 if single else np.float64)
+
+
+def _check_data(X, Y, layer_units, dtype):
+    """X and Y as the kernels take them."""
+    x = checks.matrix("X", X, dtype, layer_units[0], "feature")
+    return x, checks.matrix("Y", Y, dtype, layer_units[-1], "output", len(x))
 
 
 def _forward_numpy(neural_net, X):

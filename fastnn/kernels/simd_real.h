@@ -175,91 +175,115 @@ FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
 #define EPSILON 2.220446049250313e-16
 #endif
 
+/* The functions below do `count` vectors in step, operation by operation: one vector alone is a
+ * chain of some 25 operations that each wait for the one before. */
+#define EACH FASTNN_UNROLL for (int i = 0; i < count; i++)
+
 /* q(r), r and n (shifted to where the exponent sits) for EXP_MIN <= x <= EXP_MAX. */
-FASTNN_INLINE VEC FN(exp_parts)(VEC x, VEC *r_out, IVEC *n_out)
+FASTNN_INLINE void FN(exp_parts)(const int count, const VEC *x, VEC *q, VEC *r, IVEC *n)
 {
     const VEC magic = FN(splat)((REAL)ROUND_MAGIC);
-    const VEC shifted = x * FN(splat)((REAL)1.44269504088896340736) + magic;
-    const VEC n = shifted - magic;
-    const VEC r = (x - n * FN(splat)((REAL)LN2_HIGH)) - n * FN(splat)((REAL)LN2_LOW);
-#ifdef FASTNN_FLOAT
-    VEC q = FN(splat)(0.0013926249079586229595f);
-    q = q * r + FN(splat)(0.0083632314812165317451f);
-    q = q * r + FN(splat)(0.041666554223524584098f);
-    q = q * r + FN(splat)(0.16666576674557560553f);
-    q = q * r + FN(splat)(0.5f);
-#else
-    VEC q = FN(splat)(2.5100470238808523288e-8);
-    q = q * r + FN(splat)(2.7620198643234750489e-7);
-    q = q * r + FN(splat)(2.7557268281679975787e-6);
-    q = q * r + FN(splat)(0.000024801521064076527495);
-    q = q * r + FN(splat)(0.00019841269863168477959);
-    q = q * r + FN(splat)(0.0013888888917363077957);
-    q = q * r + FN(splat)(0.0083333333333300388147);
-    q = q * r + FN(splat)(0.04166666666662382856);
-    q = q * r + FN(splat)(0.1666666666666666746);
-    q = q * r + FN(splat)(0.50000000000000010311);
-#endif
-    *r_out = r;
+    EACH q[i] = x[i] * FN(splat)((REAL)1.44269504088896340736) + magic;
+    EACH r[i] = q[i] - magic;
 #ifdef FASTNN_PLAIN
     /* shifting a negative number left is undefined in C; unsigned it is what is meant */
-    *n_out = sizeof(REAL) == 4 ? (IVEC)((uint32_t)FN(bits)(shifted) << MANTISSA)
-                               : (IVEC)((uint64_t)FN(bits)(shifted) << MANTISSA);
+    EACH n[i] = sizeof(REAL) == 4 ? (IVEC)((uint32_t)FN(bits)(q[i]) << MANTISSA)
+                                  : (IVEC)((uint64_t)FN(bits)(q[i]) << MANTISSA);
 #else
-    *n_out = FN(bits)(shifted) << MANTISSA;
+    EACH n[i] = FN(bits)(q[i]) << MANTISSA;
 #endif
-    return q;
+    EACH q[i] = x[i] - r[i] * FN(splat)((REAL)LN2_HIGH);
+    EACH r[i] = q[i] - r[i] * FN(splat)((REAL)LN2_LOW);
+#define FIRST(c) EACH q[i] = FN(splat)((REAL)c)
+#define NEXT(c) EACH q[i] = q[i] * r[i] + FN(splat)((REAL)c)
+#ifdef FASTNN_FLOAT
+    FIRST(0.0013926249079586229595f);
+    NEXT(0.0083632314812165317451f);
+    NEXT(0.041666554223524584098f);
+    NEXT(0.16666576674557560553f);
+    NEXT(0.5f);
+#else
+    FIRST(2.5100470238808523288e-8);
+    NEXT(2.7620198643234750489e-7);
+    NEXT(2.7557268281679975787e-6);
+    NEXT(0.000024801521064076527495);
+    NEXT(0.00019841269863168477959);
+    NEXT(0.0013888888917363077957);
+    NEXT(0.0083333333333300388147);
+    NEXT(0.04166666666662382856);
+    NEXT(0.1666666666666666746);
+    NEXT(0.50000000000000010311);
+#endif
+#undef FIRST
+#undef NEXT
 }
 
 /* e^x between the bounds; outside them, e^bound. */
-FASTNN_INLINE VEC FN(exp_clamped)(VEC x)
+FASTNN_INLINE void FN(exp_clamped)(const int count, VEC *x)
 {
     const VEC one = FN(splat)((REAL)1);
-    VEC r;
-    IVEC n;
-    x = FN(max)(FN(splat)((REAL)EXP_MIN), FN(min)(FN(splat)((REAL)EXP_MAX), x));
-    const VEC q = FN(exp_parts)(x, &r, &n);
-    return FN(real)(FN(bits)((q * r + one) * r + one) + n);
+    VEC q[GROUP], r[GROUP];
+    IVEC n[GROUP];
+    EACH x[i] = FN(max)(FN(splat)((REAL)EXP_MIN), FN(min)(FN(splat)((REAL)EXP_MAX), x[i]));
+    FN(exp_parts)(count, x, q, r, n);
+    EACH q[i] = q[i] * r[i] + one;
+    EACH q[i] = q[i] * r[i] + one;
+    EACH x[i] = FN(real)(FN(bits)(q[i]) + n[i]);
 }
 
 /* e^x; 0 where the result would be below the smallest normal number, infinity above the largest. */
 FASTNN_INLINE VEC FN(exp_vec)(VEC x)
 {
-    const VEC y = FN(drop)(FN(less)(x, FN(splat)((REAL)EXP_MIN)), FN(exp_clamped)(x));
+    VEC y = x;
+    FN(exp_clamped)(1, &y);
+    y = FN(drop)(FN(less)(x, FN(splat)((REAL)EXP_MIN)), y);
     return FN(select)(FN(less)(FN(splat)((REAL)EXP_MAX), x), FN(splat)((REAL)HUGE_VALUE), y);
 }
 
 /* 1 / (1 + e^-x); 0 for x < -EXP_MAX, where the true value is below the normal numbers. */
-FASTNN_INLINE VEC FN(sigmoid_vec)(VEC x)
+FASTNN_INLINE void FN(sigmoid_group)(const int count, VEC *x)
 {
     const VEC one = FN(splat)((REAL)1);
-    const VEC y = one / (one + FN(exp_clamped)(-x));
-    return FN(drop)(FN(less)(x, FN(splat)((REAL)-EXP_MAX)), y);
+    VEC y[GROUP];
+    EACH y[i] = -x[i];
+    FN(exp_clamped)(count, y);
+    EACH y[i] = one / (one + y[i]);
+    EACH x[i] = FN(drop)(FN(less)(x[i], FN(splat)((REAL)-EXP_MAX)), y[i]);
 }
 
 /* tanh|x| = m / (m + 2) with m = e^2|x| - 1 = 2^n (r + r^2 q) + (2^n - 1), which keeps the
  * relative accuracy near 0 that 2 sigmoid(2x) - 1 loses; then the sign of x. */
-FASTNN_INLINE VEC FN(tanh_vec)(VEC x)
+FASTNN_INLINE void FN(tanh_group)(const int count, VEC *x)
 {
     const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
-    const IVEC sign = FN(bits)(x) & FN(bits)(-zero);
-    const VEC x2 = FN(min)(FN(splat)((REAL)TANH_MAX), FN(real)(FN(bits)(x + x) & ~FN(bits)(-zero)));
-    VEC r;
-    IVEC n;
-    const VEC q = FN(exp_parts)(x2, &r, &n);
-    const VEC scale = FN(real)(n + FN(bits)(one));
-    const VEC m = scale * (q * r * r + r) + (scale - one);
-    return FN(real)(FN(bits)(m / (m + one + one)) | sign);
+    const IVEC sign = FN(bits)(-zero);
+    VEC m[GROUP], q[GROUP], r[GROUP];
+    IVEC n[GROUP];
+    EACH m[i] = FN(min)(FN(splat)((REAL)TANH_MAX), FN(real)(FN(bits)(x[i] + x[i]) & ~sign));
+    FN(exp_parts)(count, m, q, r, n);
+    EACH q[i] = q[i] * r[i] * r[i] + r[i];
+    EACH r[i] = FN(real)(n[i] + FN(bits)(one));
+    EACH m[i] = r[i] * q[i] + (r[i] - one);
+    EACH m[i] = m[i] / (m[i] + one + one);
+    EACH x[i] = FN(real)(FN(bits)(m[i]) | (FN(bits)(x[i]) & sign));
 }
+
+/* count vectors in place. */
+FASTNN_INLINE void FN(activate_group)(const int count, VEC *z, int activation)
+{
+    switch (activation) {
+    case SIGMOID: FN(sigmoid_group)(count, z); break;
+    case TANH: FN(tanh_group)(count, z); break;
+    case RELU: EACH z[i] = FN(max)(FN(splat)((REAL)0), z[i]); break;
+    default: break;
+    }
+}
+#undef EACH
 
 FASTNN_INLINE VEC FN(activate_vec)(VEC z, int activation)
 {
-    switch (activation) {
-    case SIGMOID: return FN(sigmoid_vec)(z);
-    case TANH: return FN(tanh_vec)(z);
-    case RELU: return FN(max)(FN(splat)((REAL)0), z);
-    default: return z;
-    }
+    FN(activate_group)(1, &z, activation);
+    return z;
 }
 
 /* The derivative of an activation, from its value a: s(1-s), 1-t^2, [a > 0], 1. */
@@ -274,14 +298,16 @@ FASTNN_INLINE VEC FN(derivative_vec)(VEC a, int activation)
     }
 }
 
-#define ACTIVATE_LOOP(code)                                                                      \
-    for (; i + 2 * VL <= n; i += 2 * VL) { /* two at a time hide the divider's latency */         \
-        const VEC a = FN(activate_vec)(FN(load)(z + i), code);                                    \
-        const VEC b = FN(activate_vec)(FN(load)(z + i + VL), code);                               \
-        FN(store)(z + i, a);                                                                      \
-        FN(store)(z + i + VL, b);                                                                 \
+#define ACTIVATE_LOOP(code)                                                                       \
+    for (; i + GROUP * VL <= n; i += GROUP * VL) {                                                \
+        VEC v[GROUP];                                                                             \
+        FASTNN_UNROLL                                                                             \
+        for (int j = 0; j < GROUP; j++) v[j] = FN(load)(z + i + j * VL);                          \
+        FN(activate_group)(GROUP, v, code);                                                       \
+        FASTNN_UNROLL                                                                             \
+        for (int j = 0; j < GROUP; j++) FN(store)(z + i + j * VL, v[j]);                          \
     }                                                                                             \
-    if (i < n) FN(store)(z + i, FN(activate_vec)(FN(load)(z + i), code));
+    for (; i < n; i += VL) FN(store)(z + i, FN(activate_vec)(FN(load)(z + i), code));
 
 /* In place on n numbers (a multiple of VL); softmax is softmax_tile's. */
 FASTNN_KERNEL void FN(activate)(REAL *z, ptrdiff_t n, int activation)
@@ -310,8 +336,8 @@ FASTNN_KERNEL void FN(activate)(REAL *z, ptrdiff_t n, int activation)
         }                                                                                         \
     }
 ELEMENTWISE(exp_array, FN(exp_vec)(v))
-ELEMENTWISE(sigmoid_array, FN(sigmoid_vec)(v))
-ELEMENTWISE(tanh_array, FN(tanh_vec)(v))
+ELEMENTWISE(sigmoid_array, FN(activate_vec)(v, SIGMOID))
+ELEMENTWISE(tanh_array, FN(activate_vec)(v, TANH))
 ELEMENTWISE(relu_array, FN(activate_vec)(v, RELU))
 ELEMENTWISE(sigmoid_derivative_array, FN(derivative_vec)(v, SIGMOID))
 ELEMENTWISE(tanh_derivative_array, FN(derivative_vec)(v, TANH))
