@@ -68,6 +68,7 @@ cdef extern from "simd.h" nogil:
         double beta_1, double beta_2, double epsilon, double scale, double decay)
     void c_softmax_tile(void *z, Py_ssize_t n, Py_ssize_t width)
     int c_all_finite(const void *x, Py_ssize_t n)
+    double c_sum_squares(const void *x, Py_ssize_t n)
     double c_peak_loop(Py_ssize_t turns, void *sink)
     void c_exp(const void *x, void *out, Py_ssize_t n)
     void c_sigmoid(const void *x, void *out, Py_ssize_t n)
@@ -436,15 +437,12 @@ cdef void finish_grads(Plan *plan, real *work) noexcept nogil:
 
 cdef double penalty(Plan *plan, const real *packed, double alpha) noexcept nogil:
     """alpha / 2 times the sum of the squared coefficients."""
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i
     cdef double total = 0
-    cdef const real *coef
     if alpha == 0:
         return 0
     for i in range(plan.n_layers):
-        coef = packed + plan.layers[i].coef
-        for j in range(plan.layers[i].coef_size):
-            total += <double> coef[j] * coef[j]
+        total += c_sum_squares(packed + plan.layers[i].coef, plan.layers[i].coef_size)
     return 0.5 * alpha * total
 
 

@@ -171,6 +171,7 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 #define c_adam_update(n, param, ...) FASTNN_FOR(adam_update, param)(n, param, __VA_ARGS__)
 #define c_softmax_tile(z, n, width) FASTNN_FOR(softmax_tile, z)(z, n, width)
 #define c_all_finite(x, n) FASTNN_FOR(all_finite, x)(x, n)
+#define c_sum_squares(x, n) FASTNN_FOR(sum_squares, x)(x, n)
 #define c_peak_loop(turns, sink) FASTNN_FOR(peak_loop, sink)(turns, sink)
 #define c_exp(x, out, n) FASTNN_FOR(exp_array, x)(x, out, n)
 #define c_sigmoid(x, out, n) FASTNN_FOR(sigmoid_array, x)(x, out, n)

@@ -895,6 +895,28 @@ FASTNN_KERNEL int FN(all_finite)(const REAL *x, ptrdiff_t n)
     return total == 0;
 }
 
+/* The sum of the squares of n numbers, a multiple of VL, in four chains of vectors. */
+FASTNN_KERNEL double FN(sum_squares)(const REAL *x, ptrdiff_t n)
+{
+    VEC sum[4];
+    REAL lanes[PANEL_BYTES / sizeof(REAL)];
+    double total = 0;
+    ptrdiff_t i = 0;
+    FASTNN_UNROLL
+    for (int c = 0; c < 4; c++) sum[c] = FN(splat)((REAL)0);
+    FASTNN_NO_UNROLL
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        FASTNN_UNROLL
+        for (int c = 0; c < 4; c++)
+            sum[c] += FN(load)(x + i + c * VL) * FN(load)(x + i + c * VL);
+    }
+    for (; i < n; i += VL) sum[0] += FN(load)(x + i) * FN(load)(x + i);
+    sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    memcpy(lanes, &sum[0], sizeof sum[0]);
+    for (i = 0; i < VL; i++) total += lanes[i];
+    return total;
+}
+
 /* Twelve independent chains of multiply-adds, for measuring what a core can do at best. */
 FASTNN_KERNEL double FN(peak_loop)(ptrdiff_t turns, REAL *sink)
 {
