@@ -47,8 +47,8 @@
 #endif
 
 /* Vector width, and register tiles that fill but do not overflow the register file:
- * TILE_ROWS x TILE_VECTORS accumulators for forward and delta, GRAD_ROWS x one panel of 64 bytes
- * for wide gradients. */
+ * TILE_ROWS x TILE_VECTORS accumulators for forward and delta, GRAD_ROWS x GRAD_PANELS panels of 64
+ * bytes for wide gradients. */
 #if defined(FASTNN_PLAIN)
 #define FASTNN_TARGET "plain"
 #define TILE_ROWS 4
@@ -61,6 +61,7 @@
 #define TILE_ROWS 8
 #define TILE_VECTORS 3
 #define GRAD_ROWS 8
+#define GRAD_PANELS 3
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define FASTNN_TARGET "avx2"
@@ -104,6 +105,10 @@
 #define FASTNN_COMPILER "GCC " __VERSION__
 #else
 #define FASTNN_COMPILER "unknown"
+#endif
+
+#ifndef GRAD_PANELS
+#define GRAD_PANELS 1
 #endif
 
 /* Coefficients are packed in panels of 64 bytes of outputs whatever the instruction set. */

@@ -667,16 +667,20 @@ FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, c
 #define PANEL_SIZE (PANEL_BYTES / VECTOR_BYTES)
 #endif
 
-/* grad[k + r][PW] += sum over samples of x[k + r] delta[PW], for one panel. */
-FASTNN_INLINE void FN(panel_tile)(const int rows, ptrdiff_t k, ptrdiff_t n_vectors,
-                                  ptrdiff_t fan_in, const REAL *x, const REAL *delta, REAL *grad)
+/* grad[p][k + r][PW] += sum over samples of x[k + r] delta[p][PW], for `panels` panels. */
+FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
+                                  ptrdiff_t n_vectors, ptrdiff_t fan_in, const REAL *x,
+                                  const REAL *delta, REAL *grad)
 {
-    VEC acc[GRAD_ROWS][PANEL_SIZE];
-    grad += k * PW;
+    const ptrdiff_t delta_panel = n_vectors * VL * PW, grad_panel = fan_in * PW;
+    const int columns = panels * PANEL_VECTORS;
+    VEC acc[GRAD_ROWS][GRAD_PANELS * PANEL_SIZE];
+#define GRAD(r, c) (grad + (c) / PANEL_VECTORS * grad_panel + (k + (r)) * PW +                    \
+                    (c) % PANEL_VECTORS * VL)
     FASTNN_UNROLL
     for (int r = 0; r < rows; r++) {
         FASTNN_UNROLL
-        for (int p = 0; p < PANEL_VECTORS; p++) acc[r][p] = FN(load)(grad + r * PW + p * VL);
+        for (int c = 0; c < columns; c++) acc[r][c] = FN(load)(GRAD(r, c));
     }
     for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
         const int vectors = tile_vectors(n_vectors - v0);
@@ -684,14 +688,15 @@ FASTNN_INLINE void FN(panel_tile)(const int rows, ptrdiff_t k, ptrdiff_t n_vecto
         const REAL *xt = x + v0 * VL * fan_in + k * width;
         FASTNN_NO_UNROLL
         for (ptrdiff_t s = 0; s < width; s++, delta += PW, xt++) {
-            VEC d[PANEL_SIZE];
+            VEC d[GRAD_PANELS * PANEL_SIZE];
             FASTNN_UNROLL
-            for (int p = 0; p < PANEL_VECTORS; p++) d[p] = FN(load)(delta + p * VL);
+            for (int c = 0; c < columns; c++)
+                d[c] = FN(load)(delta + c / PANEL_VECTORS * delta_panel + c % PANEL_VECTORS * VL);
             FASTNN_UNROLL
             for (int r = 0; r < rows; r++) {
                 const VEC xv = FN(splat)(xt[r * width]);
                 FASTNN_UNROLL
-                for (int p = 0; p < PANEL_VECTORS; p++) acc[r][p] += xv * d[p];
+                for (int c = 0; c < columns; c++) acc[r][c] += xv * d[c];
             }
         }
         v0 += vectors;
@@ -699,8 +704,9 @@ FASTNN_INLINE void FN(panel_tile)(const int rows, ptrdiff_t k, ptrdiff_t n_vecto
     FASTNN_UNROLL
     for (int r = 0; r < rows; r++) {
         FASTNN_UNROLL
-        for (int p = 0; p < PANEL_VECTORS; p++) FN(store)(grad + r * PW + p * VL, acc[r][p]);
+        for (int c = 0; c < columns; c++) FN(store)(GRAD(r, c), acc[r][c]);
     }
+#undef GRAD
 }
 
 FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
@@ -708,18 +714,48 @@ FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptr
                                       REAL *intercept_grad)
 {
     const ptrdiff_t n_samples = n_vectors * VL;
-    for (ptrdiff_t n = 0; n < fan_out; n += PW, delta += n_samples * PW) {
-        REAL *grad = coef_grad + n * fan_in;
-        ptrdiff_t k = 0;
-        for (; k + GRAD_ROWS <= fan_in; k += GRAD_ROWS)
-            FN(panel_tile)(GRAD_ROWS, k, n_vectors, fan_in, x, delta, grad);
-        for (; k < fan_in; k++) FN(panel_tile)(1, k, n_vectors, fan_in, x, delta, grad);
+    for (ptrdiff_t n = 0; n < fan_out; n += PW) {
         for (ptrdiff_t p = 0; p < PW; p += VL) {
-            VEC acc = FN(load)(intercept_grad + n + p);
-            for (ptrdiff_t s = 0; s < n_samples; s++) acc += FN(load)(delta + s * PW + p);
-            FN(store)(intercept_grad + n + p, acc);
+            const REAL *d = delta + n * n_samples + p;
+            VEC sum[4]; /* one chain would wait for every addition */
+            ptrdiff_t s = 0;
+            FASTNN_UNROLL
+            for (int c = 0; c < 4; c++) sum[c] = FN(splat)((REAL)0);
+            for (; s + 4 <= n_samples; s += 4) {
+                FASTNN_UNROLL
+                for (int c = 0; c < 4; c++) sum[c] += FN(load)(d + (s + c) * PW);
+            }
+            for (; s < n_samples; s++) sum[0] += FN(load)(d + s * PW);
+            sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            FN(store)(intercept_grad + n + p, FN(load)(intercept_grad + n + p) + sum[0]);
         }
     }
+#define TILE(rows, panels)                                                                        \
+    FN(panel_tile)(rows, panels, k, n_vectors, fan_in, x, delta, coef_grad)
+#define ROWS(panels)                                                                              \
+    {                                                                                             \
+        ptrdiff_t k = 0;                                                                          \
+        for (; k + GRAD_ROWS <= fan_in; k += GRAD_ROWS) TILE(GRAD_ROWS, panels);                  \
+        if (GRAD_ROWS > 4 && k + 4 <= fan_in) { TILE(4, panels); k += 4; }                        \
+        if (GRAD_ROWS > 2 && k + 2 <= fan_in) { TILE(2, panels); k += 2; }                        \
+        if (k < fan_in) TILE(1, panels);                                                          \
+    }
+    for (ptrdiff_t left = (fan_out + PW - 1) / PW; left > 0;) {
+        const ptrdiff_t panels = GRAD_PANELS == 3 && left == 4 ? 2
+                                 : left < GRAD_PANELS          ? left
+                                                               : GRAD_PANELS;
+#if GRAD_PANELS == 3
+        if (panels == 3) ROWS(3)
+        else if (panels == 2) ROWS(2)
+        else
+#endif
+        ROWS(1)
+        left -= panels;
+        delta += panels * n_samples * PW;
+        coef_grad += panels * fan_in * PW;
+    }
+#undef TILE
+#undef ROWS
 }
 
 /* ---- losses ------------------------------------------------------------------------------- */
