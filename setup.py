@@ -30,9 +30,9 @@ BUILDS_OTHER = {"_kernels": []}
 
 
 def is_x86():
-    # ARCHFLAGS is how a macOS build says what it cross-compiles for.
-    target = os.environ.get("ARCHFLAGS", "") or platform.machine()
-    return any(name in target.lower() for name in ("x86_64", "amd64"))
+    # ARCHFLAGS is how a macOS build says what for; x86-64 flags suit no build for both.
+    target = (os.environ.get("ARCHFLAGS", "") or platform.machine()).lower()
+    return ("x86_64" in target or "amd64" in target) and "arm64" not in target
 
 
 class BuildExt(build_ext):

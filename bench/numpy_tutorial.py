@@ -31,11 +31,22 @@ def sigmoid_derivative(a):
     return a * (1 - a)
 
 
-def step(layers, X, Y, lr):
-    """One step of gradient descent; returns the outputs before it."""
+def forward(layers, X):
+    """X and every layer's outputs."""
     inputs = [X]
     for layer in layers:
         inputs.append(sigmoid(inputs[-1] @ layer.W + layer.b))
+    return inputs
+
+
+def predict(layers, X):
+    """The last layer's outputs."""
+    return forward(layers, X)[-1]
+
+
+def step(layers, X, Y, lr):
+    """One step of gradient descent; returns the outputs before it."""
+    inputs = forward(layers, X)
     delta = (inputs[-1] - Y) * sigmoid_derivative(inputs[-1])
     for i in range(len(layers) - 1, -1, -1):
         layer, W = layers[i], layers[i].W

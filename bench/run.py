@@ -98,7 +98,7 @@ class Case:
     def __init__(self, units, dtype):
         X, y = make_circles(SAMPLES, factor=0.5, noise=0.05, random_state=SEED)
         self.units, self.dtype = units, dtype
-        # as the tutorial has it: targets are whole numbers, and with them NumPy computes in float64
+        # as in the tutorial: targets are whole numbers, with which NumPy computes in float64
         self.X, self.Y = X.astype(dtype), y[:, None]
         if dtype == "float32":
             self.Y = self.Y.astype(dtype)
@@ -138,6 +138,17 @@ class Case:
             for _ in range(steps):
                 numpy_tutorial.step(self.nets[name], self.X, self.Y, LR)
 
+    def predict_points(self, name, n):
+        """Ask for the output at n points, one at a time, as the tutorial's drawing loop does."""
+        point = np.array([[0.5, -0.5]], self.dtype)
+        if name == "fastnn":
+            for _ in range(n):
+                out = tutorial.train(self.nets[name], point, self.Y, tutorial.l2_cost, train=False)
+        else:
+            for _ in range(n):
+                out = numpy_tutorial.predict(self.nets[name], point)
+        return out
+
     def check(self):
         """Stop unless all contestants come to the same parameters; the largest difference."""
         start = self.flat("numpy")
@@ -147,6 +158,8 @@ class Case:
         if np.abs(results["numpy"] - start).max() < 0.01:
             sys.exit(f"{self.units} {self.dtype}: nothing was trained")
         worst = max(np.abs(p - results["numpy"]).max() for p in results.values())
+        outputs = [self.predict_points(name, 1) for name in ("fastnn", "numpy")]
+        worst = max(worst, np.abs(outputs[0] - outputs[1]).max())
         if not worst <= TOLERANCE[self.dtype]:
             sys.exit(f"{self.units} {self.dtype}: contestants differ by {worst:.1e}; not timed")
         return float(worst)
@@ -156,8 +169,12 @@ def measure(units, dtype, rounds, steps):
     case = Case(units, dtype)
     difference = case.check()
     times = {name: [] for name in CONTESTANTS}
-    peaks = []
+    peaks, points = [], {"fastnn": [], "numpy": []}
     for _ in range(rounds):
+        for name, seconds in points.items():
+            begin = time.perf_counter()
+            case.predict_points(name, max(1, steps // 10))
+            seconds.append((time.perf_counter() - begin) / max(1, steps // 10))
         for name, seconds in times.items():
             n = steps if name == "fastnn" else max(1, steps // 10)
             begin = time.perf_counter()
@@ -177,6 +194,10 @@ def measure(units, dtype, rounds, steps):
             name: spread([a / b for a, b in zip(times["numpy"], times[name], strict=True)])
             for name in ("fastnn", "fastnn by step")
         },
+        "point_us": {name: statistics.median(t) * 1e6 for name, t in points.items()},
+        "point_ratio": spread(
+            [a / b for a, b in zip(points["numpy"], points["fastnn"], strict=True)]
+        ),
         "ratio_to_oracle": spread(
             [a / b for a, b in zip(times["oracle"], times["fastnn"], strict=True)]
         ),
@@ -212,6 +233,10 @@ def report(result):
     print(f"  against NumPy, epochs=N      {ratio_text(result['ratio']['fastnn'])}")
     print(f"  against NumPy, step by step  {ratio_text(result['ratio']['fastnn by step'])}")
     print(f"  against the oracle           {ratio_text(result['ratio_to_oracle'])}")
+    print(
+        f"  one point's output: {result['point_us']['fastnn']:.1f} us, "
+        f"NumPy {result['point_us']['numpy']:.1f} us   {ratio_text(result['point_ratio'])}"
+    )
     print(
         f"  {result['steps_a_second']:.0f} steps a second; multiply-adds at "
         f"{result['share_of_peak']:.0%} of the measured peak, {result['peak_gflops']:.0f} GFLOP/s"

@@ -8,6 +8,15 @@ import operator
 import numpy as np
 
 
+def shown(value):
+    """value for a message: on one line, and not too long a one."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python does not print integers of many thousand digits
+        text = f"a huge {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def numeric_array(name, value):
     """value as an array of real numbers of any dtype and layout.
 
@@ -26,7 +35,9 @@ def numeric_array(name, value):
         try:
             value = np.asarray(value)
         except ValueError as error:
-            raise ValueError(f"{name} cannot be made an array of numbers: {error}") from None
+            raise ValueError(
+                f"{name} cannot be made an array of numbers: {shown(str(error))}"
+            ) from None
     if value.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
     return value
@@ -76,26 +87,27 @@ def matrix(name, value, dtype, n_columns, column, n_rows=None):
     return finite_array(name, value, dtype)
 
 
-def whole_number(name, value, low=1):
-    """value as an int of at least low.
+def whole_number(name, value, low=1, high=2**48):
+    """value as an int from low to high.
 
     Raises
     ------
     TypeError
         For anything but a whole number; a bool is none.
     ValueError
-        For one below low.
+        For one below low or above high.
     """
-    if type(value) is int and value >= low:
+    if type(value) is int and low <= value <= high:
         return value
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a whole number >= {low}, got {value!r}") from None
-    if number < low:
-        raise ValueError(f"{name} must be a whole number >= {low}, got {value!r}")
+        raise TypeError(f"{name} must be a whole number >= {low}, got {shown(value)}") from None
+    if not low <= number <= high:
+        at_most = f" and <= {high}" if number > high else ""
+        raise ValueError(f"{name} must be a whole number >= {low}{at_most}, got {shown(value)}")
     return number
 
 
@@ -112,7 +124,9 @@ def real_number(name, value, low=-math.inf, high=math.inf, closed="neither"):
     if type(value) is float and low < value < high:
         return value
     left, right = ("[" if closed != "neither" else "("), ("]" if closed == "both" else ")")
-    allowed = f"{name} must be a finite number in {left}{low:g}, {high:g}{right}, got {value!r}"
+    allowed = (
+        f"{name} must be a finite number in {left}{low:g}, {high:g}{right}, got {shown(value)}"
+    )
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(allowed)
     try:
@@ -127,6 +141,19 @@ def real_number(name, value, low=-math.inf, high=math.inf, closed="neither"):
     return number
 
 
+def boolean(name, value):
+    """value as a bool.
+
+    Raises
+    ------
+    TypeError
+        For anything but True and False.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
 def choice(name, value, known):
     """known[value], where known maps every accepted name to what it means.
 
@@ -139,9 +166,9 @@ def choice(name, value, known):
     """
     names = ", ".join(repr(key) for key in known)
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {names}, got {value!r}")
+        raise TypeError(f"{name} must be one of {names}, got {shown(value)}")
     if value not in known:
-        raise ValueError(f"{name} must be one of {names}, got {value!r}")
+        raise ValueError(f"{name} must be one of {names}, got {shown(value)}")
     return known[value]
 
 
@@ -159,6 +186,6 @@ def random_state(value):
         return value
     if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
         if not 0 <= value < 2**32:
-            raise ValueError(f"random_state must be in 0 .. 2**32 - 1, got {value!r}")
+            raise ValueError(f"random_state must be in 0 .. 2**32 - 1, got {shown(value)}")
         return np.random.RandomState(int(value))
-    raise TypeError(f"random_state must be None, an int or a RandomState, got {value!r}")
+    raise TypeError(f"random_state must be None, an int or a RandomState, got {shown(value)}")

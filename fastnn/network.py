@@ -122,8 +122,8 @@ class TrainingRun:
         Raises
         ------
         FloatingPointError
-            If the loss or a parameter is no longer finite. Parameters and solver state are then
-            those at the start of that epoch.
+            If the loss or a parameter is no longer finite. The parameters are then those at the
+            start of that epoch, and the solver starts afresh.
         """
         cursor = np.zeros(4, np.intp)
         cursor[2] = self.step
@@ -140,24 +140,17 @@ class TrainingRun:
         finally:
             self.step, self.epochs_done = int(cursor[2]), before + int(cursor[0])
             if cursor[3] == builds.RUNNING:  # an exception came between two calls: Ctrl-C
-                reached = np.empty_like(params)
-                self.unpack(self.packed, reached)
-                if self.kernels.all_finite(reached):
-                    params[:] = reached
+                if self.kernels.all_finite(self.packed):
+                    self.kernels.unpack(
+                        self.packed, self.layer_units, self.activations, self.workspace, params
+                    )
         if cursor[3] == builds.DIVERGED:
+            self.packed_state[:], self.step = 0, 0
             raise FloatingPointError(
                 f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is "
                 "no longer finite. The parameters are those before that epoch. Try a learning "
                 f"rate below {self.descent.learning_rate:g}, or X scaled to mean 0 and variance 1"
             )
-
-    def pack(self, plain, packed):
-        """Numbers laid out like params -> as the kernels have them."""
-        self.kernels.pack(plain, self.layer_units, self.activations, self.workspace, packed)
-
-    def unpack(self, packed, plain):
-        """The other way round."""
-        self.kernels.unpack(packed, self.layer_units, self.activations, self.workspace, plain)
 
 
 class ParameterList(Sequence):
@@ -196,7 +189,9 @@ class ParameterList(Sequence):
 
     def _assign(self, values):
         if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):
-            raise TypeError(f"{self._name} must be a sequence of arrays, got {values!r}")
+            raise TypeError(
+                f"{self._name} must be a sequence of arrays, got {checks.shown(values)}"
+            )
         if len(values) != len(self):
             raise ValueError(f"{self._name} must hold {len(self)} arrays, got {len(values)}")
         values = [self._checked(i, value).copy() for i, value in enumerate(values)]
@@ -275,7 +270,7 @@ class Network:
         dtype=np.float64,
         random_state=None,
     ):
-        self._layer_units = _check_layer_units(layer_units)
+        self._layer_units = check_layer_units(layer_units)
         self._loss = checks.choice("loss", loss, LOSSES)
         self._activations = _check_activations(
             activation, out_activation, self._loss, self._layer_units
@@ -357,11 +352,26 @@ class Network:
 
     def __getstate__(self):
         made = ("_coefs", "_intercepts", "_units", "_codes")
-        return {key: value for key, value in vars(self).items() if key not in made}
+        state = {key: value for key, value in vars(self).items() if key not in made}
+        if self._state is not None:
+            # as people see it: the reference packs otherwise than the other builds
+            plain = np.empty((len(self._state), len(self._params)), self._dtype)
+            for i in range(len(plain)):
+                kernels.unpack(self._state[i], self._units, self._codes, self._scratch(), plain[i])
+            state["_state"] = plain
+        return state
 
     def __setstate__(self, state):
         vars(self).update(state)
-        self._build(self._params)
+        self._build(self._params.copy())  # a pickle may hold buffers that cannot be written
+        if self._state is not None:
+            plain, n_packed = self._state, kernels.packed_size(self._units, self._dtype.itemsize)
+            self._state = aligned_zeros(len(plain) * n_packed, self._dtype).reshape(-1, n_packed)
+            for i in range(len(plain)):
+                kernels.pack(plain[i], self._units, self._codes, self._scratch(), self._state[i])
+
+    def _scratch(self):
+        return new_workspace(kernels, self._units, 1, self._dtype)
 
     def copy(self):
         """A network with parameters, solver state and random state of its own."""
@@ -520,14 +530,15 @@ class Network:
         KeyboardInterrupt
             On Ctrl-C; the parameters are those reached.
         """
-        options = dict(locals())
-        for name in ("self", "X", "y", "max_iter"):
-            del options[name]
-        max_iter = checks.whole_number("max_iter", max_iter)
-        training = self._check_training(X, y, options)
+        training = self._check_training(
+            X, y, batch_size, shuffle, solver=solver, learning_rate_init=learning_rate_init,
+            alpha=alpha, momentum=momentum, nesterovs_momentum=nesterovs_momentum, beta_1=beta_1,
+            beta_2=beta_2, epsilon=epsilon,
+        )  # fmt: skip
+        curve = np.zeros(checks.whole_number("max_iter", max_iter))
         self._forget_state()
         self.loss_curve_ = []
-        self._train(*training, max_iter)
+        self._train(*training, curve)
         return self
 
     def partial_fit(
@@ -556,32 +567,32 @@ class Network:
         Network
             Itself.
         """
-        options = dict(locals())
-        for name in ("self", "X", "y"):
-            del options[name]
-        self._train(*self._check_training(X, y, options), 1)
+        training = self._check_training(
+            X, y, batch_size, shuffle, solver=solver, learning_rate_init=learning_rate_init,
+            alpha=alpha, momentum=momentum, nesterovs_momentum=nesterovs_momentum, beta_1=beta_1,
+            beta_2=beta_2, epsilon=epsilon,
+        )  # fmt: skip
+        self._train(*training, np.zeros(1))
         return self
 
-    def _check_training(self, X, y, options):
+    def _check_training(self, X, y, batch_size, shuffle, **options):
         """Everything that can be wrong with a fit, before anything changes."""
         x, y = self._check_xy(X, y)
         _check_targets(y, self._loss)
         self._check_params()
-        batch_size = options["batch_size"]
+        # training must not change its own data: views of the parameters are taken as they are now
+        x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
         if isinstance(batch_size, str) and batch_size == "auto":
             batch_size = 200
         elif isinstance(batch_size, str):
             raise ValueError(
-                f'batch_size must be a whole number >= 1 or "auto", got {batch_size!r}'
+                f'batch_size must be a whole number >= 1 or "auto", got {checks.shown(batch_size)}'
             )
         batch_size = min(checks.whole_number("batch_size", batch_size), len(x))
-        for name in ("shuffle", "nesterovs_momentum"):
-            if not isinstance(options[name], (bool, np.bool_)):
-                raise TypeError(f"{name} must be True or False, got {options[name]!r}")
-        return x, y, _check_descent(options), batch_size, bool(options["shuffle"])
+        shuffle = checks.boolean("shuffle", shuffle)
+        return x, y, _check_descent(self._dtype, **options), batch_size, shuffle
 
-    def _train(self, x, y, descent, batch_size, shuffle, max_iter):
-        curve = np.zeros(max_iter)
+    def _train(self, x, y, descent, batch_size, shuffle, curve):
         run = TrainingRun(
             kernels, self._units, self._codes, builds.LOSSES[self._loss], descent, self._dtype,
             batch_size,
@@ -590,7 +601,7 @@ class Network:
         try:
             if shuffle and batch_size < len(x):
                 order = np.arange(len(x))
-                for epoch in range(max_iter):
+                for epoch in range(len(curve)):
                     # scikit-learn's order: each epoch shuffles the order of the epoch before
                     shuffled = np.arange(len(x))
                     self._random_state.shuffle(shuffled)
@@ -603,20 +614,16 @@ class Network:
             self.loss_curve_ += curve[: run.epochs_done].tolist()
 
     def _forget_state(self):
-        self._solver, self._state, self._step = None, [], 0
+        self._solver, self._state, self._step = None, None, 0
 
     def _resume_state(self, run):
         """Give a run the state that the last one left, unless its solver was another."""
         if self._solver == (run.descent.solver, run.descent.n_states):
-            run.step = self._step
-            for plain, packed in zip(self._state, run.packed_state, strict=True):
-                run.pack(plain, packed)
+            run.packed_state[:], run.step = self._state, self._step
 
     def _save_state(self, run):
-        self._solver, self._step = (run.descent.solver, run.descent.n_states), run.step
-        self._state = [np.empty_like(self._params) for _ in run.packed_state]
-        for plain, packed in zip(self._state, run.packed_state, strict=True):
-            run.unpack(packed, plain)
+        self._solver = (run.descent.solver, run.descent.n_states)
+        self._state, self._step = run.packed_state, run.step
 
     # ---- checking ----
 
@@ -684,16 +691,17 @@ def _draw_uniform(net):
 # ---- checking -----------------------------------------------------------------------------------
 
 
-def _check_layer_units(layer_units):
+def check_layer_units(layer_units, name="layer_units"):
+    """layer_units as a tuple of at least two whole numbers >= 1."""
     if isinstance(layer_units, (str, bytes)) or not hasattr(layer_units, "__iter__"):
         raise TypeError(
-            "layer_units must be a sequence of whole numbers such as [2, 4, 8, 1], got "
-            f"{layer_units!r}"
+            f"{name} must be a sequence of whole numbers such as [2, 4, 8, 1], got "
+            f"{checks.shown(layer_units)}"
         )
-    units = tuple(checks.whole_number(f"layer_units[{i}]", n) for i, n in enumerate(layer_units))
+    units = tuple(checks.whole_number(f"{name}[{i}]", n) for i, n in enumerate(layer_units))
     if len(units) < 2:
         raise ValueError(
-            f"layer_units must hold at least inputs and outputs, such as [2, 1], got {list(units)}"
+            f"{name} must hold at least inputs and outputs, such as [2, 1], got {list(units)}"
         )
     return units
 
@@ -713,7 +721,8 @@ def _check_activations(activation, out_activation, loss, layer_units):
     else:
         if not isinstance(activation, Sequence):
             raise TypeError(
-                f"activation must be a name or one name for each layer, got {activation!r}"
+                "activation must be a name or one name for each layer, got "
+                f"{checks.shown(activation)}"
             )
         if out_activation is not None:
             raise ValueError("give out_activation or one activation for each layer, not both")
@@ -746,7 +755,7 @@ def _check_dtype(dtype):
     except TypeError:
         checked = None
     if dtype is None or checked not in (np.float64, np.float32):
-        raise ValueError(f'dtype must be "float64" or "float32", got {dtype!r}')
+        raise ValueError(f'dtype must be "float64" or "float32", got {checks.shown(dtype)}')
     return checked
 
 
@@ -770,17 +779,36 @@ def _check_targets(y, loss):
             )
 
 
-def _check_descent(options):
+def _check_descent(
+    dtype,
+    *,
+    solver,
+    learning_rate_init,
+    alpha,
+    momentum,
+    nesterovs_momentum,
+    beta_1,
+    beta_2,
+    epsilon,
+):
     """The numbers of a solver, each checked whether that solver uses it or not."""
-    solver = checks.choice("solver", options["solver"], {"adam": "adam", "sgd": "sgd"})
-    rate = checks.real_number("learning_rate_init", options["learning_rate_init"], 0)
-    momentum = checks.real_number("momentum", options["momentum"], 0, 1, closed="left")
-    beta_1 = checks.real_number("beta_1", options["beta_1"], 0, 1, closed="left")
-    beta_2 = checks.real_number("beta_2", options["beta_2"], 0, 1, closed="left")
-    epsilon = checks.real_number("epsilon", options["epsilon"], 0)
-    alpha = checks.real_number("alpha", options["alpha"], 0, closed="left")
+    solver = checks.choice("solver", solver, {"adam": "adam", "sgd": "sgd"})
+    # what is neither 0 nor infinite in the network's own arithmetic
+    span = {
+        "low": float(np.finfo(dtype).tiny),
+        "high": float(np.finfo(dtype).max),
+        "closed": "both",
+    }
+    rate = checks.real_number("learning_rate_init", learning_rate_init, **span)
+    epsilon = checks.real_number("epsilon", epsilon, **span)
+    alpha = checks.real_number("alpha", alpha, 0, span["high"], closed="both")
+    momentum, beta_1, beta_2 = (
+        checks.real_number(name, value, 0, 1, closed="left")
+        for name, value in (("momentum", momentum), ("beta_1", beta_1), ("beta_2", beta_2))
+    )
+    look_ahead = checks.boolean("nesterovs_momentum", nesterovs_momentum)
     if solver == "adam":
         return Descent(builds.SOLVERS["adam"], rate, beta_1, beta_2, epsilon, alpha)
-    if momentum and options["nesterovs_momentum"]:
+    if momentum and look_ahead:
         solver = "nesterov"
     return Descent(builds.SOLVERS[solver], rate, momentum, alpha=alpha)

@@ -130,13 +130,14 @@ def loss_delta(a, y, loss, activation):
     """The loss summed over the rows, and its derivative by the last layer's weighted sums.
 
     Per row: squared error 1/2 sum_j (a_j - y_j)^2; binary log loss
-    -sum_j y_j log a_j + (1 - y_j) log(1 - a_j); log loss -sum_j y_j log a_j. Logarithms are taken
-    of a clipped to [eps, 1 - eps], as scikit-learn does. Either log loss with its own activation
-    (sigmoid, softmax) has the derivative a - y.
+    -sum_j y_j log a_j + (1 - y_j) log(1 - a_j); log loss -sum_j y_j log a_j. Squares are taken in
+    a's own type, and overflow there. Logarithms are taken of a clipped to [eps, 1 - eps], as
+    scikit-learn does. Either log loss with its own activation (sigmoid, softmax) has the
+    derivative a - y.
     """
     delta = a - y
     if loss == SQUARED_ERROR:
-        total = 0.5 * np.sum(np.square(delta, dtype=np.float64))
+        total = 0.5 * np.sum(np.square(delta), dtype=np.float64)
         if activation == SOFTMAX:
             delta = a * (delta - np.sum(delta * a, axis=1, keepdims=True))
         elif activation != IDENTITY:
@@ -195,7 +196,7 @@ def forward(params, layer_units, activations, x, workspace, out):
 @quiet
 def penalty(params, layer_units, alpha):
     """alpha / 2 times the sum of the squared coefficients."""
-    squares = (np.sum(np.square(c, dtype=np.float64)) for c, _ in split(params, layer_units))
+    squares = (np.sum(np.square(c), dtype=np.float64) for c, _ in split(params, layer_units))
     return float(0.5 * alpha * sum(squares)) if alpha else 0.0
 
 
@@ -278,15 +279,15 @@ def train_epoch(
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
     cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0]
-    left the finite numbers, and parameters, state and step are those it began with. Whatever the
-    budget, this version returns at the end of an epoch only.
+    left the finite numbers: params are those it began with, packed and state are of no use.
+    Whatever the budget, this version returns at the end of an epoch only.
     """
     if cursor[3] == START:
         packed[:], cursor[3] = params, RUNNING
     rows = order if len(order) else np.arange(len(x))
     work = 0.0
     while cursor[0] < n_epochs and work < budget:
-        before = packed.copy(), state.copy(), cursor[2]
+        params[:] = packed
         total = 0.0
         for start in range(0, len(x), batch_size):
             batch = rows[start : start + batch_size]
@@ -316,14 +317,13 @@ def train_epoch(
                 sgd_update(packed, grads, velocities, learning_rate, momentum, solver == NESTEROV)
             work += 3.0 * len(batch) * len(packed)
         if not (np.isfinite(total) and np.isfinite(packed).all()):
-            packed[:], state[...], cursor[2] = before
             cursor[3] = DIVERGED
             break
         loss_curve[cursor[0]] = total / len(x)
         cursor[0] += 1
     if cursor[0] == n_epochs:
         cursor[3] = FINISHED
-    if cursor[3] != RUNNING:
+    if cursor[3] == FINISHED:
         params[:] = packed
 
 

@@ -30,6 +30,10 @@ class ActivationPair(tuple):
     def __call__(self, x):
         return self[0](x)
 
+    def __reduce__(self):
+        # copies and pickles of a layer hold the very pair, by its name in this module
+        return "sigm" if self is sigm else "relu"
+
 
 def _sigmoid(x):
     with np.errstate(over="ignore"):
@@ -88,7 +92,8 @@ class neural_layer:
 
 def create_nn(topology, act_f):
     """A list of layers for units such as ``[2, 4, 8, 1]``, all with one activation."""
-    return [neural_layer(n_conn, n_neur, act_f) for n_conn, n_neur in itertools.pairwise(topology)]
+    units = network.check_layer_units(topology, "topology")
+    return [neural_layer(n_conn, n_neur, act_f) for n_conn, n_neur in itertools.pairwise(units)]
 
 
 def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
@@ -128,17 +133,19 @@ def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
         return _forward(neural_net, X)
     lr = checks.real_number("lr", lr, 0)
     epochs = checks.whole_number("epochs", epochs)
-    run = _Run.last(neural_net, X, Y, l2_cost)
-    if run is None:
-        layer_units, dtype = _check_layers(neural_net, X, Y)
-        x, y = _check_data(X, Y, layer_units, dtype)
-        _check_pair("l2_cost", l2_cost)
-        if l2_cost is not _COST or not _is_compiled(neural_net):
-            warnings.warn(_SLOW, stacklevel=2)
-            return _train_numpy(neural_net, x, y, l2_cost, lr, epochs)
-        run = _Run(neural_net, layer_units, dtype, X, Y)
-    else:
+    run = _Run.last(neural_net)
+    if run is not None and l2_cost is _COST and run.takes(X, Y):
         x, y = np.asarray(X, run.dtype), np.asarray(Y, run.dtype)
+    else:
+        layer_units, arrays, dtype = _check_layers(neural_net, X, Y)
+        x = checks.matrix("X", X, dtype, layer_units[0], "feature")
+        y = checks.matrix("Y", Y, dtype, layer_units[-1], "output", len(x))
+        _check_pair("l2_cost", l2_cost)
+        if l2_cost != _COST or not _is_compiled(neural_net):
+            _flat(arrays, dtype)
+            warnings.warn(_SLOW, stacklevel=2)
+            return _train_numpy(neural_net, arrays, x, y, l2_cost, lr, epochs)
+        run = _Run(neural_net, layer_units, arrays, dtype, X, Y)
     return run.train(neural_net, x, y, lr, epochs)
 
 
@@ -146,40 +153,39 @@ class _Run:
     """A `network.TrainingRun`, and the parameters that it gave to the layers.
 
     A loop over `train` finds its run again, with its memory, as long as the layers hold the arrays
-    that the last step gave them. One small run is kept.
+    that the last step gave them. A few small runs are kept.
     """
 
-    _last: ClassVar[dict] = {}  # id of the first layer's W -> run; taken out while in use
+    # id of the first layer's W -> run; taken out while it trains, so that threads never share one
+    _kept: ClassVar[dict] = {}
 
-    def __init__(self, neural_net, layer_units, dtype, X, Y):
+    def __init__(self, neural_net, layer_units, arrays, dtype, X, Y):
         # where each W and b lies among the parameters, its shape, and the act_f they go with
         self.places, at = [], 0
-        for layer in neural_net:
-            (k, n), b_shape = np.shape(layer.W), np.shape(layer.b)
-            W_place, b_place = slice(at, at + k * n), slice(at + k * n, at + (k + 1) * n)
-            self.places.append((W_place, (k, n), b_place, b_shape, layer.act_f))
-            at += (k + 1) * n
-        codes = np.array([_CODES[id(layer.act_f)] for layer in neural_net], np.int32)
+        for layer, W, b in zip(neural_net, arrays[::2], arrays[1::2], strict=True):
+            W_place, b_place = slice(at, at + W.size), slice(at + W.size, at + W.size + b.size)
+            self.places.append((W_place, W.shape, b_place, b.shape, layer.act_f))
+            at += W.size + b.size
+        self.units, self.codes = np.array(layer_units, np.intp), _codes(neural_net)
         self.training = network.TrainingRun(
-            network.kernels, np.array(layer_units, np.intp), codes,
-            builds.LOSSES["squared_error"], self._descent(1.0), dtype, len(X),
+            network.kernels, self.units, self.codes, builds.LOSSES["squared_error"],
+            self._descent(1.0), dtype, len(X),
         )  # fmt: skip
         self.x_like, self.y_like = ((np.shape(a), np.asarray(a).dtype) for a in (X, Y))
-        self.dtype = dtype
-        arrays = [p for layer in neural_net for p in (layer.W, layer.b)]
-        self.params = np.concatenate(arrays, axis=None, dtype=dtype)
+        self.dtype, self.params = dtype, _flat(arrays, dtype)
 
     @staticmethod
     def _descent(lr):
         return network.Descent(builds.SOLVERS["sgd"], lr, sum_coef_grads=True)
 
     @classmethod
-    def last(cls, neural_net, X, Y, l2_cost):
-        """The run that trained these layers on such arrays last, or None."""
-        if type(neural_net) is not list or not neural_net or l2_cost is not _COST:
+    def last(cls, neural_net, keep=False):
+        """The run that trained these layers last, or None; taken out unless it is to be kept."""
+        if type(neural_net) is not list or not neural_net:
             return None
         try:
-            run = cls._last.pop(id(neural_net[0].W), None)
+            key = id(neural_net[0].W)
+            run = cls._kept.get(key) if keep else cls._kept.pop(key, None)
             if run is None or len(neural_net) != len(run.arrays):
                 return None
             for layer, (W, b, act_f) in zip(neural_net, run.arrays, strict=True):
@@ -187,12 +193,16 @@ class _Run:
                     return None
         except AttributeError:  # not a layer: the long way round says so
             return None
-        for array, like in ((X, run.x_like), (Y, run.y_like)):
-            if type(array) is not np.ndarray or not array.flags.carray:
-                return None
-            if (array.shape, array.dtype) != like:
-                return None
         return run
+
+    def takes(self, X, Y):
+        """Whether X and Y are arrays just like those that the run was made for."""
+        for array, like in ((X, self.x_like), (Y, self.y_like)):
+            if type(array) is not np.ndarray or not array.flags.carray:
+                return False
+            if (array.shape, array.dtype) != like:
+                return False
+        return True
 
     def train(self, neural_net, X, Y, lr, epochs):
         """Steps from self.params on, into new arrays: those of the step before stay."""
@@ -204,8 +214,9 @@ class _Run:
             self.training.epochs(self.params, X, Y, np.empty(epochs), output=output)
         except FloatingPointError:
             # A run found again has not looked at the numbers: they may be what is wrong.
-            layer_units, dtype = _check_layers(neural_net, X, Y)
-            _check_data(X, Y, layer_units, dtype)
+            _flat(_check_layers(neural_net)[1], self.dtype)
+            checks.finite_array("X", X, X.dtype)
+            checks.finite_array("Y", Y, Y.dtype)
             raise
         finally:
             self._give(neural_net)
@@ -219,9 +230,11 @@ class _Run:
             layer.W = W = params[W_place].reshape(W_shape)
             layer.b = b = params[b_place].reshape(b_shape)
             self.arrays.append((W, b, act_f))
-        self._last.clear()
-        if len(self.training.workspace) <= 4_000_000:
-            self._last[id(self.arrays[0][0])] = self
+        if len(self.training.workspace) <= 1_000_000:
+            self._kept[id(self.arrays[0][0])] = self
+            if len(self._kept) > 4:
+                for key in list(self._kept)[:-4]:
+                    self._kept.pop(key, None)
 
 
 _SLOW = "an activation or cost that is not fastnn.tutorial's own runs in NumPy, the slow way"
@@ -231,37 +244,57 @@ def _is_compiled(neural_net):
     return all(id(layer.act_f) in _CODES for layer in neural_net)
 
 
+def _codes(neural_net):
+    return np.array([_CODES[id(layer.act_f)] for layer in neural_net], np.int32)
+
+
 def _forward(neural_net, X):
     """The outputs of the net as it is."""
-    layer_units, dtype = _check_layers(neural_net, X)
-    X = checks.matrix("X", X, dtype, layer_units[0], "feature")
-    if not _is_compiled(neural_net):
-        warnings.warn(_SLOW, stacklevel=3)
-        return _forward_numpy(neural_net, X)[-1]
-    units = np.array(layer_units, np.intp)
-    codes = np.array([_CODES[id(layer.act_f)] for layer in neural_net], np.int32)
-    arrays = [p for layer in neural_net for p in (layer.W, layer.b)]
-    params = np.concatenate(arrays, axis=None, dtype=dtype)
-    output = np.empty((len(X), layer_units[-1]), dtype)
-    workspace = network.new_workspace(network.kernels, units, len(X), dtype)
+    run = _Run.last(neural_net, keep=True)
+    if (
+        run is not None
+        and type(X) is np.ndarray
+        and X.flags.carray
+        and X.dtype == run.dtype
+        and X.shape == (1, run.x_like[0][1])
+        and network.kernels.all_finite(X[0])
+        and network.kernels.all_finite(run.params)
+    ):
+        # one point, as a loop that draws the boundary asks for it
+        params, units, codes = run.params, run.units, run.codes
+    else:
+        layer_units, arrays, dtype = _check_layers(neural_net, X)
+        X = checks.matrix("X", X, dtype, layer_units[0], "feature")
+        if not _is_compiled(neural_net):
+            warnings.warn(_SLOW, stacklevel=3)
+            return _forward_numpy(neural_net, arrays, X)[-1]
+        params = _flat(arrays, dtype)
+        units, codes = np.array(layer_units, np.intp), _codes(neural_net)
+    workspace = network.new_workspace(network.kernels, units, len(X), X.dtype)
+    output = np.empty((len(X), units[-1]), X.dtype)
     network.kernels.forward(params, units, codes, X, workspace, output)
     return output
 
 
 def _check_pair(name, pair):
     if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(map(callable, pair))):
-        raise TypeError(f"{name} must be a pair of callables, f and its derivative, got {pair!r}")
+        raise TypeError(
+            f"{name} must be a pair of callables, f and its derivative, as those of "
+            f"fastnn.tutorial are; got {checks.shown(pair)}"
+        )
 
 
 def _check_layers(neural_net, *data):
-    """The units of each layer, inputs first, and the type to compute in with such data."""
+    """The units of each layer, inputs first; every W and b; the type to compute in with data."""
     if not isinstance(neural_net, (list, tuple)) or len(neural_net) == 0:
-        raise TypeError(f"neural_net must be a list of layers, got {neural_net!r}")
-    layer_units, arrays = [], [*data]
+        raise TypeError(f"neural_net must be a list of layers, got {checks.shown(neural_net)}")
+    if len({id(layer) for layer in neural_net}) < len(neural_net):
+        raise ValueError("neural_net holds the same layer twice; each layer needs its own W and b")
+    layer_units, arrays = [], []
     for i, layer in enumerate(neural_net):
         for name in ("W", "b", "act_f"):
             if not hasattr(layer, name):
-                raise TypeError(f"layer {i} of neural_net has no {name}: {layer!r}")
+                raise TypeError(f"layer {i} of neural_net has no {name}: {checks.shown(layer)}")
         _check_pair(f"layer {i}'s act_f", layer.act_f)
         W = checks.numeric_array(f"layer {i}'s W", layer.W)
         b = checks.numeric_array(f"layer {i}'s b", layer.b)
@@ -274,49 +307,51 @@ def _check_layers(neural_net, *data):
                 f"layer {i}'s W must have {layer_units[-1]} rows, one for each unit of the layer "
                 f"before, got shape {W.shape}"
             )
-        checks.finite_array(f"layer {i}'s W", W, W.dtype)
-        checks.finite_array(f"layer {i}'s b", b, b.dtype)
         layer_units = layer_units or [W.shape[0]]
         layer_units.append(W.shape[1])
         arrays += [W, b]
-    single = all(getattr(array, "dtype", None) == np.float32 for array in arrays)
-    return layer_units, np.dtype(np.float32 if single else np.float64)
+    single = all(getattr(array, "dtype", None) == np.float32 for array in [*data, *arrays])
+    return layer_units, arrays, np.dtype(np.float32 if single else np.float64)
 
 
-def _check_data(X, Y, layer_units, dtype):
-    """X and Y as the kernels take them."""
-    x = checks.matrix("X", X, dtype, layer_units[0], "feature")
-    return x, checks.matrix("Y", Y, dtype, layer_units[-1], "output", len(x))
+def _flat(arrays, dtype):
+    """Every W and b in one vector, all of them finite."""
+    params = np.concatenate(arrays, axis=None, dtype=dtype)
+    if not network.kernels.all_finite(params):
+        for i, array in enumerate(arrays):
+            checks.finite_array(f"layer {i // 2}'s {'Wb'[i % 2]}", array, dtype)
+    return params
 
 
-def _forward_numpy(neural_net, X):
+def _forward_numpy(neural_net, arrays, X):
     """[X, a_1, ..., a_L] with whatever act_f the layers have."""
     a = [X]
-    for layer in neural_net:
-        a.append(layer.act_f[0](a[-1] @ layer.W + layer.b))
+    for layer, W, b in zip(neural_net, arrays[::2], arrays[1::2], strict=True):
+        a.append(layer.act_f[0](a[-1] @ W + b))
     return a
 
 
-def _train_numpy(neural_net, X, Y, cost, lr, epochs):
-    """`train` for any act_f and cost."""
+def _train_numpy(neural_net, arrays, X, Y, cost, lr, epochs):
+    """`train` for any act_f and cost; arrays are every layer's W and b."""
     for epoch in range(epochs):
-        a = _forward_numpy(neural_net, X)
+        a = _forward_numpy(neural_net, arrays, X)
         delta = cost[1](a[-1], Y) * neural_net[-1].act_f[1](a[-1])
-        new = []
+        new = [None] * len(arrays)
         for i in reversed(range(len(neural_net))):
-            layer = neural_net[i]
-            new.append((
-                layer,
-                layer.W - lr * (a[i].T @ delta),
-                layer.b - lr * delta.mean(axis=0).reshape(np.shape(layer.b)),
-            ))  # fmt: skip
+            W, b = arrays[2 * i : 2 * i + 2]
+            new[2 * i] = W - lr * (a[i].T @ delta)
+            new[2 * i + 1] = b - lr * delta.mean(axis=0).reshape(b.shape)
             if i > 0:
-                delta = (delta @ layer.W.T) * neural_net[i - 1].act_f[1](a[i])
-        if not all(np.isfinite(W).all() and np.isfinite(b).all() for _, W, b in new):
+                delta = (delta @ W.T) * neural_net[i - 1].act_f[1](a[i])
+        for p in new:
+            if p.dtype.kind != "f":
+                raise TypeError(f"an act_f or cost gave numbers of dtype {p.dtype}, not real ones")
+        if not all(np.isfinite(p).all() for p in new):
             raise FloatingPointError(
                 f"training diverged in epoch {epoch + 1}: a parameter is no longer finite. The "
                 f"parameters are those before that epoch. Try a learning rate below {lr:g}"
             )
-        for layer, W, b in new:
+        arrays = new
+        for layer, W, b in zip(neural_net, arrays[::2], arrays[1::2], strict=True):
             layer.W, layer.b = W, b
     return a[-1]

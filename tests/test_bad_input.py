@@ -24,6 +24,8 @@ def sparse():
 CONSTRUCTION = [
     ((5,), {}, TypeError, "layer_units must be a sequence"),
     (("2-4-1",), {}, TypeError, "layer_units must be a sequence"),
+    ((np.zeros((2, 2, 2)),), {}, TypeError, r"layer_units\[0\] must be a whole number"),
+    (([2, 10**5000],), {}, ValueError, "got a huge int"),
     (([2],), {}, ValueError, "at least inputs and outputs"),
     (([2, 0, 1],), {}, ValueError, r"layer_units\[1\] must be a whole number >= 1, got 0"),
     (([2, -4, 1],), {}, ValueError, r"layer_units\[1\] .* got -4"),
@@ -117,6 +119,16 @@ def test_values_too_large_for_float32():
         net.fit(with_value(1e300), Y)
 
 
+@pytest.mark.parametrize("name", ["epsilon", "learning_rate_init"])
+@pytest.mark.parametrize("value", [1e-50, 1e50])
+def test_numbers_that_float32_cannot_hold(name, value):
+    net = Network([2, 3, 1], dtype="float32", random_state=0)
+    with pytest.raises(ValueError, match=rf"{name} must be a finite number in \[1.17549e-38"):
+        net.fit(X, Y, **{name: value})
+    if value < 1:
+        Network([2, 3, 1], random_state=0).fit(X, Y, max_iter=2, **{name: value})
+
+
 def test_class_numbers_for_several_outputs():
     net = Network([2, 3, 3], loss="log_loss")
     with pytest.raises(ValueError, match=r"one column for each output.*np.eye\(3\)\[y\]"):
@@ -141,6 +153,9 @@ OPTIONS = [
     *[("learning_rate_init", v, TypeError, "learning_rate_init must be")
       for v in ("0.1", None, True, 1j, [0.1])],
     ("max_iter", 0, ValueError, "max_iter must be a whole number >= 1, got 0"),
+    ("max_iter", 2**62, ValueError, "max_iter must be a whole number >= 1 and <="),
+    ("learning_rate_init", np.zeros((3, 3)), TypeError, "learning_rate_init must be"),
+    ("batch_size", np.zeros((3, 3)), TypeError, "batch_size must be"),
     ("max_iter", 2.5, TypeError, "max_iter must be a whole number >= 1, got 2.5"),
     ("batch_size", 0, ValueError, "batch_size must be a whole number >= 1"),
     ("batch_size", -5, ValueError, "batch_size must be a whole number >= 1"),

@@ -114,7 +114,9 @@ BAD = [
     (["--topology", "2-0-1"], "--topology must be whole numbers"),
     (["--topology", "3-4-1"], "--topology must be whole numbers"),
     (["--topology", "2,4,1"], "--topology must be whole numbers"),
-    (["--topology", "2-99999999999999999999-1"], "too many"),
+    (["--topology", "2-99999999999999999999-1"], "must be a whole number >= 1 and <="),
+    (["--topology", "2-199999999999999-199999999999999-1"], "too many"),
+    (["--noise", "1e39", "--dtype", "float32"], "too large for float32"),
     (["--samples", "1"], "--samples must be a whole number >= 2"),
     (["--samples", "many"], "invalid int value"),
     (["--noise", "-1"], "--noise must be a finite number"),
@@ -146,9 +148,15 @@ def test_bad_options_exit_2_with_one_line(options, message, tmp_path):
 
 
 def test_divergence_is_one_line(capsys):
-    # relu under a sigmoid output stays finite at any sane rate
-    assert cli.main([*QUICK, "--activation", "relu", "--lr", "1e200"]) in (0, 1, 2)
-    assert "Traceback" not in capsys.readouterr().err
+    assert cli.main([*QUICK, "--activation", "relu", "--lr", "1e300"]) == 2
+    err = capsys.readouterr().err
+    assert "training diverged in epoch" in err
+    assert err.count("\n") == 1
+
+
+def test_without_standard_error(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert cli.main(QUICK) == 0
 
 
 def test_config_and_version(capsys):

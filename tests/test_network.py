@@ -319,6 +319,22 @@ def test_a_y_of_one_dimension_is_one_output(moons):
     np.testing.assert_array_equal(flat(a), flat(b))
 
 
+def test_views_of_the_parameters_as_data():
+    a, b = (Network([4, 4, 4], "tanh", random_state=0) for _ in range(2))
+    options = {"max_iter": 20, "batch_size": 2, "shuffle": False}
+    a.fit(a.coefs_[0], a.coefs_[1], **options)
+    b.fit(b.coefs_[0].copy(), b.coefs_[1].copy(), **options)
+    np.testing.assert_array_equal(flat(a), flat(b))
+
+
+def test_a_pickle_of_read_only_buffers_trains(moons):
+    buffers = []
+    net = Network([2, 3, 1], random_state=0)
+    data = pickle.dumps(net, protocol=5, buffer_callback=buffers.append)
+    again = pickle.loads(data, buffers=[bytes(buffer) for buffer in buffers])
+    np.testing.assert_array_equal(flat(again.fit(*moons)), flat(net.fit(*moons)))
+
+
 # ---- when things go wrong -----------------------------------------------------------------------
 
 
@@ -343,16 +359,17 @@ def test_ctrl_c_answers_and_leaves_the_net_usable():
     rng = np.random.RandomState(0)
     # one epoch alone takes longer than the answer may
     X, y = rng.randn(100_000, 30), rng.randn(100_000, 1)
-    net = Network([30, 200, 100, 1], "tanh", random_state=0)
+    narrow = Network([30, 200, 100, 1], "tanh", random_state=0)
     # NumPy cannot be interrupted within an operation
     limit = 5.0 if network.ISA == "reference" else 0.2
-    start, pressed = flat(net), []
+    pressed = []
 
     def press():
         pressed.append(time.perf_counter())
         signal.raise_signal(signal.SIGINT)
 
-    for batch_size in (50, 100_000):
+    wide = Network([30, 1000, 1000, 1], "relu", random_state=0)
+    for net, batch_size in ((narrow, 50), (narrow, 100_000), (wide, 256)):
         timer = threading.Timer(0.3, press)
         timer.start()
         with pytest.raises(KeyboardInterrupt):
@@ -360,8 +377,7 @@ def test_ctrl_c_answers_and_leaves_the_net_usable():
         assert time.perf_counter() - pressed.pop() < limit
         assert np.isfinite(flat(net)).all()
         assert net.n_iter_ < 1000
-    assert (flat(net) != start).any()
-    net.fit(X[:50], y[:50], max_iter=1)
+        net.fit(X[:50], y[:50], max_iter=1)
 
 
 def test_signal_handlers_and_the_environment_are_left_alone(moons):

@@ -27,16 +27,17 @@ def python(code, **env):
 
 
 def test_import_is_light():
-    out = python(
-        "import sys, numpy, time; t = time.perf_counter(); import fastnn;"
-        "ms = (time.perf_counter() - t) * 1e3;"
-        "heavy = [m for m in ('sklearn', 'matplotlib', 'scipy') if m in sys.modules];"
-        "print(ms, *heavy)"
-    )
-    ms, *heavy = out.split()
-    assert heavy == []
-    # < 50 ms on an idle machine; here with room for a busy one
-    assert float(ms) < 200
+    times = []
+    for _ in range(3):
+        ms, *heavy = python(
+            "import sys, numpy, time; t = time.perf_counter(); import fastnn;"
+            "ms = (time.perf_counter() - t) * 1e3;"
+            "heavy = [m for m in ('sklearn', 'matplotlib', 'scipy') if m in sys.modules];"
+            "print(ms, *heavy)"
+        ).split()
+        assert heavy == []
+        times.append(float(ms))
+    assert min(times) < 50 or len(PYTHON) > 1  # an emulator is slower
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,5 +1,7 @@
 """The tutorial's names give the tutorial's numbers."""
 
+import copy
+import pickle
 import threading
 import warnings
 
@@ -131,6 +133,55 @@ def test_other_data_between_steps_counts(circles):
         train(ours, X[rows], Y[rows], l2_cost, lr=0.05)
         numpy_tutorial.step(theirs, X[rows], Y[rows], 0.05)
         assert difference(ours, theirs) < 1e-12
+
+
+def test_copies_and_pickles_of_a_net_train_compiled(circles):
+    twins = [create_nn([2, 4, 1], sigm)]
+    twins += [copy.deepcopy(twins[0]), pickle.loads(pickle.dumps(twins[0]))]
+    cost = pickle.loads(pickle.dumps(l2_cost))
+    for net in twins:
+        assert net[0].act_f is sigm
+        train(net, *circles, cost, lr=0.05, epochs=3)
+        train(net, *circles, l2_cost, lr=0.05)
+    assert difference(twins[0], twins[1]) == difference(twins[0], twins[2]) == 0
+    assert pickle.loads(pickle.dumps(relu)) is relu
+
+
+def as_matrix(array):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        return np.asmatrix(array)
+
+
+def test_w_of_other_types(circles):
+    for make in (as_matrix, np.ndarray.tolist, np.asfortranarray):
+        for act_f in (sigm, custom()):
+            ours, theirs = nets([2, 4, 8, 1], 0)
+            for layer in ours:
+                layer.W, layer.act_f = make(layer.W), act_f
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                for _ in range(3):
+                    train(ours, *circles, l2_cost, lr=0.05)
+                    numpy_tutorial.step(theirs, *circles, 0.05)
+            assert difference(ours, theirs) < 1e-12
+
+
+def test_one_point_after_training(circles):
+    """The loop that draws the boundary: found-again runs and others agree."""
+    ours = nets([2, 4, 8, 1], 0)[0]
+    train(ours, *circles, l2_cost, lr=0.05)
+    for edit in (lambda: None, lambda: ours[0].W.__setitem__((0, 0), 2.0)):
+        edit()
+        copied = copy.deepcopy(ours)
+        for point in ([[0.5, 0.25]], [[-2.0, 1e3]]):
+            got = train(ours, np.array(point), None, l2_cost, train=False)
+            np.testing.assert_array_equal(got, train(copied, point, None, l2_cost, train=False))
+    with pytest.raises(ValueError, match=r"X\[0, 1\] is nan"):
+        train(ours, np.array([[0.0, np.nan]]), None, l2_cost, train=False)
+    ours[2].b[:] = np.inf
+    with pytest.raises(ValueError, match=r"layer 2's b\[0, 0\] is inf"):
+        train(ours, np.array([[0.0, 0.0]]), None, l2_cost, train=False)
 
 
 def test_train_false_only_looks(circles):
@@ -302,8 +353,21 @@ def test_bad_layers(warm, circles):
         lambda net: setattr(net[1], "b", np.ones((2, 1))), ValueError, r"must have shape \(1, 1\)"
     )
     refuse(lambda net: setattr(net[0], "act_f", np.tanh), TypeError, "pair of callables")
+    refuse(
+        lambda net: net.__setitem__(slice(None), [net[1], net[1]]), ValueError, "same layer twice"
+    )
     refuse(lambda net: delattr(net[1], "b"), TypeError, "layer 1 of neural_net has no b")
     with pytest.raises(TypeError, match="n_neur must be a whole number"):
         neural_layer(2, 1.5, sigm)
-    with pytest.raises(ValueError, match="n_conn must be a whole number"):
+    complex_pair = (lambda x: x * (1 + 1j), lambda a: a)
+    with pytest.warns(UserWarning, match="slow way"):
+        refuse(lambda net: setattr(net[1], "act_f", complex_pair), TypeError, "complex128")
+    for topology, error in (([2], ValueError), (5, TypeError), ("2-1", TypeError)):
+        with pytest.raises(error, match="topology must"):
+            create_nn(topology, sigm)
+    state = np.random.get_state()[2]
+    with pytest.raises(ValueError, match=r"topology\[2\]"):
+        create_nn([2, 4, 0], sigm)
+    assert np.random.get_state()[2] == state
+    with pytest.raises(ValueError, match=r"topology\[0\] must be a whole number"):
         create_nn([0, 1], sigm)

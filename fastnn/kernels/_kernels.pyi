@@ -1,7 +1,7 @@
 """The kernels' signatures, for people and type checkers; the formulas are in _kernels.pyx.
 
 Real is float64 or float32, the same for all arrays of a call. Arrays are C-contiguous and aligned;
-workspaces and packed parameters start at multiples of 64 bytes (`fastnn.network.aligned_zeros`).
+workspaces and packed parameters start at multiples of 128 bytes (`fastnn.network.aligned_zeros`).
 """
 
 from typing import TypedDict

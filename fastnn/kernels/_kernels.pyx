@@ -5,7 +5,7 @@
 # Memory. A call gets every byte it uses from Python: parameters packed for the kernels ("packed":
 #   per layer panels of outputs, then intercepts; see simd_real.h), the solver's state in the same
 #   layout, and a workspace. The workspace begins with a table of layers; then come the activations
-#   and deltas of one chunk of samples, targets, gradients and a backup of parameters and state.
+#   and deltas of one chunk of samples, targets, gradients and a backup of parameters.
 #   All offsets are in numbers from its base and multiples of 64 bytes.
 # Order of work. A batch is cut into chunks whose activations stay in the first-level cache (or,
 #   for wide nets, whose coefficients are read seldom). Each chunk goes forward, through the loss
@@ -15,7 +15,7 @@
 #   so Ctrl-C is Python's business between two calls and nothing here ever looks at a signal.
 # Numerics. Sums over features have one order for every sample; sums over samples follow chunks,
 #   never threads. A batch whose loss is not finite, or an epoch whose parameters are not, puts the
-#   parameters and state back to where its epoch began. No floating-point mode is touched.
+#   parameters back to where its epoch began. No floating-point mode is touched.
 # Errors. None: network.py has checked everything. Enumerations are those of simd.h, reference.py.
 
 from libc.math cimport sqrt, pow, isfinite
@@ -127,7 +127,7 @@ cdef void make_plan(
 ) noexcept nogil:
     cdef Layer scratch
     cdef Layer *layer
-    cdef Py_ssize_t i, panels, per_sample, align = 128 // itemsize
+    cdef Py_ssize_t i, panels, per_sample, per_row = 0, tile, align = 128 // itemsize
     cdef Py_ssize_t rows, widest = 0, at = 0
     plan.layers = layers
     plan.n_layers = n_layers
@@ -137,11 +137,14 @@ cdef void make_plan(
     per_sample = layer_units[0] + layer_units[n_layers]
     for i in range(n_layers):
         per_sample += 2 * layer_units[i + 1]
+        per_row += 3 * layer_units[i] * layer_units[i + 1]
     # Narrow nets: activations and deltas of a chunk fill at most 24 KB of the 32 KB first-level
-    # cache. Wide ones, where that would be too few samples to pay for reading the coefs: 256.
-    plan.chunk = 24576 // (per_sample * itemsize) // (3 * plan.lanes) * (3 * plan.lanes)
-    if plan.chunk < 6 * plan.lanes:
-        plan.chunk = round_up(256, 3 * plan.lanes)
+    # cache. Wide ones, where that would be too few samples to pay for reading the coefs: 256, or
+    # so few that a chunk of the widest takes no longer than Ctrl-C may wait.
+    tile = 3 * plan.lanes
+    plan.chunk = 24576 // (per_sample * itemsize) // tile * tile
+    if plan.chunk < 2 * tile:
+        plan.chunk = round_up(max(tile, min(256, 1500000000 // per_row)), tile)
     plan.chunk = min(plan.chunk, round_up(batch, plan.lanes))
 
     plan.packed_size = 0
@@ -190,7 +193,7 @@ cdef void make_plan(
     plan.grads = at
     at += plan.packed_size
     plan.backup = at
-    at += plan.packed_size * (max(n_states, 0) + 1)
+    at += plan.packed_size
     plan.size = at
 
 
@@ -600,7 +603,7 @@ def train_epoch(
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
     cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0]
-    left the finite numbers, and parameters, state and step are those it began with.
+    left the finite numbers: params are those it began with, packed and state are of no use.
     """
     cdef Plan plan
     cdef Layer *last
@@ -610,7 +613,7 @@ def train_epoch(
     cdef const Py_ssize_t *rows = NULL
     cdef Py_ssize_t n_rows = x.shape[0], n_states = state.shape[0], n_params, batch_start, batch
     cdef Py_ssize_t row = cursor[CURSOR_ROW], epoch = cursor[CURSOR_EPOCH], count, n_vectors, i
-    cdef Py_ssize_t size, gathered = 0, steps = (n_rows + batch_size - 1) // batch_size
+    cdef Py_ssize_t size, gathered = 0
     cdef double work_done = 0, per_row = 0, chunk_loss
     cdef bint diverged = False, wants_output = output.shape[0] > 0
     if order.shape[0]:
@@ -632,9 +635,8 @@ def train_epoch(
             n_params += (layer_units[i] + 1) * layer_units[i + 1]
         while epoch < n_epochs and work_done < budget:
             if row == 0:
-                memcpy(work + plan.backup, &packed[0], size * sizeof(real))
-                if n_states:
-                    memcpy(work + plan.backup + size, states, n_states * size * sizeof(real))
+                if epoch > 0:       # where the first epoch began, params still is
+                    memcpy(work + plan.backup, &packed[0], size * sizeof(real))
                 loss_curve[epoch] = 0
             while row < n_rows and work_done < budget:
                 batch_start = row // batch_size * batch_size
@@ -666,8 +668,7 @@ def train_epoch(
                 work_done += count * per_row
                 if row == batch_start + batch:
                     finish_grads(&plan, work)
-                    if alpha != 0:
-                        loss_curve[epoch] += penalty(&plan, &packed[0], alpha)
+                    loss_curve[epoch] += penalty(&plan, &packed[0], alpha)
                     cursor[CURSOR_STEP] += 1
                     step(&plan, &packed[0], states, n_states, work + plan.grads, solver,
                          learning_rate, momentum, beta_2, epsilon, alpha, sum_coef_grads, batch,
@@ -677,10 +678,6 @@ def train_epoch(
                 loss_curve[epoch] /= n_rows
                 diverged = not (isfinite(loss_curve[epoch]) and c_all_finite(&packed[0], size))
             if diverged:
-                memcpy(&packed[0], work + plan.backup, size * sizeof(real))
-                if n_states:
-                    memcpy(states, work + plan.backup + size, n_states * size * sizeof(real))
-                cursor[CURSOR_STEP] -= row // batch_size if row < n_rows else steps
                 row = 0
                 cursor[CURSOR_STATUS] = DIVERGED
                 break
@@ -689,8 +686,10 @@ def train_epoch(
                 epoch += 1
         if epoch == n_epochs:
             cursor[CURSOR_STATUS] = FINISHED
-        if cursor[CURSOR_STATUS] != RUNNING:
+        if cursor[CURSOR_STATUS] == FINISHED:
             unpack_params(&packed[0], &plan, &params[0])
+        elif cursor[CURSOR_STATUS] == DIVERGED and epoch > 0:
+            unpack_params(work + plan.backup, &plan, &params[0])
         cursor[CURSOR_EPOCH] = epoch
         cursor[CURSOR_ROW] = row
 

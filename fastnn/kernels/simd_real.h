@@ -155,8 +155,8 @@ FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
 #define ROUND_MAGIC 12582912.0f              /* 1.5 * 2^23: adding it rounds to a whole number */
 #define LN2_HIGH 0.693359375f
 #define LN2_LOW -2.12194440e-4f
-#define EXP_MAX 88.7228390f                  /* log of the largest float */
-#define EXP_MIN -87.3365447f                 /* log of the smallest normal float */
+#define EXP_MAX 88.7228317f                  /* the last float below 128 ln 2 */
+#define EXP_MIN -87.3365402f                 /* the first float above -126 ln 2 */
 #define TANH_MAX 20.0f                       /* tanh(x) is 1 to the last bit from x = 10 */
 #define MANTISSA 23
 #define TINY 1.17549435e-38f
@@ -609,14 +609,14 @@ FASTNN_KERNEL void FN(lane_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
     if (k < fan_in) COLUMNS(1)
 #undef COLUMNS
 #undef CALL
-    REAL *bias = sums + fan_in * fan_out * VL;
+    REAL *intercept_sums = sums + fan_in * fan_out * VL;
     for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
         const int vectors = tile_vectors(n_vectors - v0);
         for (ptrdiff_t n = 0; n < fan_out; n++) {
             const REAL *d = delta + v0 * VL * fan_out + n * vectors * VL;
-            VEC acc = FN(load)(bias + n * VL);
+            VEC acc = FN(load)(intercept_sums + n * VL);
             for (int v = 0; v < vectors; v++) acc += FN(load)(d + v * VL);
-            FN(store)(bias + n * VL, acc);
+            FN(store)(intercept_sums + n * VL, acc);
         }
         v0 += vectors;
     }
@@ -765,7 +765,8 @@ FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptr
  *   squared error     1/2 sum_j (a_j - y_j)^2
  *   binary log loss   -sum_j y_j log a_j + (1 - y_j) log(1 - a_j)     (sigmoid: dC/dz = a - y)
  *   log loss          -sum_j y_j log a_j                              (softmax: dC/dz = a - y)
- * with a clipped to [eps, 1 - eps] in the logarithms, as scikit-learn does. The targets of absent
+ * with a clipped to [eps, 1 - eps] in the logarithms, as scikit-learn does. Squares are taken in
+ * the type of the network, so that an error beyond its square root is a loss of infinity. The targets of absent
  * samples are overwritten by their activations, which makes their deltas and losses zero. */
 FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, const REAL *a,
                                     REAL *y, REAL *delta, int loss, int activation)
@@ -931,25 +932,29 @@ FASTNN_KERNEL int FN(all_finite)(const REAL *x, ptrdiff_t n)
     return total == 0;
 }
 
-/* The sum of the squares of n numbers, a multiple of VL, in four chains of vectors. */
+/* The sum of the squares of n numbers, a multiple of VL, in four chains of vectors; blocks of 64
+ * vectors are added up in double. */
 FASTNN_KERNEL double FN(sum_squares)(const REAL *x, ptrdiff_t n)
 {
-    VEC sum[4];
-    REAL lanes[PANEL_BYTES / sizeof(REAL)];
     double total = 0;
-    ptrdiff_t i = 0;
-    FASTNN_UNROLL
-    for (int c = 0; c < 4; c++) sum[c] = FN(splat)((REAL)0);
-    FASTNN_NO_UNROLL
-    for (; i + 4 * VL <= n; i += 4 * VL) {
+    for (ptrdiff_t first = 0; first < n; first += 64 * VL) {
+        const ptrdiff_t end = n - first < 64 * VL ? n : first + 64 * VL;
+        ptrdiff_t i = first;
+        VEC sum[4];
+        REAL lanes[PANEL_BYTES / sizeof(REAL)];
         FASTNN_UNROLL
-        for (int c = 0; c < 4; c++)
-            sum[c] += FN(load)(x + i + c * VL) * FN(load)(x + i + c * VL);
+        for (int c = 0; c < 4; c++) sum[c] = FN(splat)((REAL)0);
+        FASTNN_NO_UNROLL
+        for (; i + 4 * VL <= end; i += 4 * VL) {
+            FASTNN_UNROLL
+            for (int c = 0; c < 4; c++)
+                sum[c] += FN(load)(x + i + c * VL) * FN(load)(x + i + c * VL);
+        }
+        for (; i < end; i += VL) sum[0] += FN(load)(x + i) * FN(load)(x + i);
+        sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        memcpy(lanes, &sum[0], sizeof sum[0]);
+        for (ptrdiff_t j = 0; j < VL; j++) total += lanes[j];
     }
-    for (; i < n; i += VL) sum[0] += FN(load)(x + i) * FN(load)(x + i);
-    sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    memcpy(lanes, &sum[0], sizeof sum[0]);
-    for (i = 0; i < VL; i++) total += lanes[i];
     return total;
 }
 
