@@ -51,8 +51,13 @@ def finite_array(name, value, dtype):
     ValueError
         For NaN, infinity, and numbers too large for dtype; it names the first.
     """
-    with np.errstate(over="ignore"):
-        array = np.require(value, dtype, ["C", "A"])
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.carray:
+        array = value
+    else:
+        with np.errstate(over="ignore"):
+            array = np.require(value, dtype, ["C", "A"])
+    if array.size < 10_000 and math.isfinite(np.vdot(array, array)):
+        return array  # the shortest way: one number that is not finite makes the sum so
     finite = np.isfinite(array)
     if not finite.all():
         where = tuple(int(i) for i in np.argwhere(~finite)[0])

@@ -43,19 +43,25 @@ BUDGET = 2e7
 
 NO_ORDER = np.empty(0, np.intp)
 
+ALIGNMENT = 128  # two cache lines, which the hardware fetches together
+
+
+def _aligned(raw):
+    """The part of raw, bytes, from the first address on that the kernels' loads want."""
+    start = -raw.__array_interface__["data"][0] % ALIGNMENT
+    return raw[start : start + len(raw) - ALIGNMENT]
+
 
 def aligned_zeros(n, dtype):
-    """n zeros at an address that is a multiple of 128 bytes, as the kernels' loads want."""
-    n_bytes = n * np.dtype(dtype).itemsize
-    raw = np.zeros(n_bytes + 128, np.uint8)
-    start = -raw.ctypes.data % 128
-    return raw[start : start + n_bytes].view(dtype)
+    """n zeros at an address that is a multiple of 128 bytes."""
+    dtype = np.dtype(dtype)
+    return _aligned(np.zeros(n * dtype.itemsize + ALIGNMENT, np.uint8)).view(dtype)
 
 
 def new_workspace(kernels, layer_units, batch_size, dtype, n_states=-1):
-    """The memory that one compiled call needs besides its arguments."""
-    n_bytes = kernels.workspace_size(layer_units, batch_size, np.dtype(dtype).itemsize, n_states)
-    return aligned_zeros(n_bytes, np.uint8)
+    """The memory that one compiled call needs besides its arguments; what it holds is no matter."""
+    n_bytes = kernels.workspace_size(layer_units, batch_size, dtype.itemsize, n_states)
+    return _aligned(np.empty(n_bytes + ALIGNMENT, np.uint8))
 
 
 class Descent(NamedTuple):
@@ -290,6 +296,7 @@ class Network:
         self._params = params
         self._units = np.array(self._layer_units, np.intp)
         self._codes = np.array([builds.ACTIVATIONS[a] for a in self._activations], np.int32)
+        self._one_row = []  # a workspace, at times
         coefs, intercepts = _split(params, self._layer_units)
         self._coefs = ParameterList("coefs_", coefs)
         self._intercepts = ParameterList("intercepts_", intercepts)
@@ -351,7 +358,7 @@ class Network:
         )
 
     def __getstate__(self):
-        made = ("_coefs", "_intercepts", "_units", "_codes")
+        made = ("_coefs", "_intercepts", "_units", "_codes", "_one_row")
         state = {key: value for key, value in vars(self).items() if key not in made}
         if self._state is not None:
             # as people see it: the reference packs otherwise than the other builds
@@ -421,14 +428,29 @@ class Network:
 
     def _forward(self, x, width):
         self._check_params()
-        out = np.empty((len(x), width), self._dtype)
+        n = len(x)
+        out = np.empty((n, width), self._dtype)
         # in blocks that keep one compiled call short
         block = max(256, int(BUDGET / len(self._params)))
-        workspace = new_workspace(kernels, self._units, min(block, len(x)), self._dtype)
-        for start in range(0, len(x), block):
-            rows = slice(start, start + block)
-            kernels.forward(self._params, self._units, self._codes, x[rows], workspace, out[rows])
+        if n > block:
+            workspace = new_workspace(kernels, self._units, block, self._dtype)
+            for start in range(0, n, block):
+                rows = slice(start, start + block)
+                self._forward_block(x[rows], workspace, out[rows])
+        elif n > 1:
+            self._forward_block(x, new_workspace(kernels, self._units, n, self._dtype), out)
+        else:
+            # for row after row the workspace is kept; taken out while in use, as threads may meet
+            try:
+                workspace = self._one_row.pop()
+            except IndexError:
+                workspace = new_workspace(kernels, self._units, 1, self._dtype)
+            self._forward_block(x, workspace, out)
+            self._one_row = [workspace]
         return out
+
+    def _forward_block(self, x, workspace, out):
+        kernels.forward(self._params, self._units, self._codes, x, workspace, out)
 
     def loss(self, X, y, *, alpha=0.0):
         """The mean loss over the rows, plus the penalty alpha / (2 n) times the sum of W^2.

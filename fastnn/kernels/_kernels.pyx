@@ -43,6 +43,9 @@ cdef extern from "simd.h" nogil:
     void c_dense_forward(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef,
         const void *intercept, const void *x, void *out, int activation)
+    void c_row_forward(
+        Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef, const void *intercept,
+        const void *x, void *out, int activation)
     void c_propagate_delta(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef,
         const void *delta, const void *a, void *out, int activation)
@@ -449,6 +452,28 @@ cdef double penalty(Plan *plan, const real *packed, double alpha) noexcept nogil
     return 0.5 * alpha * total
 
 
+cdef enum:
+    FEW_ROWS = 4            # with up to so many rows, packing takes longer than it saves
+
+
+cdef void forward_row(
+    Plan *plan, const real *params, const real *x, real *work, real *out, bint every
+) noexcept nogil:
+    """One row through the net with plain parameters; out takes the last layer or every one."""
+    cdef Py_ssize_t i
+    cdef Layer *layer
+    cdef real *a
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        a = out if every or i == plan.n_layers - 1 else work + layer.a
+        c_row_forward(layer.fan_in, layer.fan_out, params, params + layer.fan_in * layer.fan_out,
+                      x, a, layer.activation)
+        params += (layer.fan_in + 1) * layer.fan_out
+        x = a
+        if every:
+            out += layer.fan_out
+
+
 # ---- whole-network calls ------------------------------------------------------------------------
 
 def forward(
@@ -471,7 +496,12 @@ def forward(
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
                               layer_units.shape[0] - 1, n_rows, -1, &workspace[0], &params[0])
-        pack_params(&params[0], &plan, work + plan.params)
+        if n_rows <= FEW_ROWS:
+            while row < n_rows:
+                forward_row(&plan, &params[0], &x[row, 0], work, &out[row, 0], every)
+                row += 1
+        else:
+            pack_params(&params[0], &plan, work + plan.params)
         while row < n_rows:
             count = min(plan.chunk, n_rows - row)
             gather(&x[0, 0], NULL, row, count, layer_units[0], plan.lanes, work + plan.layers[0].x)

@@ -160,6 +160,8 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
     FASTNN_FOR(transpose_rows, out)(rows, width, n_features, out)
 #define c_dense_forward(n_vectors, fan_in, fan_out, coef, ...)                                    \
     FASTNN_FOR(dense_forward, coef)(n_vectors, fan_in, fan_out, coef, __VA_ARGS__)
+#define c_row_forward(fan_in, fan_out, coef, ...)                                                 \
+    FASTNN_FOR(row_forward, coef)(fan_in, fan_out, coef, __VA_ARGS__)
 #define c_propagate_delta(n_vectors, fan_in, fan_out, coef, ...)                                  \
     FASTNN_FOR(propagate_delta, coef)(n_vectors, fan_in, fan_out, coef, __VA_ARGS__)
 #define c_lane_gradient(n_vectors, fan_in, fan_out, x, ...)                                       \

@@ -534,6 +534,65 @@ FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
     if (activation != RELU) FN(activate)(out, n_vectors * VL * fan_out, activation);
 }
 
+/* outputs n .. n + columns VL of one row from coefs as people see them, (fan_in, fan_out). Loads may
+ * run over the end of a row of coefs, but for the last ones not over the end of them all. */
+FASTNN_INLINE void FN(row_block)(const int columns, ptrdiff_t n, ptrdiff_t fan_in,
+                                 ptrdiff_t fan_out, const REAL *coef, const REAL *intercept,
+                                 const REAL *x, REAL *out)
+{
+    const ptrdiff_t width = fan_out - n < columns * VL ? fan_out - n : columns * VL;
+    const size_t bytes = (size_t)width * sizeof(REAL);
+    VEC acc[4], part[4]; /* part goes through memory, acc must not */
+    ptrdiff_t k = 0;
+    FASTNN_UNROLL
+    for (int i = 0; i < columns; i++) part[i] = FN(splat)((REAL)0);
+    memcpy(part, intercept + n, bytes);
+    FASTNN_UNROLL
+    for (int i = 0; i < columns; i++) acc[i] = part[i];
+    FASTNN_NO_UNROLL
+    for (; k * fan_out + n + columns * VL <= fan_in * fan_out; k++) {
+        const VEC xv = FN(splat)(x[k]);
+        FASTNN_UNROLL
+        for (int i = 0; i < columns; i++)
+            acc[i] += xv * FN(load_any)(coef + k * fan_out + n + i * VL);
+    }
+    for (; k < fan_in; k++) {
+        memcpy(part, coef + k * fan_out + n, bytes);
+        FASTNN_UNROLL
+        for (int i = 0; i < columns; i++) acc[i] += FN(splat)(x[k]) * part[i];
+    }
+    FASTNN_UNROLL
+    for (int i = 0; i < columns; i++) part[i] = acc[i];
+    memcpy(out + n, part, bytes);
+}
+
+/* One row through one layer, without packing: lanes are outputs. Sums over features have the order
+ * of dense_forward's, and so its bits. */
+FASTNN_KERNEL void FN(row_forward)(ptrdiff_t fan_in, ptrdiff_t fan_out, const REAL *coef,
+                                   const REAL *intercept, const REAL *x, REAL *out,
+                                   int activation)
+{
+    ptrdiff_t n = 0;
+    for (; n + VL < fan_out; n += 4 * VL)
+        FN(row_block)(4, n, fan_in, fan_out, coef, intercept, x, out);
+    if (n < fan_out) FN(row_block)(1, n, fan_in, fan_out, coef, intercept, x, out);
+    switch (activation) {
+    case SIGMOID: FN(sigmoid_array)(out, out, fan_out); break;
+    case TANH: FN(tanh_array)(out, out, fan_out); break;
+    case RELU: FN(relu_array)(out, out, fan_out); break;
+    case SOFTMAX: {
+        REAL top = out[0], sum = 0;
+        for (n = 1; n < fan_out; n++) top = out[n] < top ? top : out[n];
+        for (n = 0; n < fan_out; n++) out[n] -= top;
+        FN(exp_array)(out, out, fan_out);
+        for (n = 0; n < fan_out; n++) sum += out[n];
+        for (n = 0; n < fan_out; n++) out[n] /= sum;
+        break;
+    }
+    default: break;
+    }
+}
+
 FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                        const REAL *coef, const REAL *delta, const REAL *a,
                                        REAL *out, int activation)
