@@ -38,7 +38,7 @@ cdef extern from "simd.h" nogil:
     enum: MAX_TILE
     void c_gather_rows(
         const void *sources, Py_ssize_t width, Py_ssize_t n_features, void *out)
-    void c_transpose_rows(
+    void c_split_rows(
         const void *rows, Py_ssize_t width, Py_ssize_t n_features, void *out)
     void c_dense_forward(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef,
@@ -342,8 +342,8 @@ cdef void gather(
     cdef const real *sources[MAX_TILE]
     while start < padded:
         width = next_tile(padded - start, lanes)
-        if order == NULL and start + width <= n_samples:
-            c_transpose_rows(rows + (first + start) * n_features, width, n_features, out)
+        if order == NULL and n_features <= 2 and start + width <= n_samples:
+            c_split_rows(rows + (first + start) * n_features, width, n_features, out)
         else:
             for s in range(width):
                 row = first + min(start + s, n_samples - 1)

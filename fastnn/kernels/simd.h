@@ -156,8 +156,8 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 #define FASTNN_FOR(name, pointer) _Generic(*(pointer), float: name##_f32, double: name##_f64)
 #define c_gather_rows(sources, width, n_features, out)                                            \
     FASTNN_FOR(gather_rows, out)(sources, width, n_features, out)
-#define c_transpose_rows(rows, width, n_features, out)                                            \
-    FASTNN_FOR(transpose_rows, out)(rows, width, n_features, out)
+#define c_split_rows(rows, width, n_features, out)                                                \
+    FASTNN_FOR(split_rows, out)(rows, width, n_features, out)
 #define c_dense_forward(n_vectors, fan_in, fan_out, coef, ...)                                    \
     FASTNN_FOR(dense_forward, coef)(n_vectors, fan_in, fan_out, coef, __VA_ARGS__)
 #define c_row_forward(fan_in, fan_out, coef, ...)                                                 \

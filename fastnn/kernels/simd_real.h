@@ -31,6 +31,7 @@
 #ifdef FASTNN_PLAIN
 
 #define VL ((ptrdiff_t)1)
+#define BLOCK 1
 typedef REAL FN(vec);
 typedef BITS FN(ivec);
 FASTNN_INLINE VEC FN(splat)(REAL x) { return x; }
@@ -44,6 +45,7 @@ FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)sqrt(x); }
 #else
 
 #define VL ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
+#define BLOCK (VECTOR_BYTES / sizeof(REAL)) /* VL as the size of an array */
 typedef REAL FN(vec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef BITS FN(ivec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
 FASTNN_INLINE IVEC FN(bits)(VEC x) { return (IVEC)x; }
@@ -143,6 +145,54 @@ FASTNN_INLINE VEC FN(drop)(IVEC mask, VEC x) { return FN(real)(~mask & FN(bits)(
 FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
 {
     return FN(real)((mask & FN(bits)(a)) | (~mask & FN(bits)(b)));
+}
+
+/* Transpose VL vectors in registers, in log2(VL) rounds that each interleave the first half of the
+ * vectors with the second. */
+FASTNN_INLINE void FN(transpose_block)(VEC *v)
+{
+#ifndef FASTNN_PLAIN
+#ifdef FASTNN_FLOAT
+#define LANES (VECTOR_BYTES / 4)
+#else
+#define LANES (VECTOR_BYTES / 8)
+#endif
+#if LANES == 16
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif LANES == 8
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif LANES == 4
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
+#else
+#define LOW 0, 2
+#define HIGH 1, 3
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (IVEC){__VA_ARGS__})
+#endif
+    FASTNN_UNROLL
+    for (int round = 1; round < LANES; round *= 2) {
+        VEC t[LANES];
+        FASTNN_UNROLL
+        for (int i = 0; i < LANES / 2; i++) {
+            t[2 * i] = SHUFFLE(v[i], v[i + LANES / 2], LOW);
+            t[2 * i + 1] = SHUFFLE(v[i], v[i + LANES / 2], HIGH);
+        }
+        FASTNN_UNROLL
+        for (int i = 0; i < LANES; i++) v[i] = t[i];
+    }
+#undef LANES
+#undef LOW
+#undef HIGH
+#undef SHUFFLE
+#else
+    (void)v;
+#endif
 }
 
 /* ---- exp, sigmoid, tanh ----------------------------------------------------------------- */
@@ -494,24 +544,35 @@ FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff_t
 FASTNN_KERNEL void FN(gather_rows)(const REAL *const *sources, ptrdiff_t width,
                                    ptrdiff_t n_features, REAL *out)
 {
-    for (ptrdiff_t f = 0; f < n_features; f++, out += width)
-        for (ptrdiff_t s = 0; s < width; s++) out[s] = sources[s][f];
+    if (n_features < VL) {
+        for (ptrdiff_t f = 0; f < n_features; f++, out += width)
+            for (ptrdiff_t s = 0; s < width; s++) out[s] = sources[s][f];
+        return;
+    }
+    for (ptrdiff_t f = 0; f < n_features; f += VL) {
+        const ptrdiff_t first = f + VL <= n_features ? f : n_features - VL; /* the last overlaps */
+        for (ptrdiff_t s = 0; s < width; s += VL) {
+            VEC v[BLOCK];
+            FASTNN_UNROLL
+            for (int i = 0; i < VL; i++) v[i] = FN(load_any)(sources[s + i] + first);
+            FN(transpose_block)(v);
+            FASTNN_UNROLL
+            for (int i = 0; i < VL; i++) FN(store)(out + (first + i) * width + s, v[i]);
+        }
+    }
 }
 
-/* The same for rows that follow each other; with one or two features these loops are vectors. */
-FASTNN_KERNEL void FN(transpose_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n_features,
-                                      REAL *out)
+/* One or two features of rows that follow each other: these loops are vectors. */
+FASTNN_KERNEL void FN(split_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n_features,
+                                  REAL *out)
 {
     if (n_features == 1) {
         memcpy(out, rows, (size_t)width * sizeof(REAL));
-    } else if (n_features == 2) {
-        for (ptrdiff_t s = 0; s < width; s++) {
-            out[s] = rows[2 * s];
-            out[width + s] = rows[2 * s + 1];
-        }
-    } else {
-        for (ptrdiff_t f = 0; f < n_features; f++)
-            for (ptrdiff_t s = 0; s < width; s++) out[f * width + s] = rows[s * n_features + f];
+        return;
+    }
+    for (ptrdiff_t s = 0; s < width; s++) {
+        out[s] = rows[2 * s];
+        out[width + s] = rows[2 * s + 1];
     }
 }
 
@@ -705,14 +766,21 @@ FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, c
                                        REAL *out)
 {
     for (ptrdiff_t n0 = 0; n0 < fan_out; n0 += PW) {
-        const ptrdiff_t columns = fan_out - n0 < PW ? fan_out - n0 : PW;
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
             const int vectors = tile_vectors(n_vectors - v0);
             const ptrdiff_t width = vectors * VL;
             const REAL *d = delta + v0 * VL * fan_out + n0 * width;
-            for (ptrdiff_t s = 0; s < width; s++, out += PW) {
-                for (ptrdiff_t c = 0; c < columns; c++) out[c] = d[c * width + s];
-                for (ptrdiff_t c = columns; c < PW; c++) out[c] = 0;
+            for (ptrdiff_t s = 0; s < width; s += VL, out += VL * PW) {
+                for (ptrdiff_t c = 0; c < PW; c += VL) {
+                    VEC v[BLOCK];
+                    FASTNN_UNROLL
+                    for (int i = 0; i < VL; i++)
+                        v[i] = n0 + c + i < fan_out ? FN(load)(d + (c + i) * width + s)
+                                                    : FN(splat)((REAL)0);
+                    FN(transpose_block)(v);
+                    FASTNN_UNROLL
+                    for (int i = 0; i < VL; i++) FN(store)(out + i * PW + c, v[i]);
+                }
             }
             v0 += vectors;
         }
@@ -1040,6 +1108,7 @@ FASTNN_KERNEL double FN(peak_loop)(ptrdiff_t turns, REAL *sink)
 #undef VEC
 #undef IVEC
 #undef VL
+#undef BLOCK
 #undef ROUND_MAGIC
 #undef LN2_HIGH
 #undef LN2_LOW
