@@ -336,6 +336,30 @@ FASTNN_INLINE VEC FN(activate_vec)(VEC z, int activation)
     return z;
 }
 
+/* log x for normal x > 0; NaN for NaN. x = 2^e m with m in [sqrt(1/2), sqrt 2), and log m =
+ * 2 artanh s with s = (m - 1) / (m + 1), |s| < 0.172, by its series: 5 terms for float (error
+ * 2e-9 relative), 11 for double (1e-17). */
+FASTNN_INLINE VEC FN(log_vec)(VEC x)
+{
+    const VEC one = FN(splat)((REAL)1), magic = FN(splat)((REAL)ROUND_MAGIC);
+    const IVEC half = FN(bits)(FN(splat)((REAL)0.70710678118654752440));
+    const IVEC mantissa = FN(bits)(one) - FN(bits)(FN(splat)((REAL)0.5)); /* 1 << MANTISSA */
+    const IVEC d = FN(bits)(x) - half;
+    const VEC e = FN(real)(FN(bits)(magic) + (d >> MANTISSA)) - magic;
+    const VEC m = FN(real)((d & (mantissa - 1)) + half);
+    const VEC s = (m - one) / (m + one), t = s * s;
+#define NEXT(k) q = q * t + FN(splat)((REAL)(2.0 / (2 * k + 1)))
+#ifdef FASTNN_FLOAT
+    VEC q = FN(splat)((REAL)(2.0 / 9));
+#else
+    VEC q = FN(splat)((REAL)(2.0 / 21));
+    NEXT(9); NEXT(8); NEXT(7); NEXT(6); NEXT(5); NEXT(4);
+#endif
+    NEXT(3); NEXT(2); NEXT(1); NEXT(0);
+#undef NEXT
+    return e * FN(splat)((REAL)LN2_HIGH) + (s * q + e * FN(splat)((REAL)LN2_LOW)) + (x - x);
+}
+
 /* The derivative of an activation, from its value a: s(1-s), 1-t^2, [a > 0], 1. */
 FASTNN_INLINE VEC FN(derivative_vec)(VEC a, int activation)
 {
@@ -907,17 +931,19 @@ FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, co
         for (ptrdiff_t j = 0; j < n_outputs && present < width; j++)
             for (ptrdiff_t s = present; s < width; s++)
                 y[base + j * width + s] = a[base + j * width + s];
-        if (loss != SQUARED_ERROR)
-            for (ptrdiff_t j = 0; j < n_outputs; j++)
-                for (ptrdiff_t s = 0; s < present; s++) {
-                    const REAL target = y[base + j * width + s];
-                    REAL p = a[base + j * width + s];
-                    if (p < (REAL)EPSILON) p = (REAL)EPSILON;
-                    if (p > 1 - (REAL)EPSILON) p = 1 - (REAL)EPSILON;
-                    if (target != 0) total -= target * log((double)p);
-                    if (loss == BINARY_LOG_LOSS && target != 1)
-                        total -= (1 - target) * log1p(-(double)p);
-                }
+        for (ptrdiff_t s = 0; s < present && loss != SQUARED_ERROR; s += VL) {
+            const VEC one = FN(splat)((REAL)1), low = FN(splat)((REAL)EPSILON);
+            VEC sum = FN(splat)((REAL)0);
+            REAL lanes[PANEL_BYTES / sizeof(REAL)];
+            for (ptrdiff_t j = 0; j < n_outputs; j++) {
+                const VEC target = FN(load)(y + base + j * width + s);
+                const VEC p = FN(max)(low, FN(min)(one - low, FN(load)(a + base + j * width + s)));
+                sum -= target * FN(log_vec)(p);
+                if (loss == BINARY_LOG_LOSS) sum -= (one - target) * FN(log_vec)(one - p);
+            }
+            memcpy(lanes, &sum, sizeof sum);
+            for (ptrdiff_t i = 0; i < VL && s + i < present; i++) total += lanes[i];
+        }
         v0 += vectors;
     }
     if (loss != SQUARED_ERROR) {
