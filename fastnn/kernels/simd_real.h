@@ -544,14 +544,14 @@ FASTNN_INLINE void FN(forward_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff
 #undef CALL
 }
 
-FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                  const REAL *coef, const REAL *delta, const REAL *a, REAL *out,
-                                  int activation)
+FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t rows, ptrdiff_t fan_in,
+                                  ptrdiff_t fan_out, const REAL *coef, const REAL *delta,
+                                  const REAL *a, REAL *out, int activation)
 {
 #define CALL(rows)                                                                                \
     FN(delta_rows)(rows, vectors, fan_in, fan_out, coef + r0 * PW, delta,                         \
                    a + r0 * vectors * VL, out + r0 * vectors * VL, activation)
-    ROW_BLOCKS(fan_in, CALL)
+    ROW_BLOCKS(rows, CALL)
 #undef CALL
 }
 #undef ROW_BLOCKS
@@ -600,20 +600,32 @@ FASTNN_KERNEL void FN(split_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n
     }
 }
 
+/* Wide layers: this many bytes of coefs, which stay in the second-level cache, go over all tiles
+ * before the next. */
+#define SUPERBLOCK (384 * 1024)
+
 /* One layer over a chunk of n_vectors vectors of samples. */
 FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                      const REAL *coef, const REAL *intercept, const REAL *x,
                                      REAL *out, int activation)
 {
-    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
-        const int vectors = tile_vectors(n_vectors - v0);
+    ptrdiff_t block = SUPERBLOCK / (fan_in * (ptrdiff_t)sizeof(REAL)) / PW * PW;
+    if (block < PW) block = PW;
+    for (ptrdiff_t n = 0; n < fan_out; n += block) {
+        const ptrdiff_t count = fan_out - n < block ? fan_out - n : block;
+        for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+            const int vectors = tile_vectors(n_vectors - v0);
 #define CALL(nv)                                                                                  \
-    FN(forward_tile)(nv, fan_in, fan_out, coef, intercept, x + v0 * VL * fan_in,                  \
-                     out + v0 * VL * fan_out, activation)
-        BY_VECTORS(vectors, CALL)
+    FN(forward_tile)(nv, fan_in, count, coef + n * fan_in, intercept + n, x + v0 * VL * fan_in,   \
+                     out + v0 * VL * fan_out + n * (nv) * VL, activation)
+            BY_VECTORS(vectors, CALL)
 #undef CALL
-        if (activation == SOFTMAX)
-            FN(softmax_tile)(out + v0 * VL * fan_out, fan_out, vectors * VL);
+            v0 += vectors;
+        }
+    }
+    for (ptrdiff_t v0 = 0; v0 < n_vectors && activation == SOFTMAX;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        FN(softmax_tile)(out + v0 * VL * fan_out, fan_out, vectors * VL);
         v0 += vectors;
     }
     if (activation != RELU) FN(activate)(out, n_vectors * VL * fan_out, activation);
@@ -682,14 +694,20 @@ FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, pt
                                        const REAL *coef, const REAL *delta, const REAL *a,
                                        REAL *out, int activation)
 {
-    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
-        const int vectors = tile_vectors(n_vectors - v0);
+    ptrdiff_t block = SUPERBLOCK / (fan_out * (ptrdiff_t)sizeof(REAL)) / TILE_ROWS * TILE_ROWS;
+    if (block < TILE_ROWS) block = TILE_ROWS;
+    for (ptrdiff_t k = 0; k < fan_in; k += block) {
+        const ptrdiff_t count = fan_in - k < block ? fan_in - k : block;
+        for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+            const int vectors = tile_vectors(n_vectors - v0);
+            const ptrdiff_t at = v0 * VL * fan_in + k * vectors * VL;
 #define CALL(nv)                                                                                  \
-    FN(delta_tile)(nv, fan_in, fan_out, coef, delta + v0 * VL * fan_out, a + v0 * VL * fan_in,    \
-                   out + v0 * VL * fan_in, activation)
-        BY_VECTORS(vectors, CALL)
+    FN(delta_tile)(nv, count, fan_in, fan_out, coef + k * PW, delta + v0 * VL * fan_out, a + at,  \
+                   out + at, activation)
+            BY_VECTORS(vectors, CALL)
 #undef CALL
-        v0 += vectors;
+            v0 += vectors;
+        }
     }
 }
 
@@ -1146,5 +1164,6 @@ FASTNN_KERNEL double FN(peak_loop)(ptrdiff_t turns, REAL *sink)
 #undef HUGE_VALUE
 #undef EPSILON
 #undef BY_VECTORS
+#undef SUPERBLOCK
 #undef PANEL_VECTORS
 #undef PANEL_SIZE
