@@ -59,7 +59,7 @@ def aligned_zeros(n, dtype):
 
 
 def new_workspace(kernels, layer_units, batch_size, dtype, n_states=-1):
-    """The memory that one compiled call needs besides its arguments; what it holds is no matter."""
+    """The memory that one compiled call needs besides its arguments; it may hold anything."""
     n_bytes = kernels.workspace_size(layer_units, batch_size, dtype.itemsize, n_states)
     return _aligned(np.empty(n_bytes + ALIGNMENT, np.uint8))
 

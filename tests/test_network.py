@@ -377,7 +377,7 @@ def test_ctrl_c_answers_and_leaves_the_net_usable():
     narrow = Network([30, 200, 100, 1], "tanh", random_state=0)
     # NumPy cannot be interrupted within an operation, and an emulator is slow
     slow = network.ISA == "reference" or len(PYTHON) > 1
-    limit = 5.0 if slow else 0.2
+    limit = 30.0 if slow else 0.2
     pressed = []
 
     def press():
