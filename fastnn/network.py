@@ -144,13 +144,14 @@ class TrainingRun:
                     BUDGET, self.workspace, cursor, loss_curve, output,
                 )  # fmt: skip
         finally:
-            self.step, self.epochs_done = int(cursor[2]), before + int(cursor[0])
-            if cursor[3] == builds.RUNNING:  # an exception came between two calls: Ctrl-C
+            epochs_done, _, self.step, status = cursor.tolist()
+            self.epochs_done = before + epochs_done
+            if status == builds.RUNNING:  # an exception came between two calls: Ctrl-C
                 if self.kernels.all_finite(self.packed):
                     self.kernels.unpack(
                         self.packed, self.layer_units, self.activations, self.workspace, params
                     )
-        if cursor[3] == builds.DIVERGED:
+        if status == builds.DIVERGED:
             self.packed_state[:], self.step = 0, 0
             raise FloatingPointError(
                 f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is "

@@ -135,7 +135,7 @@ def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
     epochs = checks.whole_number("epochs", epochs)
     run = _Run.last(neural_net)
     if run is not None and l2_cost is _COST and run.takes(X, Y):
-        x, y = np.asarray(X, run.dtype), np.asarray(Y, run.dtype)
+        x, y = (a if a.dtype == run.dtype else a.astype(run.dtype) for a in (X, Y))
     else:
         layer_units, arrays, dtype = _check_layers(neural_net, X, Y)
         x = checks.matrix("X", X, dtype, layer_units[0], "feature")
