@@ -1,12 +1,23 @@
 """fastnn: small neural networks trained fast, in compiled calls on NumPy buffers.
 
 `Network` is the network, `fastnn.tutorial` has the tutorial's own names, `fastnn.reference` the
-NumPy oracle; the last two load when first asked for.
+NumPy oracle, `fastnn.plotting` the pictures; the last three load when first asked for.
 """
 
 import importlib
+import sys
+from pathlib import Path
 
-from fastnn.network import Network
+try:
+    from fastnn.network import Network
+except ImportError as error:
+    # `fastnn demo` and `python -m fastnn demo` import this package before code of theirs could
+    # catch anything (sys.argv[0] is "-m" just then). They end in one line, as for other bad input.
+    command = sys.argv[0] if sys.argv else ""
+    if command == "-m" or Path(command).stem == "fastnn":
+        print(f"fastnn: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    raise
 
 __version__ = "0.1.0"
 __all__ = ["Network", "__version__", "show_config"]

@@ -1,9 +1,12 @@
 """The command line, as a user types it."""
 
+import os
 import re
 import struct
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,6 +148,22 @@ def test_bad_options_exit_2_with_one_line(options, message, tmp_path):
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("how", ["-m", "script"])
+def test_a_build_that_does_not_exist_is_one_line(how):
+    script = Path(sysconfig.get_path("scripts")) / "fastnn"
+    if how == "script" and not script.exists():
+        pytest.skip("not installed with its script")
+    command = ["-m", "fastnn"] if how == "-m" else [script]
+    done = subprocess.run(
+        [*PYTHON, *command, "demo"], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "FASTNN_ISA": "sse9"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("fastnn: error: FASTNN_ISA=sse9: there is no build")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
 
 
 def test_divergence_is_one_line(capsys):
