@@ -53,7 +53,7 @@ class BuildExt(build_ext):
 def extensions():
     # MSVC compiles the plain loops of simd.h, once.
     builds = BUILDS_X86 if is_x86() and sys.platform != "win32" else BUILDS_OTHER
-    headers = ["fastnn/kernels/simd.h", "fastnn/kernels/simd_real.h"]
+    headers = [f"fastnn/kernels/{name}.h" for name in ("simd", "simd_real", "threads")]
     modules = [Extension("fastnn.kernels._cpu", ["fastnn/kernels/_cpu.pyx"])]
     for name, flags in builds.items():
         modules.append(

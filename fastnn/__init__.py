@@ -10,6 +10,7 @@ from pathlib import Path
 
 try:
     from fastnn.network import Network
+    from fastnn.threads import get_num_threads, set_num_threads
 except ImportError as error:
     # `fastnn demo` and `python -m fastnn demo` import this package before code of theirs could
     # catch anything (sys.argv[0] is "-m" just then). They end in one line, as for other bad input.
@@ -20,7 +21,7 @@ except ImportError as error:
     raise
 
 __version__ = "0.1.0"
-__all__ = ["Network", "__version__", "show_config"]
+__all__ = ["Network", "__version__", "get_num_threads", "set_num_threads", "show_config"]
 
 _LAZY = ("plotting", "reference", "tutorial")
 
@@ -49,7 +50,7 @@ def show_config():
         "instruction set": f"{network.ISA} ({64 * info['lanes_f64']}-bit vectors)",
         "this machine runs": ", ".join(kernels.supported()),
         "compiler": info["compiler"],
-        "threads": "1",
+        "threads": str(get_num_threads() if info["threads"] else 1),
         "NumPy": numpy.__version__,
         "Python": f"{platform.python_version()} on {platform.machine()}",
     }

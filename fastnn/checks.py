@@ -116,6 +116,24 @@ def whole_number(name, value, low=1, high=2**48):
     return number
 
 
+def n_jobs(name, value):
+    """A number of threads: None, -1 or a whole number >= 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    if value is None or (type(value) is int and value == -1):
+        return value
+    try:
+        return whole_number(name, value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{name} must be None, -1 (all cores) or a whole number >= 1, got {shown(value)}"
+        ) from None
+
+
 def real_number(name, value, low=-math.inf, high=math.inf, closed="neither"):
     """value as a finite float between low and high; closed: "neither", "left" or "both".
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn import checks
+from fastnn import checks, threads
 from fastnn import kernels as builds
+from fastnn.kernels import aligned_zeros
 
 ISA, kernels = builds.choose()
 
@@ -39,29 +40,32 @@ LOSS_ACTIVATION = {"binary_log_loss": "sigmoid", "log_loss": "softmax"}
 
 # A compiled call returns after about this many multiply-adds, some ten milliseconds, so that
 # Ctrl-C is answered.
-BUDGET = 2e7
+BUDGET = 2e8
+
+# Multiply-adds, some milliseconds, from which on it is worth 0.1 ms to start a thread.
+WORTH_A_THREAD = 2e8
 
 NO_ORDER = np.empty(0, np.intp)
 
-ALIGNMENT = 128  # two cache lines, which the hardware fetches together
 
-
-def _aligned(raw):
-    """The part of raw, bytes, from the first address on that the kernels' loads want."""
-    start = -raw.__array_interface__["data"][0] % ALIGNMENT
-    return raw[start : start + len(raw) - ALIGNMENT]
-
-
-def aligned_zeros(n, dtype):
-    """n zeros at an address that is a multiple of 128 bytes."""
-    dtype = np.dtype(dtype)
-    return _aligned(np.zeros(n * dtype.itemsize + ALIGNMENT, np.uint8)).view(dtype)
-
-
-def new_workspace(kernels, layer_units, batch_size, dtype, n_states=-1):
+def new_workspace(kernels, layer_units, batch_size, dtype, n_states=-1, n_threads=1):
     """The memory that one compiled call needs besides its arguments; it may hold anything."""
-    n_bytes = kernels.workspace_size(layer_units, batch_size, dtype.itemsize, n_states)
-    return _aligned(np.empty(n_bytes + ALIGNMENT, np.uint8))
+    return builds.aligned_empty(
+        kernels.workspace_size(layer_units, batch_size, dtype.itemsize, n_states, n_threads)
+    )
+
+
+def threads_for(kernels, layer_units, batch_size, dtype, samples, n_jobs=None):
+    """How many threads to train on that many samples, counted once for every epoch."""
+    units = layer_units.tolist()
+    # an activation and its delta cost about as much as 20 multiply-adds
+    multiply_adds = samples * sum(3.0 * k * n + 20.0 * n for k, n in itertools.pairwise(units))
+    if multiply_adds < WORTH_A_THREAD:
+        return 1
+    n_threads = threads.resolve(n_jobs)
+    if n_threads > 1:
+        n_threads = kernels.useful_threads(layer_units, batch_size, dtype.itemsize, n_threads)
+    return n_threads
 
 
 class Descent(NamedTuple):
@@ -86,6 +90,8 @@ class Descent(NamedTuple):
 class TrainingRun:
     """Everything that training one network on batches of one size takes.
 
+    As a context manager, it has its threads at work in between; else the caller works alone.
+
     Parameters
     ----------
     kernels : module
@@ -97,17 +103,31 @@ class TrainingRun:
     descent : Descent
     dtype : dtype
     batch_size : int
+    n_threads : int
+        How many threads work; they change no result.
     """
 
-    def __init__(self, kernels, layer_units, activations, loss, descent, dtype, batch_size):
+    def __init__(
+        self, kernels, layer_units, activations, loss, descent, dtype, batch_size, n_threads=1
+    ):
         self.kernels, self.layer_units, self.activations = kernels, layer_units, activations
         self.loss, self.descent, self.batch_size = loss, descent, batch_size
         self.step = self.epochs_done = 0
         n_packed, n_states = kernels.packed_size(layer_units, dtype.itemsize), descent.n_states
         packed = aligned_zeros((n_states + 1) * n_packed, dtype).reshape(n_states + 1, n_packed)
         self.packed, self.packed_state = packed[0], packed[1:]
-        self.workspace = new_workspace(kernels, layer_units, batch_size, dtype, n_states)
+        self.workspace = new_workspace(
+            kernels, layer_units, batch_size, dtype, n_states, n_threads
+        )
+        self._team = threads.Team(kernels, n_threads)
         self.no_output = np.empty((0, layer_units[-1]), dtype)
+
+    def __enter__(self):
+        self._team.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        self._team.__exit__(*exception)
 
     def epochs(self, params, x, y, loss_curve, order=NO_ORDER, output=None):
         """Train params for as many epochs as loss_curve has room for.
@@ -141,7 +161,8 @@ class TrainingRun:
                 self.kernels.train_epoch(
                     params, self.packed, self.packed_state, self.layer_units, self.activations,
                     self.loss, *self.descent, x, y, order, self.batch_size, len(loss_curve),
-                    BUDGET, self.workspace, cursor, loss_curve, output,
+                    BUDGET, self.workspace, self._team.memory, self._team.n_threads, cursor,
+                    loss_curve, output,
                 )  # fmt: skip
         finally:
             epochs_done, _, self.step, status = cursor.tolist()
@@ -234,6 +255,9 @@ class Network:
         float64 or float32, of parameters and arithmetic.
     random_state : None, int or numpy.random.RandomState
         What the parameters and then the shuffles are drawn from; None is NumPy's global state.
+    n_jobs : None or int
+        Up to how many threads train and predict: None for `fastnn.get_num_threads()`, -1 for all
+        cores. The number changes no result, and small work is done by one thread.
 
     Attributes
     ----------
@@ -276,6 +300,7 @@ class Network:
         init="glorot",
         dtype=np.float64,
         random_state=None,
+        n_jobs=None,
     ):
         self._layer_units = check_layer_units(layer_units)
         self._loss = checks.choice("loss", loss, LOSSES)
@@ -285,6 +310,7 @@ class Network:
         self._dtype = _check_dtype(dtype)
         draw = checks.choice("init", init, {"glorot": _draw_glorot, "uniform": _draw_uniform})
         self._random_state = checks.random_state(random_state)
+        self.n_jobs = n_jobs
         self._build(_new_params(self._layer_units, self._dtype))
         draw(self)
         self.loss_curve_ = []
@@ -321,6 +347,15 @@ class Network:
     def dtype(self):
         """The type of parameters and arithmetic."""
         return self._dtype
+
+    @property
+    def n_jobs(self):
+        """Up to how many threads train and predict; None: `fastnn.get_num_threads()`."""
+        return self._n_jobs
+
+    @n_jobs.setter
+    def n_jobs(self, value):
+        self._n_jobs = checks.n_jobs("n_jobs", value)
 
     @property
     def coefs_(self):
@@ -433,11 +468,17 @@ class Network:
         out = np.empty((n, width), self._dtype)
         # in blocks that keep one compiled call short
         block = max(256, int(BUDGET / len(self._params)))
-        if n > block:
-            workspace = new_workspace(kernels, self._units, block, self._dtype)
-            for start in range(0, n, block):
-                rows = slice(start, start + block)
-                self._forward_block(x[rows], workspace, out[rows])
+        n_threads = 1
+        if n * len(self._params) > WORTH_A_THREAD:
+            n_threads = threads.resolve(self._n_jobs)
+        if n_threads > 1:
+            block = max(256, min(block, n // (4 * n_threads)))
+            threads.side_by_side(
+                n_threads,
+                lambda i, stopped: self._forward_blocks(x, out, block, i, n_threads, stopped),
+            )
+        elif n > block:
+            self._forward_blocks(x, out, block)
         elif n > 1:
             self._forward_block(x, new_workspace(kernels, self._units, n, self._dtype), out)
         else:
@@ -449,6 +490,15 @@ class Network:
             self._forward_block(x, workspace, out)
             self._one_row = [workspace]
         return out
+
+    def _forward_blocks(self, x, out, block, first=0, step=1, stopped=bool):
+        """Every step-th block of rows, from the first-th on, until all are done or stopped()."""
+        workspace = new_workspace(kernels, self._units, block, self._dtype)
+        for start in range(first * block, len(x), step * block):
+            if stopped():
+                return
+            rows = slice(start, start + block)
+            self._forward_block(x[rows], workspace, out[rows])
 
     def _forward_block(self, x, workspace, out):
         kernels.forward(self._params, self._units, self._codes, x, workspace, out)
@@ -616,25 +666,32 @@ class Network:
         return x, y, _check_descent(self._dtype, **options), batch_size, shuffle
 
     def _train(self, x, y, descent, batch_size, shuffle, curve):
+        n_threads = threads_for(
+            kernels, self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
+        )
         run = TrainingRun(
             kernels, self._units, self._codes, builds.LOSSES[self._loss], descent, self._dtype,
-            batch_size,
+            batch_size, n_threads,
         )  # fmt: skip
         self._resume_state(run)
         try:
-            if shuffle and batch_size < len(x):
-                order = np.arange(len(x))
-                for epoch in range(len(curve)):
-                    # scikit-learn's order: each epoch shuffles the order of the epoch before
-                    shuffled = np.arange(len(x))
-                    self._random_state.shuffle(shuffled)
-                    order = order[shuffled]
-                    run.epochs(self._params, x, y, curve[epoch : epoch + 1], order)
-            else:
-                run.epochs(self._params, x, y, curve)
+            self._train_epochs(run, x, y, shuffle and batch_size < len(x), curve)
         finally:
             self._save_state(run)
             self.loss_curve_ += curve[: run.epochs_done].tolist()
+
+    def _train_epochs(self, run, x, y, shuffle, curve):
+        with run:
+            if not shuffle:
+                run.epochs(self._params, x, y, curve)
+                return
+            order = np.arange(len(x))
+            for epoch in range(len(curve)):
+                # scikit-learn's order: each epoch shuffles the order of the epoch before
+                shuffled = np.arange(len(x))
+                self._random_state.shuffle(shuffled)
+                order = order[shuffled]
+                run.epochs(self._params, x, y, curve[epoch : epoch + 1], order)
 
     def _forget_state(self):
         self._solver, self._state, self._step = None, None, 0

@@ -21,7 +21,7 @@ quiet = np.errstate(all="ignore")
 # ---- layout ---------------------------------------------------------------------------------
 
 
-def workspace_size(layer_units, batch_size, itemsize, n_states):
+def workspace_size(layer_units, batch_size, itemsize, n_states, n_threads):
     """Bytes of workspace that a call needs: none here."""
     return 0
 
@@ -29,6 +29,32 @@ def workspace_size(layer_units, batch_size, itemsize, n_states):
 def packed_size(layer_units, itemsize):
     """How many numbers the packed parameters take."""
     return sum((k + 1) * n for k, n in itertools.pairwise(layer_units))
+
+
+def useful_threads(layer_units, batch_size, itemsize, n_threads):
+    """How many of n_threads have something to do in a step of training: one."""
+    return 1
+
+
+def team_size(n_threads):
+    """Bytes of memory for a team: none here, where the caller does everything."""
+    return 0
+
+
+def open_team(team, n_threads):
+    """Make a team."""
+
+
+def serve_team(team, index):
+    """Be a helper until the team is closed: at once."""
+
+
+def close_team(team):
+    """Send the helpers home."""
+
+
+def free_team(team):
+    """The memory is plain memory again."""
 
 
 def pack(params, layer_units, activations, workspace, packed):
@@ -272,6 +298,8 @@ def train_epoch(
     n_epochs,
     budget,
     workspace,
+    team,
+    n_threads,
     cursor,
     loss_curve,
     output,
@@ -346,4 +374,10 @@ def peak_multiply_adds(turns, sink):
 
 def build_info():
     """What this build was compiled for, by what, and how many numbers its vectors hold."""
-    return {"target": "reference", "compiler": "none: NumPy", "lanes_f32": 1, "lanes_f64": 1}
+    return {
+        "target": "reference",
+        "compiler": "none: NumPy",
+        "lanes_f32": 1,
+        "lanes_f64": 1,
+        "threads": False,
+    }

@@ -145,7 +145,7 @@ def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
             _flat(arrays, dtype)
             warnings.warn(_SLOW, stacklevel=2)
             return _train_numpy(neural_net, arrays, x, y, l2_cost, lr, epochs)
-        run = _Run(neural_net, layer_units, arrays, dtype, X, Y)
+        run = _Run(neural_net, layer_units, arrays, dtype, X, Y, epochs)
     return run.train(neural_net, x, y, lr, epochs)
 
 
@@ -159,7 +159,7 @@ class _Run:
     # id of the first layer's W -> run; taken out while it trains, so that threads never share one
     _kept: ClassVar[dict] = {}
 
-    def __init__(self, neural_net, layer_units, arrays, dtype, X, Y):
+    def __init__(self, neural_net, layer_units, arrays, dtype, X, Y, epochs):
         # where each W and b lies among the parameters, its shape, and the act_f they go with
         self.places, at = [], 0
         for layer, W, b in zip(neural_net, arrays[::2], arrays[1::2], strict=True):
@@ -170,6 +170,7 @@ class _Run:
         self.training = network.TrainingRun(
             network.kernels, self.units, self.codes, builds.LOSSES["squared_error"],
             self._descent(1.0), dtype, len(X),
+            network.threads_for(network.kernels, self.units, len(X), dtype, len(X) * epochs),
         )  # fmt: skip
         self.x_like, self.y_like = ((np.shape(a), np.asarray(a).dtype) for a in (X, Y))
         self.dtype, self.params = dtype, _flat(arrays, dtype)
@@ -211,7 +212,8 @@ class _Run:
         self.params = self.params.copy()
         output = np.empty_like(Y)
         try:
-            self.training.epochs(self.params, X, Y, np.empty(epochs), output=output)
+            with self.training:
+                self.training.epochs(self.params, X, Y, np.empty(epochs), output=output)
         except FloatingPointError:
             # A run found again has not looked at the numbers: they may be what is wrong.
             _flat(_check_layers(neural_net)[1], self.dtype)

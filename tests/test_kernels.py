@@ -10,6 +10,7 @@ from fastnn import kernels as builds
 from fastnn import reference
 from fastnn.kernels import ACTIVATIONS, LOSSES, SOLVERS
 from fastnn.network import aligned_zeros, new_workspace
+from fastnn.threads import Team
 
 HIDDEN = ["identity", "sigmoid", "tanh", "relu"]
 FUNCTIONS = ["exp", "sigmoid", "tanh"]
@@ -305,7 +306,7 @@ def test_forward_loss_and_grad(kernels, dtype, net, n, rng):
         value = kernels.loss_and_grad(params, units, codes, loss, alpha, x, y, workspace, got)
         want = reference.loss_and_grad(params, units, codes, loss, alpha, x, y, None, grads)
         # activations are of order 1, and a loss may be a small difference of theirs
-        assert_close(np.array([value]), np.array([want]), dtype, n, floor=0.1)
+        assert_close(np.array([value]), np.array([want]), dtype, n * units.max(), floor=0.1)
         assert_close(got, grads, dtype, n * units.max())
 
 
@@ -316,18 +317,22 @@ def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, *
     momentum = {"sgd": 0.0, "adam": 0.9}.get(solver, 0.7)
     n_packed = module.packed_size(units, dtype.itemsize)
     packed = aligned_zeros((1 + n_states) * n_packed, dtype).reshape(1 + n_states, n_packed)
-    workspace = new_workspace(module, units, batch_size, dtype, n_states)
+    n_threads = options.get("n_threads", 1)
+    workspace = new_workspace(module, units, batch_size, dtype, n_states, n_threads)
+    workspace[:] = 255  # NaN: what is read must have been written
     params, cursor = params.copy(), np.zeros(4, np.intp)
     curve, output = np.zeros(n_epochs), np.full_like(y, np.nan)
     calls = 0
-    while cursor[3] < builds.FINISHED:
-        module.train_epoch(
-            params, packed[0], packed[1:], units, codes, loss, code,
-            options.get("learning_rate", 0.01), momentum, 0.999, 1e-8, options.get("alpha", 0.0),
-            options.get("sum_coef_grads", False), x, y, order, batch_size, n_epochs,
-            options.get("budget", 1e9), workspace, cursor, curve, output,
-        )  # fmt: skip
-        calls += 1
+    with Team(module, n_threads) as team:
+        while cursor[3] < builds.FINISHED:
+            module.train_epoch(
+                params, packed[0], packed[1:], units, codes, loss, code,
+                options.get("learning_rate", 0.01), momentum, 0.999, 1e-8,
+                options.get("alpha", 0.0), options.get("sum_coef_grads", False), x, y, order,
+                batch_size, n_epochs, options.get("budget", 1e9), workspace, team.memory,
+                team.n_threads, cursor, curve, output,
+            )  # fmt: skip
+            calls += 1
     return params, curve, output, cursor, calls
 
 

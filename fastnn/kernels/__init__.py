@@ -8,6 +8,8 @@ import importlib
 import os
 from pathlib import Path
 
+import numpy as np
+
 # name of an instruction set -> module built for it (see setup.py)
 MODULES = {"avx512": "_kernels_avx512", "avx2": "_kernels_avx2", "baseline": "_kernels"}
 
@@ -18,6 +20,24 @@ SOLVERS = {"sgd": 0, "nesterov": 1, "adam": 2}
 
 # what train_epoch leaves in cursor[3]
 START, RUNNING, FINISHED, DIVERGED = range(4)
+
+ALIGNMENT = 128  # of the memory that kernels are given: two cache lines, fetched together
+
+
+def aligned_empty(n_bytes):
+    """Bytes, whatever they hold, at an address that is a multiple of 128."""
+    raw = np.empty(n_bytes + ALIGNMENT, np.uint8)
+    start = -raw.__array_interface__["data"][0] % ALIGNMENT
+    return raw[start : start + n_bytes]
+
+
+def aligned_zeros(n, dtype):
+    """n zeros at an address that is a multiple of 128."""
+    dtype = np.dtype(dtype)
+    n_bytes = n * dtype.itemsize
+    raw = np.zeros(n_bytes + ALIGNMENT, np.uint8)
+    start = -raw.__array_interface__["data"][0] % ALIGNMENT
+    return raw[start : start + n_bytes].view(dtype)
 
 
 def supported():

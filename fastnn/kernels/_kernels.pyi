@@ -1,7 +1,7 @@
 """The kernels' signatures, for people and type checkers; the formulas are in _kernels.pyx.
 
 Real is float64 or float32, the same for all arrays of a call. Arrays are C-contiguous and aligned;
-workspaces and packed parameters start at multiples of 128 bytes (`fastnn.network.aligned_zeros`).
+workspaces and packed parameters start at multiples of 128 bytes (`fastnn.kernels.aligned_zeros`).
 """
 
 from typing import TypedDict
@@ -19,9 +19,20 @@ class BuildInfo(TypedDict):
     compiler: str
     lanes_f32: int
     lanes_f64: int
+    threads: bool
 
-def workspace_size(layer_units: Indices, batch_size: int, itemsize: int, n_states: int) -> int: ...
+def workspace_size(
+    layer_units: Indices, batch_size: int, itemsize: int, n_states: int, n_threads: int
+) -> int: ...
 def packed_size(layer_units: Indices, itemsize: int) -> int: ...
+def useful_threads(
+    layer_units: Indices, batch_size: int, itemsize: int, n_threads: int
+) -> int: ...
+def team_size(n_threads: int) -> int: ...
+def open_team(team: Bytes, n_threads: int) -> None: ...
+def serve_team(team: Bytes, index: int) -> None: ...
+def close_team(team: Bytes) -> None: ...
+def free_team(team: Bytes) -> None: ...
 def pack(
     params: Real,
     layer_units: Indices,
@@ -76,6 +87,8 @@ def train_epoch(
     n_epochs: int,
     budget: float,
     workspace: Bytes,
+    team: Bytes,
+    n_threads: int,
     cursor: Indices,
     loss_curve: NDArray[np.float64],
     output: Real,

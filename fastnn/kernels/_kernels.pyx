@@ -2,19 +2,27 @@
 #
 # Design
 # ------
-# Memory. A call gets every byte it uses from Python: parameters packed for the kernels ("packed":
-#   per layer panels of outputs, then intercepts; see simd_real.h), the solver's state in the same
-#   layout, and a workspace. The workspace begins with a table of layers; then come the activations
-#   and deltas of one chunk of samples, targets, gradients and a backup of parameters.
-#   All offsets are in numbers from its base and multiples of 64 bytes.
+# Memory. A call gets every byte it uses from Python: packed parameters (each layer's panels of
+#   outputs, then its intercepts; see simd_real.h), the solver's state in the same layout, and a
+#   workspace. That begins with a table of layers; offsets behind it are in numbers and
+#   multiples of 64 bytes. A "desk" in it has the activations and deltas of one chunk of samples, a
+#   "slice" the gradients of a part of the batch.
 # Order of work. A batch is cut into chunks whose activations stay in the first-level cache (or,
 #   for wide nets, whose coefficients are read seldom). Each chunk goes forward, through the loss
-#   and back before the next; gradients are summed over chunks; the solver steps once a batch.
-#   Narrow layers sum their gradients lane by lane over the batch, wide ones by panels of outputs.
+#   and back before the next; gradients are summed over chunks; the solver steps once a batch, row
+#   block by row block behind the gradient where the batch is one chunk, so that wide gradients are
+#   never written to memory. Narrow layers sum their gradients lane by lane over the batch, wide
+#   ones by panels of outputs.
+# Threads (threads.h). Batches of few chunks: every phase of a chunk (gather, each layer's forward
+#   pass, each delta, all gradients with the solver's step) is split by features, outputs or rows
+#   of coefs, whose sums nobody shares. Batches of many chunks are cut into 16 slices, whatever the
+#   number of threads, each summed on its own and added in order. Either way a thread decides
+#   who computes, not what: the bits are those of one thread. A phase that is too short to share is
+#   the caller's alone.
 # Signals. train_epoch does about `budget` multiply-adds and returns; `cursor` says where to go on,
 #   so Ctrl-C is Python's business between two calls and nothing here ever looks at a signal.
-# Numerics. Sums over features have one order for every sample; sums over samples follow chunks,
-#   never threads. A batch whose loss is not finite, or an epoch whose parameters are not, puts the
+# Numerics. Sums over features have one order for every sample; sums over samples follow chunks and
+#   slices. A batch whose loss is not finite, or an epoch whose parameters are not, puts the
 #   parameters back to where its epoch began. No floating-point mode is touched.
 # Errors. None: network.py has checked everything. Enumerations are those of simd.h, reference.py.
 
@@ -35,31 +43,40 @@ cdef extern from "simd.h" nogil:
     enum: LANES_F32, LANES_F64, PANEL_F32, PANEL_F64
     int tile_vectors(Py_ssize_t left)
 
-    enum: MAX_TILE
+    enum: MAX_TILE, TILE_ROWS, GRAD_ROWS
     void c_gather_rows(
-        const void *sources, Py_ssize_t width, Py_ssize_t n_features, void *out)
+        const void *sources, Py_ssize_t width, Py_ssize_t first, Py_ssize_t end, void *out)
     void c_split_rows(
         const void *rows, Py_ssize_t width, Py_ssize_t n_features, void *out)
     void c_dense_forward(
-        Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef,
-        const void *intercept, const void *x, void *out, int activation)
+        Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
+        Py_ssize_t end, const void *coef, const void *intercept, const void *x, void *out,
+        int activation)
+    void c_softmax_chunk(Py_ssize_t n_vectors, Py_ssize_t n, void *z)
     void c_row_forward(
         Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef, const void *intercept,
         const void *x, void *out, int activation)
     void c_propagate_delta(
-        Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef,
-        const void *delta, const void *a, void *out, int activation)
+        Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
+        Py_ssize_t end, const void *coef, const void *delta, const void *a, void *out,
+        int activation)
     void c_lane_gradient(
-        Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *x,
-        const void *delta, void *sums)
+        Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
+        Py_ssize_t end, int fresh, const void *x, const void *delta, void *sums)
     void c_add_lanes(
-        Py_ssize_t fan_in, Py_ssize_t fan_out, const void *sums, void *coef_grad,
-        void *intercept_grad)
+        Py_ssize_t fan_out, Py_ssize_t first, Py_ssize_t end, const void *sums, void *grad,
+        Py_ssize_t grad_panel)
     void c_transpose_delta(
-        Py_ssize_t n_vectors, Py_ssize_t fan_out, const void *delta, void *out)
+        Py_ssize_t n_vectors, Py_ssize_t fan_out, Py_ssize_t first, Py_ssize_t end,
+        const void *delta, void *out)
     void c_panel_gradient(
-        Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *x,
-        const void *delta, void *coef_grad, void *intercept_grad)
+        Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
+        Py_ssize_t end, int fresh, const void *x, const void *delta, void *grad,
+        Py_ssize_t grad_panel)
+    void c_panel_sums(
+        Py_ssize_t n_vectors, Py_ssize_t first, Py_ssize_t end, int fresh, const void *delta,
+        void *grad)
+    void c_add(Py_ssize_t n, const void *x, void *sum)
     double c_loss_delta(
         Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *a, void *y, void *delta, int loss,
         int activation)
@@ -81,6 +98,17 @@ cdef extern from "simd.h" nogil:
     void c_tanh_derivative(const void *a, void *out, Py_ssize_t n)
     void c_relu_derivative(const void *a, void *out, Py_ssize_t n)
 
+cdef extern from "threads.h" nogil:
+    enum: FASTNN_HAS_THREADS
+    ctypedef void (*team_task)(void *context, int part, int parts) noexcept nogil
+    Py_ssize_t team_bytes(int n_threads)
+    void team_open(void *memory, int n_threads)
+    void team_serve(void *memory, int index)
+    void team_run(void *memory, team_task task, void *context, int parts)
+    void team_close(void *memory)
+    void team_free(void *memory)
+    Py_ssize_t team_take(Py_ssize_t *next)
+
 cdef enum:
     SGD = 0
     NESTEROV = 1
@@ -88,7 +116,7 @@ cdef enum:
 
 cdef enum:                  # fields of a cursor
     CURSOR_EPOCH = 0        # epochs finished
-    CURSOR_ROW = 1          # rows of the present epoch done
+    CURSOR_ROW = 1          # the present batch's first row + how many of its rounds are done
     CURSOR_STEP = 2         # solver steps ever done (Adam's t)
     CURSOR_STATUS = 3
 
@@ -98,18 +126,36 @@ cdef enum:                  # values of cursor[CURSOR_STATUS]
     FINISHED = 2
     DIVERGED = 3
 
+cdef enum:
+    SLICES = 16             # that a batch of so many chunks is cut into
+    SLICE_BYTES = 16 << 20  # bytes that their gradients may take, and the tiles of a full batch
+    BLOCK_BYTES = 192 << 10  # of a wide gradient between its sum and the solver's step
+    PENALTY_BLOCK = 4096    # coefs whose squares are summed by one thread
+    PART_WORK = 16384       # vector multiply-adds (2-5 us) for which a thread is asked to help
+
 cdef struct Layer:
     Py_ssize_t fan_in, fan_out
     int activation
     bint by_lanes           # gradient summed lane by lane (narrow) or by panels (wide)
     Py_ssize_t coef, intercept, coef_size, intercept_size   # in packed parameters
-    Py_ssize_t x, a, delta  # in the workspace: inputs, activations, deltas of a chunk
-    Py_ssize_t lanes        # in the workspace: lane sums
+    Py_ssize_t a, delta, transposed     # in a desk: activations and deltas of a chunk
+    Py_ssize_t lanes        # in a slice: lane sums
+    Py_ssize_t block        # rows of the gradient between the solver's steps
 
 cdef struct Plan:
     Layer *layers
-    Py_ssize_t n_layers, lanes, panel, chunk, packed_size
-    Py_ssize_t params, x, y, sums, sums_size, transposed, grads, backup, size   # in the workspace
+    Py_ssize_t n_layers, lanes, panel, chunk, packed_size, slices, penalty_blocks
+    bint cached             # x and y hold the tiles of a whole batch of several chunks
+    # in the workspace
+    Py_ssize_t params, x, y, backup, partials, slice, slice_size, desk, desk_size, size
+    Py_ssize_t scratch, scratch_size    # for each thread, where a batch is one chunk
+    Py_ssize_t desk_x, desk_y   # in a desk
+
+cdef struct Chunk:
+    Py_ssize_t row, count, n_vectors    # its first row in the epoch's order, samples, vectors
+    Py_ssize_t x, y, desk, slice        # in the workspace
+    bint fresh                          # the first of its slice
+    bint last                           # the last of a batch of one slice: the solver steps
 
 
 cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept nogil:
@@ -118,6 +164,16 @@ cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept nogi
 
 # ---- layout -------------------------------------------------------------------------------------
 
+cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t unit, int part, int parts) noexcept nogil:
+    """Where `part` of `parts` begins among n things that are split by units."""
+    return min(n, (n + unit - 1) // unit * part // parts * unit)
+
+
+cdef inline int parts_of(double work, int n_threads) noexcept nogil:
+    """How many threads share so many vector multiply-adds."""
+    return <int> max(1.0, min(<double> n_threads, work / PART_WORK))
+
+
 cdef void make_plan(
     Plan *plan,
     const Py_ssize_t *layer_units,
@@ -125,13 +181,14 @@ cdef void make_plan(
     Py_ssize_t n_layers,
     Py_ssize_t batch,
     Py_ssize_t itemsize,
-    Py_ssize_t n_states,            # arrays of solver state; -1: no training, no gradients
+    Py_ssize_t n_states,            # arrays of solver state; -1: no training
+    int n_threads,
     Layer *layers,                  # NULL: sizes only
 ) noexcept nogil:
     cdef Layer scratch
     cdef Layer *layer
     cdef Py_ssize_t i, panels, per_sample, per_row = 0, tile, align = 128 // itemsize
-    cdef Py_ssize_t rows, widest = 0, at = 0
+    cdef Py_ssize_t at, sums = 0, partials
     plan.layers = layers
     plan.n_layers = n_layers
     plan.lanes = LANES_F32 if itemsize == 4 else LANES_F64
@@ -150,9 +207,11 @@ cdef void make_plan(
         plan.chunk = round_up(max(tile, min(256, 1500000000 // per_row)), tile)
     plan.chunk = min(plan.chunk, round_up(batch, plan.lanes))
 
-    plan.packed_size = 0
-    plan.sums_size = 0
-    plan.params = 0
+    # packed parameters, and the sums and the desk that go with each layer
+    plan.packed_size = plan.penalty_blocks = plan.scratch_size = 0
+    plan.desk_x = 0
+    plan.desk_y = round_up(plan.chunk * layer_units[0], align)
+    plan.desk_size = plan.desk_y + round_up(plan.chunk * layer_units[n_layers], align)
     for i in range(n_layers):
         layer = &scratch if layers == NULL else &layers[i]
         layer.fan_in = layer_units[i]
@@ -167,36 +226,55 @@ cdef void make_plan(
         layer.intercept = layer.coef + layer.coef_size
         layer.intercept_size = panels * plan.panel
         plan.packed_size = round_up(layer.intercept + layer.intercept_size, align)
-        layer.lanes = plan.sums_size
+        plan.penalty_blocks += (layer.coef_size + PENALTY_BLOCK - 1) // PENALTY_BLOCK
+        layer.a = plan.desk_size
+        layer.delta = layer.a + round_up(plan.chunk * layer.fan_out, align)
+        layer.transposed = layer.delta + round_up(plan.chunk * layer.fan_out, align)
+        plan.desk_size = layer.transposed
+        layer.lanes = sums
         if layer.by_lanes:
-            plan.sums_size += (layer.fan_in + 1) * layer.fan_out * plan.lanes
+            sums += (layer.fan_in + 1) * layer.fan_out * plan.lanes
         else:
-            widest = max(widest, panels * plan.panel)
+            plan.desk_size += round_up(plan.chunk * panels * plan.panel, align)
+        layer.block = BLOCK_BYTES // (panels * plan.panel * itemsize) // GRAD_ROWS * GRAD_ROWS
+        layer.block = max(layer.block, <Py_ssize_t> GRAD_ROWS)
+        plan.scratch_size = max(
+            plan.scratch_size, min(layer.block, layer.fan_in) * panels * plan.panel)
 
-    # Inputs and targets of a whole batch: a full batch is gathered once for many epochs.
-    rows = plan.chunk if n_states < 0 else round_up(batch, plan.lanes)
+    plan.slice_size = round_up(plan.packed_size + sums, align)
+    plan.slices = 1
+    if (n_states >= 0 and batch > (SLICES - 1) * plan.chunk
+            and SLICES * plan.slice_size * itemsize <= SLICE_BYTES):
+        plan.slices = SLICES
+    plan.cached = (
+        n_states >= 0 and batch > plan.chunk
+        and batch * (layer_units[0] + layer_units[n_layers]) * itemsize <= SLICE_BYTES
+    )
+    if batch > plan.chunk or n_states < 0:
+        plan.scratch_size = 0
+    plan.scratch_size = round_up(plan.scratch_size, align)
+
+    plan.params = at = 0
     if n_states < 0:
-        at = plan.packed_size       # forward and loss_and_grad pack the parameters here
-    for i in range(n_layers):
-        layer = &scratch if layers == NULL else &layers[i]
-        layer.x = at if i == 0 else layers[i - 1].a if layers != NULL else 0
-        if i == 0:
-            plan.x = at
-            at += round_up(rows * layer_units[0], align)
-        layer.a = at
-        at += round_up(plan.chunk * layer_units[i + 1], align)
-        layer.delta = at
-        at += round_up(plan.chunk * layer_units[i + 1], align)
+        at += plan.packed_size      # forward and loss_and_grad pack the parameters here
+    plan.x = at
+    if plan.cached:
+        at += round_up(round_up(batch, plan.lanes) * layer_units[0], align)
     plan.y = at
-    at += round_up(rows * layer_units[n_layers], align)
-    plan.sums = at
-    at += round_up(plan.sums_size, align)
-    plan.transposed = at
-    at += round_up(plan.chunk * widest, align)
-    plan.grads = at
-    at += plan.packed_size
+    if plan.cached:
+        at += round_up(round_up(batch, plan.lanes) * layer_units[n_layers], align)
     plan.backup = at
-    at += plan.packed_size
+    if n_states >= 0:
+        at += plan.packed_size
+    plan.partials = at              # doubles: the loss of each slice, the penalty's blocks
+    partials = (plan.slices + plan.penalty_blocks) * <Py_ssize_t> sizeof(double) // itemsize
+    at += round_up(partials, align)
+    plan.slice = at
+    at += plan.slices * plan.slice_size
+    plan.scratch = at
+    at += n_threads * plan.scratch_size
+    plan.desk = at
+    at += (n_threads if plan.slices > 1 else 1) * plan.desk_size
     plan.size = at
 
 
@@ -207,17 +285,22 @@ cdef inline real *open_workspace(
     Py_ssize_t n_layers,
     Py_ssize_t batch,
     Py_ssize_t n_states,
+    int n_threads,
     unsigned char *workspace,
     const real *type_of,            # only its type matters
 ) noexcept nogil:
     """The plan of a workspace, its table filled in; where the numbers behind the table begin."""
-    make_plan(plan, layer_units, activations, n_layers, batch, sizeof(real), n_states,
+    make_plan(plan, layer_units, activations, n_layers, batch, sizeof(real), n_states, n_threads,
               <Layer *> workspace)
     return <real *> (workspace + round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128))
 
 
 def workspace_size(
-    const Py_ssize_t[::1] layer_units, Py_ssize_t batch_size, int itemsize, int n_states
+    const Py_ssize_t[::1] layer_units,
+    Py_ssize_t batch_size,
+    int itemsize,
+    int n_states,
+    int n_threads,
 ):
     """Bytes of workspace for batches of batch_size rows and n_states arrays of solver state.
 
@@ -225,16 +308,66 @@ def workspace_size(
     """
     cdef Plan plan
     cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
-    make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, n_states, NULL)
+    make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, n_states, n_threads,
+              NULL)
     return round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128) + plan.size * itemsize
 
 
 def packed_size(const Py_ssize_t[::1] layer_units, int itemsize):
     """How many numbers the packed parameters take."""
     cdef Plan plan
-    make_plan(&plan, &layer_units[0], NULL, layer_units.shape[0] - 1, 1, itemsize, 0, NULL)
+    make_plan(&plan, &layer_units[0], NULL, layer_units.shape[0] - 1, 1, itemsize, 0, 1, NULL)
     return plan.packed_size
 
+
+# ---- threads ------------------------------------------------------------------------------------
+
+def useful_threads(
+    const Py_ssize_t[::1] layer_units, Py_ssize_t batch_size, int itemsize, int n_threads
+):
+    """How many of n_threads have something to do in a step of training."""
+    cdef Plan plan
+    cdef Py_ssize_t i, n_layers = layer_units.shape[0] - 1
+    cdef double work, widest = 0, total = 0
+    make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, 0, n_threads, NULL)
+    if not FASTNN_HAS_THREADS:
+        return 1
+    for i in range(n_layers):
+        work = <double> layer_units[i] * layer_units[i + 1] / plan.lanes
+        total += work
+        widest = max(widest, work)
+    if plan.slices > 1:
+        return parts_of(3 * total * batch_size, min(n_threads, <int> SLICES))
+    return parts_of(max(widest, total) * plan.chunk, n_threads)
+
+
+def team_size(int n_threads):
+    """Bytes of memory for a team of n_threads."""
+    return team_bytes(n_threads)
+
+
+def open_team(unsigned char[::1] team, int n_threads):
+    """Make a team of memory that starts at a multiple of 128 bytes."""
+    team_open(&team[0], n_threads)
+
+
+def serve_team(unsigned char[::1] team, int index):
+    """Be helper `index`, 1 .. n_threads - 1, until the team is closed."""
+    with nogil:
+        team_serve(&team[0], index)
+
+
+def close_team(unsigned char[::1] team):
+    """Send the helpers home; they leave soon after."""
+    team_close(&team[0])
+
+
+def free_team(unsigned char[::1] team):
+    """Once all helpers have left: the memory is plain memory again."""
+    team_free(&team[0])
+
+
+# ---- packing ------------------------------------------------------------------------------------
 
 cdef void pack_layer(
     const real *coef,               # IN  (fan_in, fan_out)
@@ -303,7 +436,7 @@ def pack(
     cdef Plan plan
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
-                       layer_units.shape[0] - 1, 1, 0, &workspace[0], &params[0])
+                       layer_units.shape[0] - 1, 1, 0, 1, &workspace[0], &params[0])
         pack_params(&params[0], &plan, &packed[0])
 
 
@@ -318,7 +451,7 @@ def unpack(
     cdef Plan plan
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
-                       layer_units.shape[0] - 1, 1, 0, &workspace[0], &packed[0])
+                       layer_units.shape[0] - 1, 1, 0, 1, &workspace[0], &packed[0])
         unpack_params(&packed[0], &plan, &params[0])
 
 
@@ -337,9 +470,18 @@ cdef void gather(
     Py_ssize_t n_features,
     Py_ssize_t lanes,
     real *out,                      # OUT tiles; absent samples repeat the last row
+    int part,
+    int parts,
 ) noexcept nogil:
-    cdef Py_ssize_t start = 0, width, s, row, padded = round_up(n_samples, lanes)
+    cdef Py_ssize_t start = 0, width, s, row, padded = round_up(n_samples, lanes), f0, f1
     cdef const real *sources[MAX_TILE]
+    # parts of whole vectors of features; what is left over goes with the last
+    f0 = share(max(1, n_features // lanes), 1, part, parts) * lanes
+    f1 = share(max(1, n_features // lanes), 1, part + 1, parts) * lanes
+    if part == parts - 1:
+        f1 = n_features
+    if f0 == f1:
+        return
     while start < padded:
         width = next_tile(padded - start, lanes)
         if order == NULL and n_features <= 2 and start + width <= n_samples:
@@ -348,7 +490,7 @@ cdef void gather(
             for s in range(width):
                 row = first + min(start + s, n_samples - 1)
                 sources[s] = rows + (row if order == NULL else order[row]) * n_features
-            c_gather_rows(sources, width, n_features, out)
+            c_gather_rows(sources, width, f0, f1, out)
         out += width * n_features
         start += width
 
@@ -381,74 +523,170 @@ cdef void scatter(
         start += width
 
 
-# ---- one chunk through the net ------------------------------------------------------------------
+# ---- one chunk through the net: phases, of each of which a thread does its part -----------------
 
-cdef void forward_chunk(
-    Plan *plan, const real *packed, real *work, Py_ssize_t n_vectors
+cdef inline Chunk at_desk(Plan *plan, Py_ssize_t row, Py_ssize_t count, int desk) noexcept nogil:
+    """A chunk whose inputs and targets are gathered to the desk itself."""
+    cdef Chunk chunk
+    chunk.row, chunk.count = row, count
+    chunk.n_vectors = (count + plan.lanes - 1) // plan.lanes
+    chunk.desk = plan.desk + desk * plan.desk_size
+    chunk.x, chunk.y = chunk.desk + plan.desk_x, chunk.desk + plan.desk_y
+    chunk.slice = plan.slice
+    chunk.fresh = row == 0
+    chunk.last = False
+    return chunk
+
+
+cdef inline real *inputs_of(Plan *plan, Py_ssize_t i, Chunk *chunk, real *work) noexcept nogil:
+    return work + (chunk.x if i == 0 else chunk.desk + plan.layers[i - 1].a)
+
+
+cdef void forward_layer(
+    Plan *plan, Py_ssize_t i, const real *packed, real *work, Chunk *chunk, int part, int parts
 ) noexcept nogil:
-    """a = f(x W + b), layer after layer, over one gathered chunk."""
+    """a = f(x W + b); softmax is left to output_of."""
+    cdef Layer *layer = &plan.layers[i]
+    c_dense_forward(chunk.n_vectors, layer.fan_in, layer.fan_out,
+                    share(layer.fan_out, TILE_ROWS, part, parts),
+                    share(layer.fan_out, TILE_ROWS, part + 1, parts), packed + layer.coef,
+                    packed + layer.intercept, inputs_of(plan, i, chunk, work),
+                    work + chunk.desk + layer.a, layer.activation)
+
+
+cdef real *output_of(Plan *plan, real *work, Chunk *chunk) noexcept nogil:
+    """The activations of the last layer, whose other phases are done."""
+    cdef Layer *layer = &plan.layers[plan.n_layers - 1]
+    cdef real *a = work + chunk.desk + layer.a
+    if layer.activation == SOFTMAX:
+        c_softmax_chunk(chunk.n_vectors, layer.fan_out, a)
+    return a
+
+
+cdef real *forward_chunk(
+    Plan *plan, const real *packed, real *work, Chunk *chunk
+) noexcept nogil:
     cdef Py_ssize_t i
-    cdef Layer *layer
     for i in range(plan.n_layers):
-        layer = &plan.layers[i]
-        c_dense_forward(n_vectors, layer.fan_in, layer.fan_out, packed + layer.coef,
-                        packed + layer.intercept, work + layer.x, work + layer.a, layer.activation)
+        forward_layer(plan, i, packed, work, chunk, 0, 1)
+    return output_of(plan, work, chunk)
 
 
-cdef void gradient_layer(
-    Plan *plan, Layer *layer, real *work, Py_ssize_t n_vectors
+cdef double loss_of(Plan *plan, real *work, Chunk *chunk, int loss) noexcept nogil:
+    """The chunk's loss, and the deltas of the last layer."""
+    cdef Layer *layer = &plan.layers[plan.n_layers - 1]
+    cdef real *delta = work + chunk.desk + layer.delta
+    cdef double total = c_loss_delta(
+        chunk.count, layer.fan_out, work + chunk.desk + layer.a, work + chunk.y, delta, loss,
+        layer.activation)
+    if not layer.by_lanes:
+        c_transpose_delta(chunk.n_vectors, layer.fan_out, 0, layer.fan_out, delta,
+                          work + chunk.desk + layer.transposed)
+    return total
+
+
+cdef void delta_layer(
+    Plan *plan, Py_ssize_t i, const real *packed, real *work, Chunk *chunk, int part, int parts
 ) noexcept nogil:
-    """dC/dW += x^T delta, dC/db += sum of delta."""
+    """The deltas of layer i - 1 = f'(x) (delta W^T)."""
+    cdef Layer *layer = &plan.layers[i]
+    cdef Layer *before = &plan.layers[i - 1]
+    cdef Py_ssize_t first = share(layer.fan_in, plan.panel, part, parts)
+    cdef Py_ssize_t end = share(layer.fan_in, plan.panel, part + 1, parts)
+    cdef real *desk = work + chunk.desk
+    c_propagate_delta(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end,
+                      packed + layer.coef, desk + layer.delta, desk + before.a,
+                      desk + before.delta, before.activation)
+    if not before.by_lanes:
+        c_transpose_delta(chunk.n_vectors, before.fan_out, first, end, desk + before.delta,
+                          desk + before.transposed)
+
+
+cdef void gradient_rows(
+    Plan *plan,
+    Py_ssize_t i,
+    real *work,
+    Chunk *chunk,
+    Py_ssize_t first,
+    Py_ssize_t end,
+    real *grad,                     # OUT rows first .. end of a wide layer
+    Py_ssize_t grad_panel,
+) noexcept nogil:
+    """dC/dW += x^T delta for some rows of W; a narrow layer's sums, with dC/db behind the last."""
+    cdef Layer *layer = &plan.layers[i]
+    cdef real *x = inputs_of(plan, i, chunk, work)
     if layer.by_lanes:
-        c_lane_gradient(n_vectors, layer.fan_in, layer.fan_out, work + layer.x, work + layer.delta,
-                        work + plan.sums + layer.lanes)
+        c_lane_gradient(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end, chunk.fresh, x,
+                        work + chunk.desk + layer.delta,
+                        work + chunk.slice + plan.packed_size + layer.lanes)
     else:
-        c_transpose_delta(n_vectors, layer.fan_out, work + layer.delta, work + plan.transposed)
-        c_panel_gradient(n_vectors, layer.fan_in, layer.fan_out, work + layer.x,
-                         work + plan.transposed, work + plan.grads + layer.coef,
-                         work + plan.grads + layer.intercept)
+        c_panel_gradient(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end, chunk.fresh, x,
+                         work + chunk.desk + layer.transposed, grad, grad_panel)
 
 
-cdef void backward_chunk(
-    Plan *plan, const real *packed, real *work, Py_ssize_t n_vectors
+cdef void intercept_gradient(
+    Plan *plan, Layer *layer, real *work, Chunk *chunk, Py_ssize_t first, Py_ssize_t end
 ) noexcept nogil:
-    """From the output deltas back: delta_in = f'(x) (delta W^T), and each layer's gradient."""
-    cdef Py_ssize_t i = plan.n_layers
-    cdef Layer *layer
-    while i > 0:
-        i -= 1
-        layer = &plan.layers[i]
-        gradient_layer(plan, layer, work, n_vectors)
-        if i > 0:
-            c_propagate_delta(n_vectors, layer.fan_in, layer.fan_out, packed + layer.coef,
-                              work + layer.delta, work + layer.x, work + plan.layers[i - 1].delta,
-                              plan.layers[i - 1].activation)
+    """dC/db += sum of delta for a wide layer's outputs first .. end, whole panels."""
+    c_panel_sums(chunk.n_vectors, first, end, chunk.fresh, work + chunk.desk + layer.transposed,
+                 work + chunk.slice + layer.intercept)
 
 
-cdef void clear_grads(Plan *plan, real *work) noexcept nogil:
-    memset(work + plan.sums, 0, plan.sums_size * sizeof(real))
-    memset(work + plan.grads, 0, plan.packed_size * sizeof(real))
-
-
-cdef void finish_grads(Plan *plan, real *work) noexcept nogil:
-    """Lane sums -> packed gradients."""
+cdef void backward_chunk(Plan *plan, const real *packed, real *work, Chunk *chunk) noexcept nogil:
+    """From the output deltas back; every layer's gradient, without the solver's step."""
     cdef Py_ssize_t i
+    cdef Layer *layer
+    for i in range(plan.n_layers - 1, -1, -1):
+        layer = &plan.layers[i]
+        gradient_rows(plan, i, work, chunk, 0, layer.fan_in, work + chunk.slice + layer.coef,
+                      layer.fan_in * plan.panel)
+        if not layer.by_lanes:
+            intercept_gradient(plan, layer, work, chunk, 0, layer.intercept_size)
+        if i > 0:
+            delta_layer(plan, i, packed, work, chunk, 0, 1)
+
+
+cdef void add_lanes_of(
+    Plan *plan, Layer *layer, real *work, Py_ssize_t first, Py_ssize_t end, real *grad,
+    Py_ssize_t grad_panel
+) noexcept nogil:
+    """Lane sums of a narrow layer -> rows first .. end of its packed gradient."""
+    c_add_lanes(layer.fan_out, first, end, work + plan.slice + plan.packed_size + layer.lanes,
+                grad, grad_panel)
+
+
+cdef double *penalty_partials(Plan *plan, real *work) noexcept nogil:
+    return <double *> (work + plan.partials) + plan.slices
+
+
+cdef void penalty_part(
+    Plan *plan, const real *packed, real *work, int part, int parts
+) noexcept nogil:
+    """The sums of squares of some blocks of coefs."""
+    cdef Py_ssize_t i, at, block = 0
+    cdef Py_ssize_t first = share(plan.penalty_blocks, 1, part, parts)
+    cdef Py_ssize_t end = share(plan.penalty_blocks, 1, part + 1, parts)
+    cdef double *partials = penalty_partials(plan, work)
     cdef Layer *layer
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
-        if layer.by_lanes:
-            c_add_lanes(layer.fan_in, layer.fan_out, work + plan.sums + layer.lanes,
-                        work + plan.grads + layer.coef, work + plan.grads + layer.intercept)
+        at = 0
+        while at < layer.coef_size:
+            if first <= block < end:
+                partials[block] = c_sum_squares(
+                    packed + layer.coef + at,
+                    min(layer.coef_size - at, <Py_ssize_t> PENALTY_BLOCK))
+            block += 1
+            at += PENALTY_BLOCK
 
 
-cdef double penalty(Plan *plan, const real *packed, double alpha) noexcept nogil:
-    """alpha / 2 times the sum of the squared coefficients."""
+cdef double penalty(Plan *plan, real *work, double alpha) noexcept nogil:
+    """alpha / 2 times the sum of the squared coefficients, whose blocks have been summed."""
     cdef Py_ssize_t i
     cdef double total = 0
-    if alpha == 0:
-        return 0
-    for i in range(plan.n_layers):
-        total += c_sum_squares(packed + plan.layers[i].coef, plan.layers[i].coef_size)
+    cdef double *partials = penalty_partials(plan, work)
+    for i in range(plan.penalty_blocks):
+        total += partials[i]
     return 0.5 * alpha * total
 
 
@@ -465,7 +703,7 @@ cdef void forward_row(
     cdef real *a
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
-        a = out if every or i == plan.n_layers - 1 else work + layer.a
+        a = out if every or i == plan.n_layers - 1 else work + plan.desk + layer.a
         c_row_forward(layer.fan_in, layer.fan_out, params, params + layer.fan_in * layer.fan_out,
                       x, a, layer.activation)
         params += (layer.fan_in + 1) * layer.fan_out
@@ -490,12 +728,13 @@ def forward(
     """
     cdef Plan plan
     cdef Layer *layer
+    cdef Chunk chunk
     cdef real *work
-    cdef Py_ssize_t i, row = 0, n_rows = x.shape[0], count, column
+    cdef Py_ssize_t i, row = 0, n_rows = x.shape[0], column
     cdef bint every = out.shape[1] > layer_units[layer_units.shape[0] - 1]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, n_rows, -1, &workspace[0], &params[0])
+                              layer_units.shape[0] - 1, n_rows, -1, 1, &workspace[0], &params[0])
         if n_rows <= FEW_ROWS:
             while row < n_rows:
                 forward_row(&plan, &params[0], &x[row, 0], work, &out[row, 0], every)
@@ -503,17 +742,17 @@ def forward(
         else:
             pack_params(&params[0], &plan, work + plan.params)
         while row < n_rows:
-            count = min(plan.chunk, n_rows - row)
-            gather(&x[0, 0], NULL, row, count, layer_units[0], plan.lanes, work + plan.layers[0].x)
-            forward_chunk(&plan, work + plan.params, work,
-                          round_up(count, plan.lanes) // plan.lanes)
+            chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
+            gather(&x[0, 0], NULL, row, chunk.count, layer_units[0], plan.lanes, work + chunk.x,
+                   0, 1)
+            forward_chunk(&plan, work + plan.params, work, &chunk)
             column = 0
             for i in range(0 if every else plan.n_layers - 1, plan.n_layers):
                 layer = &plan.layers[i]
-                scatter(work + layer.a, NULL, row, count, layer.fan_out, plan.lanes,
-                        &out[0, column], out.shape[1])
+                scatter(work + chunk.desk + layer.a, NULL, row, chunk.count, layer.fan_out,
+                        plan.lanes, &out[0, column], out.shape[1])
                 column += layer.fan_out
-            row += count
+            row += chunk.count
 
 
 def loss_and_grad(
@@ -530,30 +769,38 @@ def loss_and_grad(
     """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient."""
     cdef Plan plan
     cdef Layer *layer
+    cdef Chunk chunk
     cdef real *work
     cdef real scale, decay
     cdef double total = 0
-    cdef Py_ssize_t i, j, row = 0, n_rows = x.shape[0], count, n_vectors
+    cdef Py_ssize_t i, j, row = 0, n_rows = x.shape[0], count
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, n_rows, -1, &workspace[0], &params[0])
+                              layer_units.shape[0] - 1, n_rows, -1, 1, &workspace[0], &params[0])
         memset(work + plan.params, 0, plan.packed_size * sizeof(real))
         pack_params(&params[0], &plan, work + plan.params)
-        clear_grads(&plan, work)
-        layer = &plan.layers[plan.n_layers - 1]
         while row < n_rows:
-            count = min(plan.chunk, n_rows - row)
-            n_vectors = round_up(count, plan.lanes) // plan.lanes
-            gather(&x[0, 0], NULL, row, count, layer_units[0], plan.lanes, work + plan.layers[0].x)
-            gather(&y[0, 0], NULL, row, count, layer.fan_out, plan.lanes, work + plan.y)
-            forward_chunk(&plan, work + plan.params, work, n_vectors)
-            total += c_loss_delta(count, layer.fan_out, work + layer.a, work + plan.y,
-                                  work + layer.delta, loss, layer.activation)
-            backward_chunk(&plan, work + plan.params, work, n_vectors)
-            row += count
-        finish_grads(&plan, work)
-        total = (total + penalty(&plan, work + plan.params, alpha)) / n_rows
-        unpack_params(work + plan.grads, &plan, &grads[0])
+            chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
+            gather(&x[0, 0], NULL, row, chunk.count, layer_units[0], plan.lanes, work + chunk.x,
+                   0, 1)
+            gather(&y[0, 0], NULL, row, chunk.count, layer_units[plan.n_layers], plan.lanes,
+                   work + chunk.y, 0, 1)
+            forward_chunk(&plan, work + plan.params, work, &chunk)
+            total += loss_of(&plan, work, &chunk, loss)
+            backward_chunk(&plan, work + plan.params, work, &chunk)
+            row += chunk.count
+        for i in range(plan.n_layers):
+            layer = &plan.layers[i]
+            if layer.by_lanes:
+                add_lanes_of(&plan, layer, work, 0, layer.fan_in, work + plan.slice + layer.coef,
+                             layer.fan_in * plan.panel)
+                add_lanes_of(&plan, layer, work, layer.fan_in, layer.fan_in + 1,
+                             work + plan.slice + layer.intercept, plan.panel)
+        if alpha != 0:
+            penalty_part(&plan, work + plan.params, work, 0, 1)
+            total += penalty(&plan, work, alpha)
+        total /= n_rows
+        unpack_params(work + plan.slice, &plan, &grads[0])
         scale = <real> (1.0 / n_rows)
         decay = <real> (alpha / n_rows)
         j = 0
@@ -568,41 +815,277 @@ def loss_and_grad(
     return total
 
 
-cdef void step(
-    Plan *plan,
-    real *packed,                   # IN/OUT
-    real *state,                    # IN/OUT n_states arrays of packed_size numbers
-    Py_ssize_t n_states,
-    const real *grads,              # IN  sums over the batch
-    int solver,
-    double learning_rate,
-    double momentum,
-    double beta_2,
-    double epsilon,
-    double alpha,
-    bint sum_coef_grads,
-    Py_ssize_t batch,
-    Py_ssize_t t,
+# ---- training -----------------------------------------------------------------------------------
+
+cdef enum:                  # what a Job asks for
+    GATHER = 0
+    FORWARD = 1
+    DELTA = 2
+    GRADIENT = 3            # of all layers, and in a batch's last chunk the solver's step
+    PENALTY = 4
+    SLICE_CHUNKS = 5        # some chunks of every slice, from gather to gradient
+    SLICE_STEP = 6          # add the slices, and the solver's step
+
+cdef struct Job:            # what a team is asked to do
+    int phase
+    int itemsize            # of the real type, behind all that is void here
+    int loss
+    Plan *plan
+    Chunk chunk
+    Py_ssize_t layer
+    void *packed
+    void *state
+    void *work
+    const void *x
+    const void *y
+    void *output            # of the last epoch, or NULL
+    const Py_ssize_t *order
+    # the step: see train_epoch
+    int solver
+    Py_ssize_t n_states
+    double rate, momentum, beta_2, epsilon, coef_scale, intercept_scale, decay
+    # slices of the batch from row `start` on
+    Py_ssize_t start, batch, n_chunks, n_rounds, round, end_round, seen, next
+
+
+cdef void place(Job *job, Py_ssize_t c, Chunk *chunk) noexcept nogil:
+    """Chunk c of the batch, at the desk that it has; where its inputs are."""
+    cdef Plan *plan = job.plan
+    cdef Layer *last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t row = c * plan.chunk
+    chunk.row = job.start + row
+    chunk.count = min(plan.chunk, job.batch - row)
+    chunk.n_vectors = (chunk.count + plan.lanes - 1) // plan.lanes
+    if plan.cached:
+        chunk.x = plan.x + row * plan.layers[0].fan_in
+        chunk.y = plan.y + row * last.fan_out
+    else:
+        chunk.x, chunk.y = chunk.desk + plan.desk_x, chunk.desk + plan.desk_y
+
+
+cdef void gather_part(Job *job, Chunk *chunk, real *work, int part, int parts) noexcept nogil:
+    cdef Plan *plan = job.plan
+    gather(<const real *> job.x, job.order, chunk.row, chunk.count, plan.layers[0].fan_in,
+           plan.lanes, work + chunk.x, part, parts)
+    if part == 0:
+        gather(<const real *> job.y, job.order, chunk.row, chunk.count,
+               plan.layers[plan.n_layers - 1].fan_out, plan.lanes, work + chunk.y, 0, 1)
+
+
+cdef void scatter_output(Job *job, Chunk *chunk, real *work) noexcept nogil:
+    cdef Layer *last = &job.plan.layers[job.plan.n_layers - 1]
+    if job.output != NULL:
+        scatter(work + chunk.desk + last.a, job.order, chunk.row, chunk.count, last.fan_out,
+                job.plan.lanes, <real *> job.output, last.fan_out)
+
+
+cdef void solver_step(
+    Job *job, Py_ssize_t at, Py_ssize_t n, const real *grad, double scale, double decay
 ) noexcept nogil:
-    """One step of the solver on every layer; momentum is Adam's beta_1."""
-    cdef Py_ssize_t i, part, at, size, n = plan.packed_size
+    """n packed parameters from `at` on, of which grad is the gradient summed over the batch."""
+    cdef real *param = <real *> job.packed + at
+    cdef real *state = <real *> job.state + at if job.n_states else NULL
+    if job.solver == ADAM:
+        c_adam_update(n, param, grad, state, state + job.plan.packed_size, job.rate, job.momentum,
+                      job.beta_2, job.epsilon, scale, decay)
+    else:
+        c_sgd_update(n, param, grad, state, job.rate, job.momentum, job.solver == NESTEROV, scale,
+                     decay)
+
+
+cdef void step_rows(
+    Job *job, Layer *layer, Py_ssize_t first, Py_ssize_t end, const real *grad,
+    Py_ssize_t grad_panel
+) noexcept nogil:
+    """The solver's step on rows first .. end of a layer's coefs."""
+    cdef Py_ssize_t width = job.plan.panel, panel = layer.fan_in * width, p
+    if end - first == layer.fan_in and grad_panel == panel:
+        solver_step(job, layer.coef, layer.coef_size, grad, job.coef_scale, job.decay)
+        return
+    for p in range(layer.intercept_size // width):
+        solver_step(job, layer.coef + p * panel + first * width, (end - first) * width,
+                    grad + p * grad_panel, job.coef_scale, job.decay)
+
+
+cdef void gradient_part(Job *job, real *work, int part, int parts) noexcept nogil:
+    """Rows of every layer's gradient; after the last chunk of the batch, their step."""
+    cdef Plan *plan = job.plan
+    cdef Chunk *chunk = &job.chunk
     cdef Layer *layer
-    cdef double scale, decay, rate = learning_rate
-    if solver == ADAM:
-        rate *= sqrt(1 - pow(beta_2, t)) / (1 - pow(momentum, t))
+    cdef real *grads = work + chunk.slice
+    cdef real *grad
+    cdef Py_ssize_t i, k, first, end, stop, grad_panel
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
-        for part in range(2):
-            at = layer.intercept if part else layer.coef
-            size = layer.intercept_size if part else layer.coef_size
-            scale = 1.0 if sum_coef_grads and not part else 1.0 / batch
-            decay = 0.0 if part else alpha / batch
-            if solver == ADAM:
-                c_adam_update(size, packed + at, grads + at, state + at, state + n + at, rate,
-                              momentum, beta_2, epsilon, scale, decay)
+        first = share(layer.fan_in, GRAD_ROWS, part, parts)
+        end = share(layer.fan_in, GRAD_ROWS, part + 1, parts)
+        k = first
+        while k < end:
+            stop = min(k + layer.block, end)
+            if plan.scratch_size:
+                grad = work + plan.scratch + part * plan.scratch_size
+                grad_panel = (stop - k) * plan.panel
             else:
-                c_sgd_update(size, packed + at, grads + at, state + at if n_states else NULL, rate,
-                             momentum, solver == NESTEROV, scale, decay)
+                grad = grads + layer.coef + k * plan.panel
+                grad_panel = layer.fan_in * plan.panel
+            gradient_rows(plan, i, work, chunk, k, stop, grad, grad_panel)
+            if chunk.last:
+                if layer.by_lanes:
+                    add_lanes_of(plan, layer, work, k, stop, grad, grad_panel)
+                step_rows(job, layer, k, stop, grad, grad_panel)
+            k = stop
+        if layer.by_lanes:
+            first = 0 if end == layer.fan_in and part == parts - 1 else layer.intercept_size
+            end = layer.intercept_size
+            if chunk.last and first < end:
+                add_lanes_of(plan, layer, work, layer.fan_in, layer.fan_in + 1,
+                             grads + layer.intercept, plan.panel)
+        else:
+            first = share(layer.intercept_size, plan.panel, part, parts)
+            end = share(layer.intercept_size, plan.panel, part + 1, parts)
+            intercept_gradient(plan, layer, work, chunk, first, end)
+        if chunk.last and first < end:
+            solver_step(job, layer.intercept + first, end - first, grads + layer.intercept + first,
+                        job.intercept_scale, 0.0)
+
+
+cdef void slice_chunks(Job *job, real *work, int part) noexcept nogil:
+    """Rounds of slices that no other thread has taken: in each round every slice does a chunk."""
+    cdef Plan *plan = job.plan
+    cdef Chunk chunk
+    cdef double *losses = <double *> (work + plan.partials)
+    cdef double loss
+    cdef Py_ssize_t s = team_take(&job.next), r, c
+    while s * job.n_rounds < job.n_chunks:
+        for r in range(job.round, job.end_round):
+            c = s * job.n_rounds + r
+            if c >= job.n_chunks:
+                break
+            chunk = at_desk(plan, 0, 0, part)
+            place(job, c, &chunk)
+            chunk.slice = plan.slice + s * plan.slice_size
+            chunk.fresh = r == 0
+            if job.seen + (r - job.round) < job.n_rounds:
+                gather_part(job, &chunk, work, 0, 1)
+            forward_chunk(plan, <const real *> job.packed, work, &chunk)
+            scatter_output(job, &chunk, work)
+            loss = loss_of(plan, work, &chunk, job.loss)
+            losses[s] = loss if r == 0 else losses[s] + loss
+            backward_chunk(plan, <const real *> job.packed, work, &chunk)
+        s = team_take(&job.next)
+
+
+cdef void slice_step(Job *job, real *work, int part, int parts) noexcept nogil:
+    """Rows of every layer: the gradients of all slices added in order, and the solver's step."""
+    cdef Plan *plan = job.plan
+    cdef Layer *layer
+    cdef real *grads = work + plan.slice
+    cdef real *grad
+    cdef Py_ssize_t i, s, p, first, end, at, panel, rows
+    cdef Py_ssize_t used = (job.n_chunks + job.n_rounds - 1) // job.n_rounds
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        first = share(layer.fan_in, GRAD_ROWS, part, parts)
+        end = share(layer.fan_in, GRAD_ROWS, part + 1, parts)
+        grad = grads + layer.coef + first * plan.panel
+        panel = layer.fan_in * plan.panel
+        if layer.by_lanes:
+            rows = end - first + (part == parts - 1)    # the intercepts' row behind the last
+            at = plan.packed_size + layer.lanes + first * layer.fan_out * plan.lanes
+            for s in range(1, used):
+                c_add(rows * layer.fan_out * plan.lanes, grads + s * plan.slice_size + at,
+                      grads + at)
+            add_lanes_of(plan, layer, work, first, end, grad, panel)
+        else:
+            for p in range(layer.intercept_size // plan.panel):
+                for s in range(1, used):
+                    at = layer.coef + p * panel + first * plan.panel
+                    c_add((end - first) * plan.panel, grads + s * plan.slice_size + at, grads + at)
+        step_rows(job, layer, first, end, grad, panel)
+        if part < parts - 1:
+            continue
+        if layer.by_lanes:
+            add_lanes_of(plan, layer, work, layer.fan_in, layer.fan_in + 1,
+                         grads + layer.intercept, plan.panel)
+        else:
+            for s in range(1, used):
+                c_add(layer.intercept_size, grads + s * plan.slice_size + layer.intercept,
+                      grads + layer.intercept)
+        solver_step(job, layer.intercept, layer.intercept_size, grads + layer.intercept,
+                    job.intercept_scale, 0.0)
+
+
+cdef void perform_typed(Job *job, real *work, int part, int parts) noexcept nogil:
+    cdef const real *packed = <const real *> job.packed
+    if job.phase == GATHER:
+        gather_part(job, &job.chunk, work, part, parts)
+    elif job.phase == FORWARD:
+        forward_layer(job.plan, job.layer, packed, work, &job.chunk, part, parts)
+    elif job.phase == DELTA:
+        delta_layer(job.plan, job.layer, packed, work, &job.chunk, part, parts)
+    elif job.phase == GRADIENT:
+        gradient_part(job, work, part, parts)
+    elif job.phase == PENALTY:
+        penalty_part(job.plan, packed, work, part, parts)
+    elif job.phase == SLICE_CHUNKS:
+        slice_chunks(job, work, part)
+    else:
+        slice_step(job, work, part, parts)
+
+
+cdef void perform(void *context, int part, int parts) noexcept nogil:
+    cdef Job *job = <Job *> context
+    if job.itemsize == 4:
+        perform_typed(job, <float *> job.work, part, parts)
+    else:
+        perform_typed(job, <double *> job.work, part, parts)
+
+
+cdef void run_phase(
+    Job *job, void *team, int n_threads, int phase, double multiply_adds
+) noexcept nogil:
+    job.phase = phase
+    team_run(team, perform, job, parts_of(multiply_adds / job.plan.lanes, n_threads))
+
+
+cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcept nogil:
+    """job.chunk from gather to gradient and step; its loss. Not finite: no gradient, no step."""
+    cdef Plan *plan = job.plan
+    cdef Chunk *chunk = &job.chunk
+    cdef Layer *layer
+    cdef Py_ssize_t i
+    cdef double loss, n = chunk.n_vectors * plan.lanes, total = 0
+    if job.seen < job.n_rounds:
+        # a feature gathered costs about as much as 8 multiply-adds
+        run_phase(job, team, n_threads, GATHER, 8 * n * plan.layers[0].fan_in)
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        job.layer = i
+        run_phase(job, team, n_threads, FORWARD, n * layer.fan_in * layer.fan_out)
+        total += n * layer.fan_in * layer.fan_out
+    output_of(plan, work, chunk)
+    scatter_output(job, chunk, work)
+    loss = loss_of(plan, work, chunk, job.loss)
+    if not isfinite(loss):
+        return loss
+    for i in range(plan.n_layers - 1, 0, -1):
+        layer = &plan.layers[i]
+        job.layer = i
+        run_phase(job, team, n_threads, DELTA, n * layer.fan_in * layer.fan_out)
+    run_phase(job, team, n_threads, GRADIENT, total)
+    return loss
+
+
+cdef void step_of(
+    Job *job, double learning_rate, double alpha, bint sum_coef_grads, Py_ssize_t t
+) noexcept nogil:
+    """The numbers of the t-th step; momentum is Adam's beta_1."""
+    job.rate = learning_rate
+    if job.solver == ADAM:
+        job.rate *= sqrt(1 - pow(job.beta_2, t)) / (1 - pow(job.momentum, t))
+    job.intercept_scale = 1.0 / job.batch
+    job.coef_scale = 1.0 if sum_coef_grads else job.intercept_scale
+    job.decay = alpha / job.batch
 
 
 def train_epoch(
@@ -625,7 +1108,9 @@ def train_epoch(
     Py_ssize_t batch_size,
     Py_ssize_t n_epochs,                # go on until this many are finished
     double budget,                      # return after about this many multiply-adds
-    unsigned char[::1] workspace,       # workspace_size(layer_units, batch_size, itemsize, states)
+    unsigned char[::1] workspace,       # workspace_size(.., batch_size, .., n_states, n_threads)
+    unsigned char[::1] team,            # an open team, or empty: one thread
+    int n_threads,                      # of the team
     Py_ssize_t[::1] cursor,             # IN/OUT (4,): epoch, row, step, status
     double[::1] loss_curve,             # OUT (n_epochs,) mean loss of each epoch, before its steps
     real[:, ::1] output,                # OUT (n, units) outputs in the last epoch, or empty
@@ -636,30 +1121,38 @@ def train_epoch(
     left the finite numbers: params are those it began with, packed and state are of no use.
     """
     cdef Plan plan
-    cdef Layer *last
+    cdef Job job
     cdef real *work
-    cdef real *chunk_y
-    cdef real *states = NULL
-    cdef const Py_ssize_t *rows = NULL
-    cdef Py_ssize_t n_rows = x.shape[0], n_states = state.shape[0], n_params, batch_start, batch
-    cdef Py_ssize_t row = cursor[CURSOR_ROW], epoch = cursor[CURSOR_EPOCH], count, n_vectors, i
-    cdef Py_ssize_t size, gathered = 0
-    cdef double work_done = 0, per_row = 0, chunk_loss
-    cdef bint diverged = False, wants_output = output.shape[0] > 0
+    cdef double *losses
+    cdef void *helpers = NULL
+    cdef Py_ssize_t n_rows = x.shape[0], n_params = 0, i, done
+    cdef Py_ssize_t row = cursor[CURSOR_ROW], epoch = cursor[CURSOR_EPOCH], size
+    cdef double work_done = 0, per_row = 0, per_round, loss_sum
+    cdef bint diverged = False, full_batch = batch_size >= n_rows
+    if team.shape[0]:
+        helpers = &team[0]
+    else:
+        n_threads = 1
+    memset(&job, 0, sizeof(job))
+    job.plan = &plan
+    job.itemsize = sizeof(real)
+    job.loss, job.solver, job.n_states = loss, solver, state.shape[0]
+    job.momentum, job.beta_2, job.epsilon = momentum, beta_2, epsilon
+    job.packed, job.x, job.y = &packed[0], &x[0, 0], &y[0, 0]
     if order.shape[0]:
-        rows = &order[0]
-    if n_states:
-        states = &state[0, 0]
+        job.order = &order[0]
+    if job.n_states:
+        job.state = &state[0, 0]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, batch_size, n_states, &workspace[0],
-                              &packed[0])
-        last = &plan.layers[plan.n_layers - 1]
+                              layer_units.shape[0] - 1, batch_size, job.n_states, n_threads,
+                              &workspace[0], &packed[0])
+        job.work = work
+        losses = <double *> (work + plan.partials)
         size = plan.packed_size
         if cursor[CURSOR_STATUS] == START:
             pack_params(&params[0], &plan, &packed[0])
             cursor[CURSOR_STATUS] = RUNNING
-        n_params = 0
         for i in range(plan.n_layers):
             per_row += 3.0 * layer_units[i] * layer_units[i + 1] + 20.0 * layer_units[i + 1]
             n_params += (layer_units[i] + 1) * layer_units[i + 1]
@@ -668,41 +1161,54 @@ def train_epoch(
                 if epoch > 0:       # where the first epoch began, params still is
                     memcpy(work + plan.backup, &packed[0], size * sizeof(real))
                 loss_curve[epoch] = 0
+            if output.shape[0] and epoch == n_epochs - 1:
+                job.output = &output[0, 0]
             while row < n_rows and work_done < budget:
-                batch_start = row // batch_size * batch_size
-                batch = min(batch_size, n_rows - batch_start)
-                if row == batch_start:
-                    clear_grads(&plan, work)
-                count = min(plan.chunk, batch_start + batch - row)
-                n_vectors = round_up(count, plan.lanes) // plan.lanes
-                plan.layers[0].x = plan.x + (row - batch_start) * layer_units[0]
-                chunk_y = work + plan.y + (row - batch_start) * last.fan_out
-                if gathered < row + count:
-                    gather(&x[0, 0], rows, row, count, layer_units[0], plan.lanes,
-                           work + plan.layers[0].x)
-                    gather(&y[0, 0], rows, row, count, last.fan_out, plan.lanes, chunk_y)
-                    if batch_size >= n_rows and row == gathered:
-                        gathered = row + count      # the same rows come again in every epoch
-                forward_chunk(&plan, &packed[0], work, n_vectors)
-                if wants_output and epoch == n_epochs - 1:
-                    scatter(work + last.a, rows, row, count, last.fan_out, plan.lanes,
-                            &output[0, 0], last.fan_out)
-                chunk_loss = c_loss_delta(count, last.fan_out, work + last.a, chunk_y,
-                                          work + last.delta, loss, last.activation)
-                if not isfinite(chunk_loss):
+                job.start = row // batch_size * batch_size
+                job.batch = min(batch_size, n_rows - job.start)
+                job.n_chunks = (job.batch + plan.chunk - 1) // plan.chunk
+                job.n_rounds = (job.n_chunks + plan.slices - 1) // plan.slices
+                job.round = row - job.start
+                step_of(&job, learning_rate, alpha, sum_coef_grads, cursor[CURSOR_STEP] + 1)
+                if job.round == 0 and alpha != 0:
+                    run_phase(&job, helpers, n_threads, PENALTY, n_params)
+                if plan.slices == 1:
+                    done = 1
+                    job.chunk = at_desk(&plan, 0, 0, 0)
+                    place(&job, job.round, &job.chunk)
+                    job.chunk.fresh = job.round == 0
+                    job.chunk.last = job.round == job.n_rounds - 1
+                    loss_sum = train_chunk(&job, work, helpers, n_threads)
+                    loss_curve[epoch] += loss_sum
+                    work_done += job.chunk.count * per_row
+                else:
+                    per_round = per_row * plan.chunk * plan.slices
+                    done = <Py_ssize_t> min((budget - work_done) / per_round,
+                                            <double> (job.n_rounds - job.round))
+                    done = max(done, 1)
+                    job.end_round = job.round + done
+                    job.next = 0
+                    run_phase(&job, helpers, min(n_threads, <int> SLICES), SLICE_CHUNKS,
+                              done * per_round)
+                    work_done += done * per_round
+                    loss_sum = 0
+                    for i in range((job.n_chunks + job.n_rounds - 1) // job.n_rounds):
+                        loss_sum += losses[i]
+                if not isfinite(loss_sum):
                     diverged = True
                     break
-                loss_curve[epoch] += chunk_loss
-                backward_chunk(&plan, &packed[0], work, n_vectors)
-                row += count
-                work_done += count * per_row
-                if row == batch_start + batch:
-                    finish_grads(&plan, work)
-                    loss_curve[epoch] += penalty(&plan, &packed[0], alpha)
+                row += done
+                if full_batch and (plan.cached or job.n_chunks == 1):
+                    job.seen += done    # the same rows come again in every epoch
+                if job.round + done == job.n_rounds:
+                    row = job.start + job.batch
                     cursor[CURSOR_STEP] += 1
-                    step(&plan, &packed[0], states, n_states, work + plan.grads, solver,
-                         learning_rate, momentum, beta_2, epsilon, alpha, sum_coef_grads, batch,
-                         cursor[CURSOR_STEP])
+                    if alpha != 0:
+                        loss_curve[epoch] += penalty(&plan, work, alpha)
+                    if plan.slices > 1:
+                        loss_curve[epoch] += loss_sum
+                        run_phase(&job, helpers, n_threads, SLICE_STEP,
+                                  4.0 * plan.slices * plan.slice_size)
                     work_done += 4.0 * n_params
             if row == n_rows and not diverged:
                 loss_curve[epoch] /= n_rows
@@ -739,20 +1245,21 @@ def dense_forward(
     cdef int[1] codes = [activation]
     cdef Plan plan
     cdef Layer *layer
+    cdef Chunk chunk
     cdef real *work
-    cdef Py_ssize_t row = 0, n_rows = x.shape[0], count
+    cdef Py_ssize_t row = 0, n_rows = x.shape[0]
     with nogil:
-        work = open_workspace(&plan, units, codes, 1, n_rows, -1, &workspace[0], &x[0, 0])
+        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, &workspace[0], &x[0, 0])
         layer = &plan.layers[0]
         pack_layer(&coef[0, 0], &intercept[0], layer.fan_in, layer.fan_out, plan.panel,
                    work + layer.coef, work + layer.intercept)
         while row < n_rows:
-            count = min(plan.chunk, n_rows - row)
-            gather(&x[0, 0], NULL, row, count, layer.fan_in, plan.lanes, work + layer.x)
-            forward_chunk(&plan, work, work, round_up(count, plan.lanes) // plan.lanes)
-            scatter(work + layer.a, NULL, row, count, layer.fan_out, plan.lanes, &out[0, 0],
-                    layer.fan_out)
-            row += count
+            chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
+            gather(&x[0, 0], NULL, row, chunk.count, layer.fan_in, plan.lanes, work + chunk.x,
+                   0, 1)
+            scatter(forward_chunk(&plan, work, work, &chunk), NULL, row, chunk.count,
+                    layer.fan_out, plan.lanes, &out[0, 0], layer.fan_out)
+            row += chunk.count
 
 
 def propagate_delta(
@@ -768,24 +1275,28 @@ def propagate_delta(
     cdef int[1] codes = [activation]
     cdef Plan plan
     cdef Layer *layer
+    cdef Chunk chunk
     cdef real *work
-    cdef Py_ssize_t row = 0, n_rows = a.shape[0], count
+    cdef real *deltas
+    cdef Py_ssize_t row = 0, n_rows = a.shape[0]
     with nogil:
-        work = open_workspace(&plan, units, codes, 1, n_rows, -1, &workspace[0], &a[0, 0])
+        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, &workspace[0], &a[0, 0])
         layer = &plan.layers[0]
+        deltas = work + plan.desk + layer.delta
         pack_layer(&coef[0, 0], &coef[0, 0], layer.fan_in, layer.fan_out, plan.panel,
                    work + layer.coef, work + layer.intercept)
         while row < n_rows:
-            count = min(plan.chunk, n_rows - row)
-            gather(&a[0, 0], NULL, row, count, layer.fan_in, plan.lanes, work + layer.x)
-            gather(&delta[0, 0], NULL, row, count, layer.fan_out, plan.lanes, work + layer.delta)
+            chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
+            gather(&a[0, 0], NULL, row, chunk.count, layer.fan_in, plan.lanes, work + chunk.x,
+                   0, 1)
+            gather(&delta[0, 0], NULL, row, chunk.count, layer.fan_out, plan.lanes, deltas, 0, 1)
             # in place: a row of the result depends on no other row of a
-            c_propagate_delta(round_up(count, plan.lanes) // plan.lanes, layer.fan_in,
-                              layer.fan_out, work + layer.coef, work + layer.delta, work + layer.x,
-                              work + layer.x, activation)
-            scatter(work + layer.x, NULL, row, count, layer.fan_in, plan.lanes, &out[0, 0],
+            c_propagate_delta(chunk.n_vectors, layer.fan_in, layer.fan_out, 0, layer.fan_in,
+                              work + layer.coef, deltas, work + chunk.x, work + chunk.x,
+                              activation)
+            scatter(work + chunk.x, NULL, row, chunk.count, layer.fan_in, plan.lanes, &out[0, 0],
                     layer.fan_in)
-            row += count
+            row += chunk.count
 
 
 def softmax(
@@ -801,12 +1312,12 @@ def softmax(
     cdef real *tile
     cdef Py_ssize_t row = 0, n_rows = z.shape[0], width, count, n = z.shape[1]
     with nogil:
-        work = open_workspace(&plan, units, codes, 1, n_rows, -1, &workspace[0], &z[0, 0])
-        tile = work + plan.layers[0].x
+        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, &workspace[0], &z[0, 0])
+        tile = work + plan.desk + plan.desk_x
         while row < n_rows:
             width = plan.lanes
             count = min(width, n_rows - row)
-            gather(&z[0, 0], NULL, row, count, n, width, tile)
+            gather(&z[0, 0], NULL, row, count, n, width, tile, 0, 1)
             c_softmax_tile(tile, n, width)
             scatter(tile, NULL, row, count, n, width, &out[0, 0], n)
             row += count
@@ -901,4 +1412,5 @@ def build_info():
         "compiler": FASTNN_COMPILER.decode("ascii"),
         "lanes_f32": LANES_F32,
         "lanes_f64": LANES_F64,
+        "threads": bool(FASTNN_HAS_THREADS),
     }

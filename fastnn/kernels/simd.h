@@ -154,24 +154,28 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 
 /* One name for the two types, chosen by what a pointer points to (C11). */
 #define FASTNN_FOR(name, pointer) _Generic(*(pointer), float: name##_f32, double: name##_f64)
-#define c_gather_rows(sources, width, n_features, out)                                            \
-    FASTNN_FOR(gather_rows, out)(sources, width, n_features, out)
+#define c_gather_rows(sources, width, first, end, out)                                            \
+    FASTNN_FOR(gather_rows, out)(sources, width, first, end, out)
 #define c_split_rows(rows, width, n_features, out)                                                \
     FASTNN_FOR(split_rows, out)(rows, width, n_features, out)
-#define c_dense_forward(n_vectors, fan_in, fan_out, coef, ...)                                    \
-    FASTNN_FOR(dense_forward, coef)(n_vectors, fan_in, fan_out, coef, __VA_ARGS__)
+#define c_dense_forward(n_vectors, fan_in, fan_out, first, end, coef, ...)                        \
+    FASTNN_FOR(dense_forward, coef)(n_vectors, fan_in, fan_out, first, end, coef, __VA_ARGS__)
+#define c_softmax_chunk(n_vectors, n, z) FASTNN_FOR(softmax_chunk, z)(n_vectors, n, z)
 #define c_row_forward(fan_in, fan_out, coef, ...)                                                 \
     FASTNN_FOR(row_forward, coef)(fan_in, fan_out, coef, __VA_ARGS__)
-#define c_propagate_delta(n_vectors, fan_in, fan_out, coef, ...)                                  \
-    FASTNN_FOR(propagate_delta, coef)(n_vectors, fan_in, fan_out, coef, __VA_ARGS__)
-#define c_lane_gradient(n_vectors, fan_in, fan_out, x, ...)                                       \
-    FASTNN_FOR(lane_gradient, x)(n_vectors, fan_in, fan_out, x, __VA_ARGS__)
-#define c_add_lanes(fan_in, fan_out, sums, ...)                                                   \
-    FASTNN_FOR(add_lanes, sums)(fan_in, fan_out, sums, __VA_ARGS__)
-#define c_transpose_delta(n_vectors, fan_out, delta, out)                                         \
-    FASTNN_FOR(transpose_delta, delta)(n_vectors, fan_out, delta, out)
-#define c_panel_gradient(n_vectors, fan_in, fan_out, x, ...)                                      \
-    FASTNN_FOR(panel_gradient, x)(n_vectors, fan_in, fan_out, x, __VA_ARGS__)
+#define c_propagate_delta(n_vectors, fan_in, fan_out, first, end, coef, ...)                      \
+    FASTNN_FOR(propagate_delta, coef)(n_vectors, fan_in, fan_out, first, end, coef, __VA_ARGS__)
+#define c_lane_gradient(n_vectors, fan_in, fan_out, first, end, fresh, x, ...)                    \
+    FASTNN_FOR(lane_gradient, x)(n_vectors, fan_in, fan_out, first, end, fresh, x, __VA_ARGS__)
+#define c_add_lanes(fan_out, first, end, sums, ...)                                               \
+    FASTNN_FOR(add_lanes, sums)(fan_out, first, end, sums, __VA_ARGS__)
+#define c_transpose_delta(n_vectors, fan_out, first, end, delta, out)                             \
+    FASTNN_FOR(transpose_delta, delta)(n_vectors, fan_out, first, end, delta, out)
+#define c_panel_gradient(n_vectors, fan_in, fan_out, first, end, fresh, x, ...)                   \
+    FASTNN_FOR(panel_gradient, x)(n_vectors, fan_in, fan_out, first, end, fresh, x, __VA_ARGS__)
+#define c_panel_sums(n_vectors, first, end, fresh, delta, grad)                                   \
+    FASTNN_FOR(panel_sums, delta)(n_vectors, first, end, fresh, delta, grad)
+#define c_add(n, x, sum) FASTNN_FOR(add, sum)(n, x, sum)
 #define c_loss_delta(n_samples, n_outputs, a, ...)                                                \
     FASTNN_FOR(loss_delta, a)(n_samples, n_outputs, a, __VA_ARGS__)
 #define c_sgd_update(n, param, ...) FASTNN_FOR(sgd_update, param)(n, param, __VA_ARGS__)

@@ -523,35 +523,35 @@ FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t f
     }
 }
 
-/* All rows in blocks of TILE_ROWS, then 4, 2, 1. */
-#define ROW_BLOCKS(count, CALL)                                                                   \
+/* Rows first .. end in blocks of TILE_ROWS, then 4, 2, 1; first is a multiple of TILE_ROWS. */
+#define ROW_BLOCKS(CALL)                                                                          \
     {                                                                                             \
-        ptrdiff_t r0 = 0;                                                                         \
-        for (; r0 + TILE_ROWS <= (count); r0 += TILE_ROWS) CALL(TILE_ROWS);                       \
-        if (TILE_ROWS > 4 && r0 + 4 <= (count)) { CALL(4); r0 += 4; }                             \
-        if (r0 + 2 <= (count)) { CALL(2); r0 += 2; }                                              \
-        if (r0 < (count)) { CALL(1); }                                                            \
+        ptrdiff_t r0 = first;                                                                     \
+        for (; r0 + TILE_ROWS <= end; r0 += TILE_ROWS) CALL(TILE_ROWS);                           \
+        if (TILE_ROWS > 4 && r0 + 4 <= end) { CALL(4); r0 += 4; }                                 \
+        if (r0 + 2 <= end) { CALL(2); r0 += 2; }                                                  \
+        if (r0 < end) { CALL(1); }                                                                \
     }
 
-FASTNN_INLINE void FN(forward_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                    const REAL *coef, const REAL *intercept, const REAL *x,
-                                    REAL *out, int activation)
+FASTNN_INLINE void FN(forward_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff_t first,
+                                    ptrdiff_t end, const REAL *coef, const REAL *intercept,
+                                    const REAL *x, REAL *out, int activation)
 {
 #define CALL(rows)                                                                                \
     FN(forward_rows)(rows, vectors, fan_in, coef + r0 / PW * PW * fan_in + r0 % PW,               \
                      intercept + r0, x, out + r0 * vectors * VL, activation)
-    ROW_BLOCKS(fan_out, CALL)
+    ROW_BLOCKS(CALL)
 #undef CALL
 }
 
-FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t rows, ptrdiff_t fan_in,
-                                  ptrdiff_t fan_out, const REAL *coef, const REAL *delta,
-                                  const REAL *a, REAL *out, int activation)
+FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t first, ptrdiff_t end,
+                                  ptrdiff_t fan_in, ptrdiff_t fan_out, const REAL *coef,
+                                  const REAL *delta, const REAL *a, REAL *out, int activation)
 {
 #define CALL(rows)                                                                                \
     FN(delta_rows)(rows, vectors, fan_in, fan_out, coef + r0 * PW, delta,                         \
                    a + r0 * vectors * VL, out + r0 * vectors * VL, activation)
-    ROW_BLOCKS(rows, CALL)
+    ROW_BLOCKS(CALL)
 #undef CALL
 }
 #undef ROW_BLOCKS
@@ -564,24 +564,26 @@ FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t rows, ptrdiff_t f
     switch (vectors) { case 2: CALL(2); break; default: CALL(1); }
 #endif
 
-/* width rows, wherever they lie, into a tile [n_features][width]. */
-FASTNN_KERNEL void FN(gather_rows)(const REAL *const *sources, ptrdiff_t width,
-                                   ptrdiff_t n_features, REAL *out)
+/* Features first .. end of width rows, wherever they lie, into a tile [n_features][width]; there
+ * are either less than VL features at all, or at least VL from first to end. */
+FASTNN_KERNEL void FN(gather_rows)(const REAL *const *sources, ptrdiff_t width, ptrdiff_t first,
+                                   ptrdiff_t end, REAL *out)
 {
-    if (n_features < VL) {
-        for (ptrdiff_t f = 0; f < n_features; f++, out += width)
+    if (end - first < VL) {
+        out += first * width;
+        for (ptrdiff_t f = first; f < end; f++, out += width)
             for (ptrdiff_t s = 0; s < width; s++) out[s] = sources[s][f];
         return;
     }
-    for (ptrdiff_t f = 0; f < n_features; f += VL) {
-        const ptrdiff_t first = f + VL <= n_features ? f : n_features - VL; /* the last overlaps */
+    for (ptrdiff_t f = first; f < end; f += VL) {
+        const ptrdiff_t f0 = f + VL <= end ? f : end - VL; /* the last block overlaps */
         for (ptrdiff_t s = 0; s < width; s += VL) {
             VEC v[BLOCK];
             FASTNN_UNROLL
-            for (int i = 0; i < VL; i++) v[i] = FN(load_any)(sources[s + i] + first);
+            for (int i = 0; i < VL; i++) v[i] = FN(load_any)(sources[s + i] + f0);
             FN(transpose_block)(v);
             FASTNN_UNROLL
-            for (int i = 0; i < VL; i++) FN(store)(out + (first + i) * width + s, v[i]);
+            for (int i = 0; i < VL; i++) FN(store)(out + (f0 + i) * width + s, v[i]);
         }
     }
 }
@@ -604,31 +606,39 @@ FASTNN_KERNEL void FN(split_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n
  * before the next. */
 #define SUPERBLOCK (384 * 1024)
 
-/* One layer over a chunk of n_vectors vectors of samples. */
+/* Outputs first .. end of one layer over a chunk of n_vectors vectors of samples; first is a
+ * multiple of TILE_ROWS. Softmax, which needs all outputs, is left to softmax_chunk. */
 FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                     const REAL *coef, const REAL *intercept, const REAL *x,
-                                     REAL *out, int activation)
+                                     ptrdiff_t first, ptrdiff_t end, const REAL *coef,
+                                     const REAL *intercept, const REAL *x, REAL *out,
+                                     int activation)
 {
     ptrdiff_t block = SUPERBLOCK / (fan_in * (ptrdiff_t)sizeof(REAL)) / PW * PW;
     if (block < PW) block = PW;
-    for (ptrdiff_t n = 0; n < fan_out; n += block) {
-        const ptrdiff_t count = fan_out - n < block ? fan_out - n : block;
+    for (ptrdiff_t n = first; n < end; n += block) {
+        const ptrdiff_t stop = end - n < block ? end : n + block;
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
             const int vectors = tile_vectors(n_vectors - v0);
+            REAL *tile = out + v0 * VL * fan_out;
 #define CALL(nv)                                                                                  \
-    FN(forward_tile)(nv, fan_in, count, coef + n * fan_in, intercept + n, x + v0 * VL * fan_in,   \
-                     out + v0 * VL * fan_out + n * (nv) * VL, activation)
+    FN(forward_tile)(nv, fan_in, n, stop, coef, intercept, x + v0 * VL * fan_in, tile, activation)
             BY_VECTORS(vectors, CALL)
 #undef CALL
+            if (activation != RELU)
+                FN(activate)(tile + n * vectors * VL, (stop - n) * vectors * VL, activation);
             v0 += vectors;
         }
     }
-    for (ptrdiff_t v0 = 0; v0 < n_vectors && activation == SOFTMAX;) {
+}
+
+/* Softmax over the n outputs of every sample of a chunk, in place. */
+FASTNN_KERNEL void FN(softmax_chunk)(ptrdiff_t n_vectors, ptrdiff_t n, REAL *z)
+{
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
         const int vectors = tile_vectors(n_vectors - v0);
-        FN(softmax_tile)(out + v0 * VL * fan_out, fan_out, vectors * VL);
+        FN(softmax_tile)(z + v0 * VL * n, n, vectors * VL);
         v0 += vectors;
     }
-    if (activation != RELU) FN(activate)(out, n_vectors * VL * fan_out, activation);
 }
 
 /* outputs n .. n + columns VL of one row from coefs as people see them, (fan_in, fan_out). Loads may
@@ -690,20 +700,22 @@ FASTNN_KERNEL void FN(row_forward)(ptrdiff_t fan_in, ptrdiff_t fan_out, const RE
     }
 }
 
+/* Inputs first .. end of delta_in = activation'(a) * delta W^T; first is a multiple of TILE_ROWS. */
 FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                       const REAL *coef, const REAL *delta, const REAL *a,
-                                       REAL *out, int activation)
+                                       ptrdiff_t first, ptrdiff_t end, const REAL *coef,
+                                       const REAL *delta, const REAL *a, REAL *out,
+                                       int activation)
 {
     ptrdiff_t block = SUPERBLOCK / (fan_out * (ptrdiff_t)sizeof(REAL)) / TILE_ROWS * TILE_ROWS;
     if (block < TILE_ROWS) block = TILE_ROWS;
-    for (ptrdiff_t k = 0; k < fan_in; k += block) {
-        const ptrdiff_t count = fan_in - k < block ? fan_in - k : block;
+    for (ptrdiff_t k = first; k < end; k += block) {
+        const ptrdiff_t stop = end - k < block ? end : k + block;
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
             const int vectors = tile_vectors(n_vectors - v0);
-            const ptrdiff_t at = v0 * VL * fan_in + k * vectors * VL;
+            const ptrdiff_t at = v0 * VL * fan_in;
 #define CALL(nv)                                                                                  \
-    FN(delta_tile)(nv, count, fan_in, fan_out, coef + k * PW, delta + v0 * VL * fan_out, a + at,  \
-                   out + at, activation)
+    FN(delta_tile)(nv, k, stop, fan_in, fan_out, coef, delta + v0 * VL * fan_out, a + at, out + at, \
+                   activation)
             BY_VECTORS(vectors, CALL)
 #undef CALL
             v0 += vectors;
@@ -713,19 +725,23 @@ FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, pt
 
 /* ---- gradients ---------------------------------------------------------------------------- */
 
+/* In both ways of summing gradients, `fresh` says that there is nothing to add to yet: what is in
+ * memory then is not read. */
+
 /* Narrow layers: every product x[k] delta[n] is summed lane by lane over the whole batch and the
  * lanes are added once at its end. sums is [fan_in + 1][fan_out] vectors, the last row for the
  * intercepts. */
 FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, ptrdiff_t k, ptrdiff_t n,
                                  ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                 const REAL *x, const REAL *delta, REAL *sums)
+                                 int fresh, const REAL *x, const REAL *delta, REAL *sums)
 {
     VEC acc[4][2];
     FASTNN_UNROLL
     for (int r = 0; r < rows; r++) {
         FASTNN_UNROLL
         for (int c = 0; c < columns; c++)
-            acc[r][c] = FN(load)(sums + ((k + r) * fan_out + n + c) * VL);
+            acc[r][c] = fresh ? FN(splat)((REAL)0)
+                              : FN(load)(sums + ((k + r) * fan_out + n + c) * VL);
     }
     for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
         const int vectors = tile_vectors(n_vectors - v0);
@@ -754,60 +770,69 @@ FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, ptrdiff_t k,
     }
 }
 
+/* Rows first .. end of a narrow layer's sums; the row behind the last, the intercepts', belongs to
+ * whoever has the last. */
 FASTNN_KERNEL void FN(lane_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                     const REAL *x, const REAL *delta, REAL *sums)
+                                     ptrdiff_t first, ptrdiff_t end, int fresh, const REAL *x,
+                                     const REAL *delta, REAL *sums)
 {
 #define CALL(rows, columns)                                                                       \
-    FN(lane_tile)(rows, columns, k, n, n_vectors, fan_in, fan_out, x, delta, sums)
+    FN(lane_tile)(rows, columns, k, n, n_vectors, fan_in, fan_out, fresh, x, delta, sums)
 #define COLUMNS(rows)                                                                             \
     {                                                                                             \
         ptrdiff_t n = 0;                                                                          \
         for (; n + 2 <= fan_out; n += 2) CALL(rows, 2);                                           \
         if (n < fan_out) CALL(rows, 1);                                                           \
     }
-    ptrdiff_t k = 0;
-    for (; k + 4 <= fan_in; k += 4) COLUMNS(4)
-    if (k + 2 <= fan_in) { COLUMNS(2) k += 2; }
-    if (k < fan_in) COLUMNS(1)
+    ptrdiff_t k = first;
+    for (; k + 4 <= end; k += 4) COLUMNS(4)
+    if (k + 2 <= end) { COLUMNS(2) k += 2; }
+    if (k < end) COLUMNS(1)
 #undef COLUMNS
 #undef CALL
-    REAL *intercept_sums = sums + fan_in * fan_out * VL;
-    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
-        const int vectors = tile_vectors(n_vectors - v0);
-        for (ptrdiff_t n = 0; n < fan_out; n++) {
+    if (end < fan_in) return;
+    sums += fan_in * fan_out * VL;
+    for (ptrdiff_t n = 0; n < fan_out; n++) {
+        VEC acc = fresh ? FN(splat)((REAL)0) : FN(load)(sums + n * VL);
+        for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+            const int vectors = tile_vectors(n_vectors - v0);
             const REAL *d = delta + v0 * VL * fan_out + n * vectors * VL;
-            VEC acc = FN(load)(intercept_sums + n * VL);
             for (int v = 0; v < vectors; v++) acc += FN(load)(d + v * VL);
-            FN(store)(intercept_sums + n * VL, acc);
+            v0 += vectors;
         }
-        v0 += vectors;
+        FN(store)(sums + n * VL, acc);
     }
 }
 
-/* Adds the lanes of sums, halving, and writes the packed gradient (its padding is left alone). */
-FASTNN_KERNEL void FN(add_lanes)(ptrdiff_t fan_in, ptrdiff_t fan_out, const REAL *sums,
-                                 REAL *coef_grad, REAL *intercept_grad)
+/* Adds the lanes of rows first .. end of sums, halving, and writes them as packed gradients, zero
+ * in the padding: row k of `grad`, panels grad_panel apart, is row first + k. */
+FASTNN_KERNEL void FN(add_lanes)(ptrdiff_t fan_out, ptrdiff_t first, ptrdiff_t end,
+                                 const REAL *sums, REAL *grad, ptrdiff_t grad_panel)
 {
-    for (ptrdiff_t k = 0; k <= fan_in; k++) {
-        for (ptrdiff_t n = 0; n < fan_out; n++, sums += VL) {
-            REAL lanes[PANEL_BYTES / sizeof(REAL)];
-            memcpy(lanes, sums, VL * sizeof(REAL));
-            for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
-                for (ptrdiff_t i = 0; i < half; i++) lanes[i] += lanes[i + half];
-            if (k == fan_in)
-                intercept_grad[n] = lanes[0];
-            else
-                coef_grad[n / PW * PW * fan_in + k * PW + n % PW] = lanes[0];
+    sums += first * fan_out * VL;
+    for (ptrdiff_t k = 0; k < end - first; k++) {
+        for (ptrdiff_t n = 0; n < fan_out; n += PW) {
+            REAL *row = grad + n / PW * grad_panel + k * PW;
+            const ptrdiff_t width = fan_out - n < PW ? fan_out - n : PW;
+            for (ptrdiff_t i = 0; i < width; i++, sums += VL) {
+                REAL lanes[PANEL_BYTES / sizeof(REAL)];
+                memcpy(lanes, sums, VL * sizeof(REAL));
+                for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
+                    for (ptrdiff_t j = 0; j < half; j++) lanes[j] += lanes[j + half];
+                row[i] = lanes[0];
+            }
+            for (ptrdiff_t i = width; i < PW; i++) row[i] = 0;
         }
     }
 }
 
 /* Wide layers: lanes are outputs. The deltas of the chunk are transposed once, [panel][sample][PW]
  * with zeros where a panel has no output, and each panel of the gradient is a sum over samples. */
-FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, const REAL *delta,
-                                       REAL *out)
+FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, ptrdiff_t first,
+                                       ptrdiff_t end, const REAL *delta, REAL *out)
 {
-    for (ptrdiff_t n0 = 0; n0 < fan_out; n0 += PW) {
+    out += first * n_vectors * VL; /* outputs first .. end; first is a multiple of PW */
+    for (ptrdiff_t n0 = first; n0 < end; n0 += PW) {
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
             const int vectors = tile_vectors(n_vectors - v0);
             const ptrdiff_t width = vectors * VL;
@@ -838,18 +863,19 @@ FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, c
 
 /* grad[p][k + r][PW] += sum over samples of x[k + r] delta[p][PW], for `panels` panels. */
 FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
-                                  ptrdiff_t n_vectors, ptrdiff_t fan_in, const REAL *x,
-                                  const REAL *delta, REAL *grad)
+                                  ptrdiff_t n_vectors, ptrdiff_t fan_in, int fresh,
+                                  const REAL *x, const REAL *delta, REAL *grad,
+                                  ptrdiff_t grad_panel)
 {
-    const ptrdiff_t delta_panel = n_vectors * VL * PW, grad_panel = fan_in * PW;
+    const ptrdiff_t delta_panel = n_vectors * VL * PW;
     const int columns = panels * PANEL_VECTORS;
     VEC acc[GRAD_ROWS][GRAD_PANELS * PANEL_SIZE];
-#define GRAD(r, c) (grad + (c) / PANEL_VECTORS * grad_panel + (k + (r)) * PW +                    \
-                    (c) % PANEL_VECTORS * VL)
+#define GRAD(r, c) (grad + (c) / PANEL_VECTORS * grad_panel + (r) * PW + (c) % PANEL_VECTORS * VL)
     FASTNN_UNROLL
     for (int r = 0; r < rows; r++) {
         FASTNN_UNROLL
-        for (int c = 0; c < columns; c++) acc[r][c] = FN(load)(GRAD(r, c));
+        for (int c = 0; c < columns; c++)
+            acc[r][c] = fresh ? FN(splat)((REAL)0) : FN(load)(GRAD(r, c));
     }
     for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
         const int vectors = tile_vectors(n_vectors - v0);
@@ -878,36 +904,22 @@ FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
 #undef GRAD
 }
 
+/* Rows first .. end of a wide layer's gradient; `grad` is where row `first` of the first panel goes,
+ * and panels are grad_panel apart. */
 FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                      const REAL *x, const REAL *delta, REAL *coef_grad,
-                                      REAL *intercept_grad)
+                                      ptrdiff_t first, ptrdiff_t end, int fresh, const REAL *x,
+                                      const REAL *delta, REAL *grad, ptrdiff_t grad_panel)
 {
-    const ptrdiff_t n_samples = n_vectors * VL;
-    for (ptrdiff_t n = 0; n < fan_out; n += PW) {
-        for (ptrdiff_t p = 0; p < PW; p += VL) {
-            const REAL *d = delta + n * n_samples + p;
-            VEC sum[4]; /* one chain would wait for every addition */
-            ptrdiff_t s = 0;
-            FASTNN_UNROLL
-            for (int c = 0; c < 4; c++) sum[c] = FN(splat)((REAL)0);
-            for (; s + 4 <= n_samples; s += 4) {
-                FASTNN_UNROLL
-                for (int c = 0; c < 4; c++) sum[c] += FN(load)(d + (s + c) * PW);
-            }
-            for (; s < n_samples; s++) sum[0] += FN(load)(d + s * PW);
-            sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-            FN(store)(intercept_grad + n + p, FN(load)(intercept_grad + n + p) + sum[0]);
-        }
-    }
 #define TILE(rows, panels)                                                                        \
-    FN(panel_tile)(rows, panels, k, n_vectors, fan_in, x, delta, coef_grad)
+    FN(panel_tile)(rows, panels, k, n_vectors, fan_in, fresh, x, delta, grad + (k - first) * PW,  \
+                   grad_panel)
 #define ROWS(panels)                                                                              \
     {                                                                                             \
-        ptrdiff_t k = 0;                                                                          \
-        for (; k + GRAD_ROWS <= fan_in; k += GRAD_ROWS) TILE(GRAD_ROWS, panels);                  \
-        if (GRAD_ROWS > 4 && k + 4 <= fan_in) { TILE(4, panels); k += 4; }                        \
-        if (GRAD_ROWS > 2 && k + 2 <= fan_in) { TILE(2, panels); k += 2; }                        \
-        if (k < fan_in) TILE(1, panels);                                                          \
+        ptrdiff_t k = first;                                                                      \
+        for (; k + GRAD_ROWS <= end; k += GRAD_ROWS) TILE(GRAD_ROWS, panels);                     \
+        if (GRAD_ROWS > 4 && k + 4 <= end) { TILE(4, panels); k += 4; }                           \
+        if (GRAD_ROWS > 2 && k + 2 <= end) { TILE(2, panels); k += 2; }                           \
+        if (k < end) TILE(1, panels);                                                             \
     }
     for (ptrdiff_t left = (fan_out + PW - 1) / PW; left > 0;) {
         const ptrdiff_t panels = GRAD_PANELS == 3 && left == 4 ? 2
@@ -920,11 +932,42 @@ FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptr
 #endif
         ROWS(1)
         left -= panels;
-        delta += panels * n_samples * PW;
-        coef_grad += panels * fan_in * PW;
+        delta += panels * n_vectors * VL * PW;
+        grad += panels * grad_panel;
     }
 #undef TILE
 #undef ROWS
+}
+
+/* A wide layer's gradient by its intercepts first .. end, from the transposed deltas; first is a
+ * multiple of PW. */
+FASTNN_KERNEL void FN(panel_sums)(ptrdiff_t n_vectors, ptrdiff_t first, ptrdiff_t end, int fresh,
+                                  const REAL *delta, REAL *grad)
+{
+    const ptrdiff_t n_samples = n_vectors * VL;
+    for (ptrdiff_t n = first; n < end; n += PW) {
+        for (ptrdiff_t p = 0; p < PW; p += VL) {
+            const REAL *d = delta + n * n_samples + p;
+            VEC sum[4]; /* one chain would wait for every addition */
+            ptrdiff_t s = 0;
+            FASTNN_UNROLL
+            for (int c = 0; c < 4; c++) sum[c] = FN(splat)((REAL)0);
+            for (; s + 4 <= n_samples; s += 4) {
+                FASTNN_UNROLL
+                for (int c = 0; c < 4; c++) sum[c] += FN(load)(d + (s + c) * PW);
+            }
+            for (; s < n_samples; s++) sum[0] += FN(load)(d + s * PW);
+            sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            if (!fresh) sum[0] = FN(load)(grad + n + p) + sum[0];
+            FN(store)(grad + n + p, sum[0]);
+        }
+    }
+}
+
+/* sum += x, n numbers, a multiple of VL. */
+FASTNN_KERNEL void FN(add)(ptrdiff_t n, const REAL *x, REAL *sum)
+{
+    for (ptrdiff_t i = 0; i < n; i += VL) FN(store)(sum + i, FN(load)(sum + i) + FN(load)(x + i));
 }
 
 /* ---- losses ------------------------------------------------------------------------------- */

@@ -1,0 +1,170 @@
+"""How many threads training may use, and the team of threads that works for one fit.
+
+A team's helpers are Python threads that sit in a compiled call without the GIL until the team is
+closed; what they do there is in `kernels/threads.h`. None of them outlives its fit, and none is
+started for work that one thread does as fast.
+"""
+
+import functools
+import math
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from fastnn import checks
+from fastnn import kernels as builds
+
+_chosen = None  # by set_num_threads
+
+
+def set_num_threads(n):
+    """Use up to n threads to train and predict, in networks that have no n_jobs of their own.
+
+    Parameters
+    ----------
+    n : int or None
+        Whole number >= 1; -1: all that may be used; None: what FASTNN_NUM_THREADS says, or all.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+
+    Notes
+    -----
+    The number of threads never changes a result, and small work is done by one thread whatever
+    the number. More than the cores that this process may use, or than OMP_NUM_THREADS, are never
+    used; joblib sets that variable in its workers.
+    """
+    global _chosen
+    _chosen = checks.n_jobs("n", n)
+
+
+def get_num_threads():
+    """How many threads training and prediction may use: at least 1."""
+    return resolve(None)
+
+
+def resolve(n_jobs):
+    """The number of threads for n_jobs: None, -1 or a whole number, checked already."""
+    most = _available()
+    wanted = _chosen if n_jobs is None else n_jobs
+    if wanted is None:
+        wanted = _from_environment("FASTNN_NUM_THREADS")
+    return most if wanted is None or wanted == -1 else min(wanted, most)
+
+
+def _from_environment(name):
+    """A whole number >= 1 from an environment variable, None if it is not set."""
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{name} must be a whole number >= 1, got {checks.shown(text)}")
+    return int(text)
+
+
+def _available():
+    """The cores that this process may use: affinity, cgroup quota and OMP_NUM_THREADS."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    # a list has a number for each level of nesting; what is not a number, OpenMP ignores too
+    outermost = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    bound = int(outermost) if outermost.isdecimal() else 0
+    return min(cores, _quota(), bound or cores)
+
+
+@functools.cache
+def _quota(root=Path("/sys/fs/cgroup")):
+    """Whole cores that the control group's quota allows (version 2, or 1), at least 1."""
+    try:
+        if (root / "cpu.max").exists():
+            quota, period = (root / "cpu.max").read_text().split()[:2]
+        else:
+            quota, period = (
+                (root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
+            )
+        cores = int(quota) / int(period)
+    except (OSError, ValueError):  # no quota ("max"), or no control groups
+        return math.inf
+    return max(1, math.ceil(cores)) if cores > 0 else math.inf
+
+
+class Team:
+    """n_threads - 1 helpers and the caller, for the length of a `with` block.
+
+    Parameters
+    ----------
+    kernels : module
+        A build of the kernels.
+    n_threads : int
+        1: no helpers, no memory.
+
+    Attributes
+    ----------
+    memory : ndarray of uint8
+        What the kernels take; empty for one thread.
+    n_threads : int
+        Fewer than asked for where the system starts no more.
+    """
+
+    def __init__(self, kernels, n_threads):
+        self._kernels, self.n_threads, self._helpers = kernels, n_threads, []
+        self.memory = np.empty(0, np.uint8)
+
+    def __enter__(self):
+        if self.n_threads == 1:
+            return self
+        self.memory = builds.aligned_empty(self._kernels.team_size(self.n_threads))
+        self._kernels.open_team(self.memory, self.n_threads)
+        try:
+            for i in range(1, self.n_threads):
+                helper = threading.Thread(
+                    target=self._kernels.serve_team, args=(self.memory, i), daemon=True,
+                    name=f"fastnn-{i}",
+                )  # fmt: skip
+                helper.start()
+                self._helpers.append(helper)
+        except RuntimeError:  # can't start new thread: the result is the same with those there are
+            self.n_threads = len(self._helpers) + 1
+        except BaseException:  # Ctrl-C
+            self._kernels.close_team(self.memory)
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        if len(self.memory):
+            self._kernels.close_team(self.memory)
+            for helper in self._helpers:
+                helper.join()
+            self._kernels.free_team(self.memory)
+            self._helpers, self.memory = [], np.empty(0, np.uint8)
+
+
+def side_by_side(n_threads, work):
+    """Call work(i, stopped) for i = 0 .. n_threads - 1, each in a thread.
+
+    Once a call has raised, or Ctrl-C came, stopped() is true; the first exception is raised here
+    when all have returned.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    stop = threading.Event()
+
+    def careful(i):
+        try:
+            work(i, stop.is_set)
+        except BaseException:
+            stop.set()
+            raise
+
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="fastnn") as pool:
+        try:
+            list(pool.map(careful, range(n_threads)))
+        except BaseException:
+            stop.set()
+            raise

@@ -1,0 +1,282 @@
+"""Threads change no bit, respect the limits they are given, and do not outlive their fit."""
+
+import math
+import os
+import threading
+
+import numpy as np
+import pytest
+from conftest import COMPILED
+from test_kernels import problem, run
+from test_process import python
+
+import fastnn
+from fastnn import Network, threads
+from fastnn import kernels as builds
+
+# so wide, or with so many chunks, that every phase is shared even among many threads; odd widths
+WIDE = ((97, 203, 131, 5), ("relu", "tanh", "softmax"), "log_loss")
+SIGMOID = ((130, 300, 1), ("sigmoid", "sigmoid"), "binary_log_loss")
+NARROW = ((3, 7, 2), ("tanh", "softmax"), "log_loss")
+MIDDLE = ((20, 40, 3), ("relu", "identity"), "squared_error")
+
+CASES = {
+    "wide, one chunk": (WIDE, 200, 200),
+    "wide, three chunks": (WIDE, 600, 600),
+    "wide, mini-batches, a rest": (WIDE, 500, 192),
+    "wide, one output": (SIGMOID, 400, 200),
+    "narrow, slices": (NARROW, 20_000, 20_000),
+    "narrow, slices in mini-batches, a rest": (NARROW, 25_000, 10_000),
+    "middle, slices": (MIDDLE, 6_000, 6_000),
+}
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 7])
+@pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam"])
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_bits(kernels, dtype, case, solver, n_threads, rng):
+    net, n, batch_size = CASES[case]
+    units = np.array(net[0], np.intp)
+    # a test of one thread against one would hold whatever the code does
+    useful = kernels.useful_threads(units, batch_size, dtype.itemsize, n_threads)
+    assert useful > 1 or case == "middle, slices"
+    params, x, y = problem(rng, dtype, net[0], n, net[2])
+    order = rng.permutation(n) if batch_size < n else np.empty(0, np.intp)
+    args = (kernels, dtype, net, params, x, y, solver, batch_size, order, 2)
+    one = run(*args, alpha=0.1)
+    many = run(*args, alpha=0.1, n_threads=n_threads)
+    pieces = run(*args, alpha=0.1, n_threads=n_threads, budget=1.0)
+    for got in (many, pieces):
+        for a, b in zip(one[:4], got[:4], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_slices_agree_with_the_oracle(kernels, dtype, rng):
+    from fastnn import reference
+
+    net, n, batch_size = CASES["narrow, slices in mini-batches, a rest"]
+    params, x, y = problem(rng, dtype, net[0], n, net[2])
+    args = (dtype, net, params, x, y, "adam", batch_size, np.empty(0, np.intp), 2)
+    got, want = run(kernels, *args, alpha=0.1, n_threads=2), run(reference, *args, alpha=0.1)
+    tolerance = 1e-10 if dtype == np.float64 else 1e-4
+    np.testing.assert_allclose(got[0], want[0], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(got[1], want[1], rtol=tolerance)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_divergence_in_slices(kernels, dtype, n_threads, rng):
+    net, n, batch_size = MIDDLE, 6_000, 6_000
+    params, x, y = problem(rng, dtype, net[0], n, net[2])
+    args = (kernels, dtype, net, params, x, y, "sgd", batch_size, np.empty(0, np.intp))
+    got = run(*args, 60, learning_rate=1e4, n_threads=n_threads)
+    assert got[3][3] == builds.DIVERGED
+    epoch = int(got[3][0])
+    before = run(*args, epoch, learning_rate=1e4)[0] if epoch else params
+    np.testing.assert_array_equal(got[0], before)
+
+
+def fitted(n_jobs, **options):
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(600, 100), np.eye(10)[rng.randint(10, size=600)]
+    net = Network([100, 256, 10], "relu", loss="log_loss", random_state=0, n_jobs=n_jobs)
+    return net.fit(X, y, max_iter=8, **options)
+
+
+def all_threads(monkeypatch):
+    """As if this process had 4 cores."""
+    monkeypatch.setattr(threads, "_available", lambda: 4)
+
+
+def test_n_jobs_changes_nothing_but_who_works(monkeypatch):
+    all_threads(monkeypatch)
+    started = []
+    start = threading.Thread.start
+    monkeypatch.setattr(
+        threading.Thread, "start", lambda self: (started.append(self.name), start(self))[1]
+    )
+    one = fitted(1)
+    assert started == []
+    three = fitted(3)
+    assert started == ["fastnn-1", "fastnn-2"]
+    assert threading.active_count() == 1
+    assert one.loss_curve_ == three.loss_curve_
+    for a, b in zip(one.coefs_, three.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_small_work_starts_no_thread(monkeypatch):
+    monkeypatch.setattr(threading.Thread, "start", None)
+    all_threads(monkeypatch)
+    X = np.random.RandomState(0).randn(2000, 8)
+    net = Network([8, 32, 32, 2], "relu", random_state=0, n_jobs=4)
+    net.fit(X, X[:, :2], batch_size=32, max_iter=500)
+    net.predict(X)
+
+
+def test_predict_by_threads(monkeypatch):
+    all_threads(monkeypatch)
+    net = fitted(4)
+    X = np.random.RandomState(1).randn(30_001, 100)
+    many = net.predict(X)
+    net.n_jobs = 1
+    np.testing.assert_array_equal(net.predict(X), many)
+
+
+def test_predict_passes_on_what_went_wrong(monkeypatch):
+    all_threads(monkeypatch)
+    net = fitted(4)
+
+    def fail(*args):
+        raise MemoryError("no workspace")
+
+    monkeypatch.setattr(net, "_forward_block", fail)
+    with pytest.raises(MemoryError, match="no workspace"):
+        net.predict(np.zeros((30_000, 100)))
+
+
+def test_fits_in_threads_side_by_side(monkeypatch):
+    all_threads(monkeypatch)
+    nets = [None] * 4
+
+    def work(i):
+        nets[i] = fitted(2)
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    want = fitted(1)
+    for net in nets:
+        np.testing.assert_array_equal(net.coefs_[0], want.coefs_[0])
+
+
+def test_a_system_without_threads_to_give(monkeypatch):
+    all_threads(monkeypatch)
+    start = threading.Thread.start
+
+    def refuse(self):
+        if self.name == "fastnn-2":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    net = fitted(4)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(net.coefs_[0], fitted(1).coefs_[0])
+
+
+def test_divergence_sends_the_helpers_home(monkeypatch):
+    all_threads(monkeypatch)
+    with pytest.raises(FloatingPointError):
+        fitted(3, solver="sgd", learning_rate_init=1e30)
+    assert threading.active_count() == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_fit_fork_fit():
+    code = """
+import os, numpy as np
+from fastnn import Network, threads
+threads._available = lambda: 2
+def coefs():
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(600, 100), np.eye(10)[rng.randint(10, size=600)]
+    net = Network([100, 256, 10], "relu", loss="log_loss", random_state=0)
+    return net.fit(X, y, max_iter=8).coefs_[0]
+before = coefs()
+child = os.fork()
+if child == 0:
+    os._exit(0 if (coefs() == before).all() else 1)
+assert (coefs() == before).all()
+print(os.waitpid(child, 0)[1])
+"""
+    assert python(code) == "0"
+
+
+# ---- how many -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def eight_cores(monkeypatch):
+    for name in ("FASTNN_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "_quota", lambda: math.inf)
+    monkeypatch.setattr(threads, "_chosen", None)
+    return monkeypatch
+
+
+def test_all_cores_by_default(eight_cores):
+    assert fastnn.get_num_threads() == 8
+    eight_cores.setattr(os, "sched_getaffinity", lambda pid: {3, 5}, raising=False)
+    assert fastnn.get_num_threads() == 2
+    eight_cores.setattr(threads, "_quota", lambda: 1)
+    assert fastnn.get_num_threads() == 1
+
+
+def test_set_num_threads(eight_cores):
+    fastnn.set_num_threads(3)
+    assert fastnn.get_num_threads() == 3
+    assert threads.resolve(2) == 2
+    assert threads.resolve(-1) == 8
+    fastnn.set_num_threads(99)
+    assert fastnn.get_num_threads() == 8
+    fastnn.set_num_threads(None)
+    assert fastnn.get_num_threads() == 8
+
+
+def test_environment(eight_cores):
+    eight_cores.setenv("FASTNN_NUM_THREADS", "5")
+    assert fastnn.get_num_threads() == 5
+    eight_cores.setenv("OMP_NUM_THREADS", "4,2")
+    assert fastnn.get_num_threads() == 4
+    assert threads.resolve(-1) == 4
+    fastnn.set_num_threads(6)
+    assert fastnn.get_num_threads() == 4
+    fastnn.set_num_threads(2)
+    assert fastnn.get_num_threads() == 2
+    for text in ("", "nonsense", "0"):
+        eight_cores.setenv("OMP_NUM_THREADS", text)
+        assert threads.resolve(-1) == 8
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+def test_bad_environment(eight_cores, text):
+    eight_cores.setenv("FASTNN_NUM_THREADS", text)
+    with pytest.raises(ValueError, match=f"FASTNN_NUM_THREADS must be .* got '{text}'"):
+        fastnn.get_num_threads()
+
+
+@pytest.mark.parametrize("n", [0, -2, 1.5, "2", True, [2]])
+def test_bad_numbers(n):
+    for call in (fastnn.set_num_threads, lambda n: Network([1, 1], n_jobs=n)):
+        with pytest.raises(
+            (TypeError, ValueError), match=r"must be None, -1 .* or a whole number"
+        ):
+            call(n)
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "max 100000\n"}, math.inf),
+        ({"cpu.max": "250000 100000\n"}, 3),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
+        ({}, math.inf),
+        ({"cpu.max": "rubbish"}, math.inf),
+    ],
+)
+def test_quota_of_the_control_group(tmp_path, files, cores):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert threads._quota(tmp_path) == cores
+
+
+def test_every_build_can_use_threads():
+    for name in COMPILED:
+        assert builds.load(name).build_info()["threads"]
