@@ -1,0 +1,132 @@
+"""The register tiles stay in registers: read in the assembly that the compiler here makes."""
+
+import ast
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEADERS = ROOT / "fastnn" / "kernels"
+COMPILER = next((c for c in ("gcc", "cc", "clang") if shutil.which(c)), None)
+
+pytestmark = [
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="reads x86-64 assembly"),
+    pytest.mark.skipif(sys.platform == "win32", reason="MSVC compiles plain loops"),
+    pytest.mark.skipif(COMPILER is None, reason="needs a C compiler"),
+    pytest.mark.skipif(not HEADERS.exists(), reason="needs the source tree"),
+]
+
+KERNELS = ("dense_forward", "propagate_delta", "panel_gradient", "lane_gradient")
+KEPT = ", ".join(f"(void *)&{name}_{real}" for name in KERNELS for real in ("f32", "f64"))
+SOURCE = f'#include "simd.h"\nvoid *kept[] = {{{KEPT}}};\n'
+
+
+def flags():
+    """Name of a build -> its compiler flags, as setup.py has them."""
+    tree = ast.parse((ROOT / "setup.py").read_text())
+    values = {
+        node.targets[0].id: eval(compile(ast.Expression(node.value), "setup.py", "eval"))
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id in ("COMMON_FLAGS", "BUILDS_X86")
+    }
+    return {name: values["COMMON_FLAGS"] + own for name, own in values["BUILDS_X86"].items()}
+
+
+def compile_to(folder, build, *more, headers=HEADERS):
+    source = folder / "kernels.c"
+    source.write_text(SOURCE)
+    own = flags()[build]
+    if "clang" in subprocess.run([COMPILER, "--version"], capture_output=True, text=True).stdout:
+        own = [f for f in own if f != "-fno-trapping-math"]
+    return subprocess.run(
+        [COMPILER, *own, "-Wno-error", "-I", str(headers), *more, "-o", "-", str(source)],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+
+def macros(folder, build):
+    text = compile_to(folder, build, "-dM", "-E")
+    return {
+        name: int(value) for name, value in re.findall(r"#define (\w+) (\d+)\n", text)
+    }  # fmt: skip
+
+
+def innermost_loops(assembly):
+    """(function, its registers that point to the stack, lines) of every loop without a jump."""
+    function, frame, lines, labels = None, ["rsp"], [], {}
+    for line in assembly.splitlines():
+        if match := re.match(r"(\w+)(?:\.\w+)*:\s*$", line):
+            function, frame, lines, labels = match[1], ["rsp"], [], {}
+            continue
+        if re.match(r"\s*movq\s+%rsp, %rbp", line):
+            frame = ["rsp", "rbp"]
+        if match := re.match(r"(\.L\w+):", line):
+            labels[match[1]] = len(lines)
+            lines.append(line)
+            continue
+        lines.append(line)
+        if (match := re.match(r"\s*j\w+\s+(\.L\w+)", line)) and match[1] in labels:
+            body = lines[labels[match[1]] + 1 :]
+            jumps = [b for b in body[:-1] if re.match(r"\s*j\w+\s", b)]
+            if not jumps:
+                yield function, frame, body
+
+
+MULTIPLY_ADD = re.compile(r"\s*vfn?m(?:add|sub)\d+p[sd]\s.*%[xyz]mm(\d+)\s*$")
+ADD = re.compile(r"\s*addp[sd]\s.*%xmm(\d+)\s*$")
+
+
+def products(assembly):
+    """kernel -> (accumulators, lines that move one from or to the stack) of each product loop."""
+    found = {}
+    for function, frame, body in innermost_loops(assembly):
+        fused = {m[1] for line in body if (m := MULTIPLY_ADD.match(line))}
+        plain = {m[1] for line in body if (m := ADD.match(line))}
+        multiplies = any(re.match(r"\s*mulp[sd]\s", line) for line in body)
+        accumulators = fused or (plain if multiplies else set())
+        if accumulators:
+            on_stack = re.compile(rf"\(%(?:{'|'.join(frame)})[,)]")
+            register = re.compile(rf"%[xyz]mm(?:{'|'.join(accumulators)})\b")
+            spilled = [b for b in body if register.search(b) and on_stack.search(b)]
+            found.setdefault(function, []).append((len(accumulators), spilled))
+    return found
+
+
+@pytest.mark.parametrize("real", ["f32", "f64"])
+@pytest.mark.parametrize("build", ["_kernels", "_kernels_avx2", "_kernels_avx512"])
+def test_no_accumulator_is_spilled(build, real, tmp_path):
+    found = products(compile_to(tmp_path, build, "-S"))
+    sizes = macros(tmp_path, build)
+    tile = sizes["TILE_ROWS"] * sizes["TILE_VECTORS"]
+    panels = sizes["PANEL_BYTES"] // sizes["VECTOR_BYTES"] * sizes["GRAD_PANELS"]
+    full = {
+        f"dense_forward_{real}": tile,
+        f"propagate_delta_{real}": tile,
+        f"panel_gradient_{real}": sizes["GRAD_ROWS"] * panels,
+        f"lane_gradient_{real}": 0,  # where tiles are 1 or 2 vectors wide, it is no loop
+    }
+    for kernel, accumulators in full.items():
+        loops = found.get(kernel, [])
+        # the full tile is there, and so the loops that are looked at are the products
+        assert max((n for n, _ in loops), default=0) >= accumulators, (kernel, loops)
+        for n, spilled in loops:
+            assert not spilled, (kernel, n, spilled)
+
+
+def test_a_spill_would_be_seen(tmp_path):
+    """Tiles of 12 x 3 accumulators do not fit 32 registers."""
+    headers = tmp_path / "headers"
+    headers.mkdir()
+    for name in ("simd.h", "simd_real.h"):
+        text = (HEADERS / name).read_text()
+        head, avx512 = text.split("defined(__AVX512F__)", 1) if name == "simd.h" else (text, "")
+        larger = avx512.replace("#define TILE_ROWS 8", "#define TILE_ROWS 12", 1)
+        joint = "defined(__AVX512F__)" if name == "simd.h" else ""
+        (headers / name).write_text(head + joint + larger)
+    found = products(compile_to(tmp_path, "_kernels_avx512", "-S", headers=headers))
+    assert any(spilled for _, spilled in found["propagate_delta_f64"])

@@ -1,0 +1,180 @@
+"""What training takes from the system: no memory once it runs, little beside its data."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_kernels import problem
+from test_process import python
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+COMPILER = next((c for c in ("gcc", "cc", "clang") if shutil.which(c)), None)
+
+# Counts what a process asks of the allocator and of the system, and hands it on.
+COUNTER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stddef.h>
+#include <sys/types.h>
+static long count;
+long allocations(void) { return __atomic_load_n(&count, __ATOMIC_SEQ_CST); }
+#define COUNT __atomic_fetch_add(&count, 1, __ATOMIC_SEQ_CST)
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+void *malloc(size_t n) { COUNT; return __libc_malloc(n); }
+void *calloc(size_t n, size_t m) { COUNT; return __libc_calloc(n, m); }
+void *realloc(void *p, size_t n) { COUNT; return __libc_realloc(p, n); }
+void *mmap(void *p, size_t n, int prot, int flags, int fd, off_t at)
+{
+    void *(*next)(void *, size_t, int, int, int, off_t) = dlsym(RTLD_NEXT, "mmap");
+    COUNT;
+    return next(p, n, prot, flags, fd, at);
+}
+"""
+
+STEADY = """
+import ctypes, sys
+import numpy as np
+from test_memory import compiled_calls
+allocations = ctypes.PyDLL(None).allocations
+allocations.restype = ctypes.c_long
+print(*compiled_calls(sys.argv[1:], allocations))
+"""
+
+
+def compiled_calls(names, allocations):
+    """Allocations between the start and the end of one compiled call of 3 and of 300 epochs."""
+    from fastnn import kernels as builds
+    from fastnn.kernels import SOLVERS, aligned_zeros
+    from fastnn.network import new_workspace
+    from fastnn.threads import Team
+
+    rng, found = np.random.RandomState(0), []
+    nets = {
+        "full": ((2, 4, 8, 1), ("sigmoid",) * 3, "squared_error", 500),
+        "batches": ((8, 32, 32, 2), ("relu", "relu", "softmax"), "log_loss", 32),
+        "slices": ((3, 5, 1), ("tanh", "identity"), "squared_error", 9000),
+    }
+    kernels = builds.load(names[0])
+    for units, activations, loss, batch in (nets[name] for name in names[2:]):
+        dtype, n = np.dtype(np.float32), max(500, batch)
+        params, x, y = problem(rng, dtype, units, n, loss)
+        units = np.array(units, np.intp)
+        codes = np.array([builds.ACTIVATIONS[a] for a in activations], np.int32)
+        n_threads = int(names[1])
+        n_packed = kernels.packed_size(units, 4)
+        packed = aligned_zeros(3 * n_packed, dtype).reshape(3, n_packed)
+        workspace = new_workspace(kernels, units, batch, dtype, 2, n_threads)
+        order, output = rng.permutation(n), np.empty((0, units[-1]), dtype)
+        curve, cursor = np.empty(300), np.zeros(4, np.intp)
+        with Team(kernels, n_threads) as team:
+            for epochs in (3, 300):
+                # the count is read on both sides of the call alone: objects of Python's own
+                # are made before
+                args = (
+                    params, packed[0], packed[1:], units, codes, builds.LOSSES[loss],
+                    SOLVERS["adam"], 1e-3, 0.9, 0.999, 1e-8, 0.1, False, x, y, order, batch,
+                    epochs, 1e18, workspace, team.memory, team.n_threads, cursor, curve, output,
+                )  # fmt: skip
+                before = allocations()
+                kernels.train_epoch(*args)
+                found.append(allocations() - before)
+                assert cursor[0] == epochs
+                cursor[:] = 0
+    return found
+
+
+@pytest.fixture(scope="module")
+def counter(tmp_path_factory):
+    if COMPILER is None or not sys.platform.startswith("linux"):
+        pytest.skip("needs Linux and a C compiler")
+    if os.confstr("CS_GNU_LIBC_VERSION") is None:
+        pytest.skip("needs glibc")
+    folder = tmp_path_factory.mktemp("counter")
+    (folder / "counter.c").write_text(COUNTER)
+    library = folder / "counter.so"
+    subprocess.run(
+        [COMPILER, "-shared", "-fPIC", "-O1", "-fno-builtin", "-o", library,
+         folder / "counter.c", "-ldl"], check=True,
+    )  # fmt: skip
+    return str(library)
+
+
+def counted(code, counter, *args):
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args], capture_output=True, text=True, check=True,
+        env={**os.environ, "LD_PRELOAD": counter, "PYTHONPATH": path},
+    )  # fmt: skip
+    return [int(n) for n in done.stdout.split()]
+
+
+def test_the_counter_counts(counter):
+    code = (
+        "import ctypes; lib = ctypes.PyDLL(None); a = lib.allocations();"
+        "lib.malloc(100); b = lib.allocations(); bytearray(1 << 24); print(b - a,"
+        "lib.allocations() - b)"
+    )
+    one, large = counted(code, counter)
+    assert one >= 1
+    assert large >= 1
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_steady_training_allocates_nothing(kernels, counter, n_threads):
+    name = kernels.__name__.rpartition(".")[2]
+    from fastnn.kernels import MODULES
+
+    isa = next(isa for isa, module in MODULES.items() if module == name)
+    found = counted(STEADY, counter, isa, str(n_threads), "full", "batches", "slices")
+    # a call itself takes a buffer or two of Python's (views of its arguments); epochs take none
+    few, many = found[::2], found[1::2]
+    assert len(few) == 3
+    assert many == few, found
+    assert max(few) <= 4, found
+
+
+PEAK = """
+import pathlib, numpy as np
+from fastnn import Network
+def memory(field):
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+rng = np.random.RandomState(0)
+X = rng.rand(1_000_000, 8).astype("f4")
+y = X[:, :1] > 0.5
+y = y.astype("f4")
+net = Network([8, 16, 1], "relu", loss="binary_log_loss", dtype="f4", random_state=0, n_jobs=%d)
+net.fit(X[:1000], y[:1000], max_iter=1)
+net.predict(X[:1000])
+pathlib.Path("/proc/self/clear_refs").write_text("5")
+before = memory("VmRSS")
+%s
+print(memory("VmHWM") - before)
+"""
+
+
+@LINUX
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("call", "result"),
+    [
+        ("net.fit(X, y, batch_size=256, max_iter=1)", 0),
+        ("net.fit(X, y, batch_size=len(X), max_iter=2)", 0),
+        ("net.fit(X, y, batch_size=20_000, max_iter=1)", 0),
+        ("out = net.predict(X)", 4),
+        ("net.loss(X, y)", 0),
+    ],
+)
+def test_a_million_samples_take_less_than_64_mib(call, result, n_jobs):
+    try:
+        used = float(python(PEAK % (n_jobs, call)))
+    except AssertionError as error:
+        if "clear_refs" in str(error):
+            pytest.skip("the peak cannot be reset here")
+        raise
+    assert used - result < 64, used
