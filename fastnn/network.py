@@ -324,6 +324,8 @@ class Network:
         self._units = np.array(self._layer_units, np.intp)
         self._codes = np.array([builds.ACTIVATIONS[a] for a in self._activations], np.int32)
         self._one_row = []  # a workspace, at times
+        self._forward_kernel = builds.for_dtype(kernels.forward, self._dtype)
+        self._all_finite = builds.for_dtype(kernels.all_finite, self._dtype)
         coefs, intercepts = _split(params, self._layer_units)
         self._coefs = ParameterList("coefs_", coefs)
         self._intercepts = ParameterList("intercepts_", intercepts)
@@ -394,7 +396,10 @@ class Network:
         )
 
     def __getstate__(self):
-        made = ("_coefs", "_intercepts", "_units", "_codes", "_one_row")
+        made = (
+            *("_coefs", "_intercepts", "_units", "_codes"),
+            *("_one_row", "_forward_kernel", "_all_finite"),
+        )
         state = {key: value for key, value in vars(self).items() if key not in made}
         if self._state is not None:
             # as people see it: the reference packs otherwise than the other builds
@@ -466,29 +471,28 @@ class Network:
         self._check_params()
         n = len(x)
         out = np.empty((n, width), self._dtype)
-        # in blocks that keep one compiled call short
-        block = max(256, int(BUDGET / len(self._params)))
-        n_threads = 1
-        if n * len(self._params) > WORTH_A_THREAD:
-            n_threads = threads.resolve(self._n_jobs)
-        if n_threads > 1:
-            block = max(256, min(block, n // (4 * n_threads)))
-            threads.side_by_side(
-                n_threads,
-                lambda i, stopped: self._forward_blocks(x, out, block, i, n_threads, stopped),
-            )
-        elif n > block:
-            self._forward_blocks(x, out, block)
-        elif n > 1:
-            self._forward_block(x, new_workspace(kernels, self._units, n, self._dtype), out)
-        else:
+        if n == 1:
             # for row after row the workspace is kept; taken out while in use, as threads may meet
             try:
                 workspace = self._one_row.pop()
             except IndexError:
                 workspace = new_workspace(kernels, self._units, 1, self._dtype)
             self._forward_block(x, workspace, out)
-            self._one_row = [workspace]
+            self._one_row.append(workspace)
+            return out
+        # in blocks that keep one compiled call short
+        block = min(n, max(256, int(BUDGET / len(self._params))))
+        n_threads = 1
+        if n * len(self._params) > WORTH_A_THREAD:
+            n_threads = threads.resolve(self._n_jobs)
+        if n_threads == 1:
+            self._forward_blocks(x, out, block)
+        else:
+            block = max(256, min(block, n // (4 * n_threads)))
+            threads.side_by_side(
+                n_threads,
+                lambda i, stopped: self._forward_blocks(x, out, block, i, n_threads, stopped),
+            )
         return out
 
     def _forward_blocks(self, x, out, block, first=0, step=1, stopped=bool):
@@ -501,7 +505,7 @@ class Network:
             self._forward_block(x[rows], workspace, out[rows])
 
     def _forward_block(self, x, workspace, out):
-        kernels.forward(self._params, self._units, self._codes, x, workspace, out)
+        self._forward_kernel(self._params, self._units, self._codes, x, workspace, out)
 
     def loss(self, X, y, *, alpha=0.0):
         """The mean loss over the rows, plus the penalty alpha / (2 n) times the sum of W^2.
@@ -724,7 +728,7 @@ class Network:
 
     def _check_params(self):
         """Views may have been edited into something that is not a number."""
-        if not kernels.all_finite(self._params):
+        if not self._all_finite(self._params):
             for name, views in (("coefs_", self._coefs), ("intercepts_", self._intercepts)):
                 for i, view in enumerate(views):
                     checks.finite_array(f"{name}[{i}]", view, self._dtype)

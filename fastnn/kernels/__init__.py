@@ -21,6 +21,15 @@ SOLVERS = {"sgd": 0, "nesterov": 1, "adam": 2}
 # what train_epoch leaves in cursor[3]
 START, RUNNING, FINISHED, DIVERGED = range(4)
 
+
+def for_dtype(function, dtype):
+    """A kernel for arrays of one real type, which need not be found out at every call."""
+    try:
+        return function[{"float32": "float", "float64": "double"}[dtype.name]]
+    except TypeError:  # the reference's are plain functions
+        return function
+
+
 ALIGNMENT = 128  # of the memory that kernels are given: two cache lines, fetched together
 
 

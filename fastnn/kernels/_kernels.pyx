@@ -1045,7 +1045,10 @@ cdef void run_phase(
     Job *job, void *team, int n_threads, int phase, double multiply_adds
 ) noexcept nogil:
     job.phase = phase
-    team_run(team, perform, job, parts_of(multiply_adds / job.plan.lanes, n_threads))
+    if n_threads == 1:
+        perform(job, 0, 1)
+    else:
+        team_run(team, perform, job, parts_of(multiply_adds / job.plan.lanes, n_threads))
 
 
 cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcept nogil:

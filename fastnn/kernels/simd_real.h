@@ -147,10 +147,6 @@ FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
     return FN(real)((mask & FN(bits)(a)) | (~mask & FN(bits)(b)));
 }
 
-/* Transpose VL vectors in registers, in log2(VL) rounds that each interleave the first half of the
- * vectors with the second. */
-FASTNN_INLINE void FN(transpose_block)(VEC *v)
-{
 #ifndef FASTNN_PLAIN
 #ifdef FASTNN_FLOAT
 #define LANES (VECTOR_BYTES / 4)
@@ -175,6 +171,13 @@ FASTNN_INLINE void FN(transpose_block)(VEC *v)
 #else
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (IVEC){__VA_ARGS__})
 #endif
+#endif
+
+/* Transpose VL vectors in registers, in log2(VL) rounds that each interleave the first half of the
+ * vectors with the second. */
+FASTNN_INLINE void FN(transpose_block)(VEC *v)
+{
+#ifndef FASTNN_PLAIN
     FASTNN_UNROLL
     for (int round = 1; round < LANES; round *= 2) {
         VEC t[LANES];
@@ -186,14 +189,33 @@ FASTNN_INLINE void FN(transpose_block)(VEC *v)
         FASTNN_UNROLL
         for (int i = 0; i < LANES; i++) v[i] = t[i];
     }
-#undef LANES
-#undef LOW
-#undef HIGH
-#undef SHUFFLE
 #else
     (void)v;
 #endif
 }
+
+/* The sum of the lanes of each of VL vectors, in v[0]: as in a transposition, but that each round
+ * adds the two halves which it has interleaved. */
+FASTNN_INLINE void FN(sum_lanes)(VEC *v)
+{
+#ifndef FASTNN_PLAIN
+    FASTNN_UNROLL
+    for (int half = LANES / 2; half > 0; half /= 2) {
+        FASTNN_UNROLL
+        for (int i = 0; i < half; i++)
+            v[i] = SHUFFLE(v[i], v[i + half], LOW) + SHUFFLE(v[i], v[i + half], HIGH);
+    }
+#else
+    (void)v;
+#endif
+}
+
+#ifndef FASTNN_PLAIN
+#undef LANES
+#undef LOW
+#undef HIGH
+#undef SHUFFLE
+#endif
 
 /* ---- exp, sigmoid, tanh ----------------------------------------------------------------- */
 
@@ -615,6 +637,8 @@ FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
 {
     ptrdiff_t block = SUPERBLOCK / (fan_in * (ptrdiff_t)sizeof(REAL)) / PW * PW;
     if (block < PW) block = PW;
+    /* A layer of one block is activated at the end in one go, whose groups are all full. */
+    const int whole = end - first == fan_out && fan_out <= block;
     for (ptrdiff_t n = first; n < end; n += block) {
         const ptrdiff_t stop = end - n < block ? end : n + block;
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
@@ -624,11 +648,12 @@ FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
     FN(forward_tile)(nv, fan_in, n, stop, coef, intercept, x + v0 * VL * fan_in, tile, activation)
             BY_VECTORS(vectors, CALL)
 #undef CALL
-            if (activation != RELU)
+            if (activation != RELU && !whole)
                 FN(activate)(tile + n * vectors * VL, (stop - n) * vectors * VL, activation);
             v0 += vectors;
         }
     }
+    if (activation != RELU && whole) FN(activate)(out, n_vectors * VL * fan_out, activation);
 }
 
 /* Softmax over the n outputs of every sample of a chunk, in place. */
@@ -731,11 +756,16 @@ FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, pt
 /* Narrow layers: every product x[k] delta[n] is summed lane by lane over the whole batch and the
  * lanes are added once at its end. sums is [fan_in + 1][fan_out] vectors, the last row for the
  * intercepts. */
-FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, ptrdiff_t k, ptrdiff_t n,
-                                 ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                 int fresh, const REAL *x, const REAL *delta, REAL *sums)
+FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, const int intercepts,
+                                 ptrdiff_t k, ptrdiff_t n, ptrdiff_t n_vectors, ptrdiff_t fan_in,
+                                 ptrdiff_t fan_out, int fresh, const REAL *x, const REAL *delta,
+                                 REAL *sums)
 {
-    VEC acc[4][2];
+    VEC acc[4][2], sum[2]; /* sum: of the deltas alone, for the tile that has the last row */
+    REAL *const intercept_sums = sums + (fan_in * fan_out + n) * VL;
+    FASTNN_UNROLL
+    for (int c = 0; c < columns && intercepts; c++)
+        sum[c] = fresh ? FN(splat)((REAL)0) : FN(load)(intercept_sums + c * VL);
     FASTNN_UNROLL
     for (int r = 0; r < rows; r++) {
         FASTNN_UNROLL
@@ -752,7 +782,10 @@ FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, ptrdiff_t k,
         for (int v = 0; v < vectors; v++, xt += VL, dt += VL) {
             VEC d[2];
             FASTNN_UNROLL
-            for (int c = 0; c < columns; c++) d[c] = FN(load)(dt + c * width);
+            for (int c = 0; c < columns; c++) {
+                d[c] = FN(load)(dt + c * width);
+                if (intercepts) sum[c] += d[c];
+            }
             FASTNN_UNROLL
             for (int r = 0; r < rows; r++) {
                 const VEC xv = FN(load)(xt + r * width);
@@ -768,6 +801,9 @@ FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, ptrdiff_t k,
         for (int c = 0; c < columns; c++)
             FN(store)(sums + ((k + r) * fan_out + n + c) * VL, acc[r][c]);
     }
+    FASTNN_UNROLL
+    for (int c = 0; c < columns && intercepts; c++)
+        FN(store)(intercept_sums + c * VL, sum[c]);
 }
 
 /* Rows first .. end of a narrow layer's sums; the row behind the last, the intercepts', belongs to
@@ -777,12 +813,15 @@ FASTNN_KERNEL void FN(lane_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
                                      const REAL *delta, REAL *sums)
 {
 #define CALL(rows, columns)                                                                       \
-    FN(lane_tile)(rows, columns, k, n, n_vectors, fan_in, fan_out, fresh, x, delta, sums)
+    if (k + (rows) == fan_in)                                                                     \
+        FN(lane_tile)(rows, columns, 1, k, n, n_vectors, fan_in, fan_out, fresh, x, delta, sums); \
+    else                                                                                          \
+        FN(lane_tile)(rows, columns, 0, k, n, n_vectors, fan_in, fan_out, fresh, x, delta, sums);
 #define COLUMNS(rows)                                                                             \
     {                                                                                             \
         ptrdiff_t n = 0;                                                                          \
-        for (; n + 2 <= fan_out; n += 2) CALL(rows, 2);                                           \
-        if (n < fan_out) CALL(rows, 1);                                                           \
+        for (; n + 2 <= fan_out; n += 2) { CALL(rows, 2) }                                        \
+        if (n < fan_out) { CALL(rows, 1) }                                                        \
     }
     ptrdiff_t k = first;
     for (; k + 4 <= end; k += 4) COLUMNS(4)
@@ -790,38 +829,32 @@ FASTNN_KERNEL void FN(lane_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
     if (k < end) COLUMNS(1)
 #undef COLUMNS
 #undef CALL
-    if (end < fan_in) return;
-    sums += fan_in * fan_out * VL;
-    for (ptrdiff_t n = 0; n < fan_out; n++) {
-        VEC acc = fresh ? FN(splat)((REAL)0) : FN(load)(sums + n * VL);
-        for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
-            const int vectors = tile_vectors(n_vectors - v0);
-            const REAL *d = delta + v0 * VL * fan_out + n * vectors * VL;
-            for (int v = 0; v < vectors; v++) acc += FN(load)(d + v * VL);
-            v0 += vectors;
-        }
-        FN(store)(sums + n * VL, acc);
-    }
 }
 
-/* Adds the lanes of rows first .. end of sums, halving, and writes them as packed gradients, zero
- * in the padding: row k of `grad`, panels grad_panel apart, is row first + k. */
+/* Adds the lanes of rows first .. end of sums and writes them as packed gradients, zero in the
+ * padding: row k of `grad`, panels grad_panel apart, is row first + k. */
 FASTNN_KERNEL void FN(add_lanes)(ptrdiff_t fan_out, ptrdiff_t first, ptrdiff_t end,
                                  const REAL *sums, REAL *grad, ptrdiff_t grad_panel)
 {
+    const ptrdiff_t n_sums = (end - first) * fan_out, last = (fan_out - 1) / PW * grad_panel;
+    for (ptrdiff_t i = 0; i < (end - first) * PW && fan_out % PW; i += VL)
+        FN(store)(grad + last + i, FN(splat)((REAL)0));
     sums += first * fan_out * VL;
-    for (ptrdiff_t k = 0; k < end - first; k++) {
-        for (ptrdiff_t n = 0; n < fan_out; n += PW) {
-            REAL *row = grad + n / PW * grad_panel + k * PW;
-            const ptrdiff_t width = fan_out - n < PW ? fan_out - n : PW;
-            for (ptrdiff_t i = 0; i < width; i++, sums += VL) {
-                REAL lanes[PANEL_BYTES / sizeof(REAL)];
-                memcpy(lanes, sums, VL * sizeof(REAL));
-                for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
-                    for (ptrdiff_t j = 0; j < half; j++) lanes[j] += lanes[j + half];
-                row[i] = lanes[0];
+    for (ptrdiff_t s = 0, n = 0, row = 0; s < n_sums; s += VL) {
+        const ptrdiff_t count = n_sums - s < VL ? n_sums - s : VL;
+        VEC v[BLOCK];
+        REAL added[BLOCK];
+        FASTNN_UNROLL
+        for (int i = 0; i < BLOCK; i++) /* behind the last sum its own once more */
+            v[i] = FN(load)(sums + (s + (i < count ? i : count - 1)) * VL);
+        FN(sum_lanes)(v);
+        memcpy(added, v, sizeof added);
+        for (ptrdiff_t i = 0; i < count; i++) {
+            grad[n / PW * grad_panel + row + n % PW] = added[i];
+            if (++n == fan_out) {
+                n = 0;
+                row += PW;
             }
-            for (ptrdiff_t i = width; i < PW; i++) row[i] = 0;
         }
     }
 }
@@ -1133,15 +1166,21 @@ FASTNN_KERNEL void FN(adam_update)(ptrdiff_t n, REAL *param, const REAL *grad, R
 /* Whether all n numbers are finite: x - x is 0 for those and NaN for the others. */
 FASTNN_KERNEL int FN(all_finite)(const REAL *x, ptrdiff_t n)
 {
-    VEC sum = FN(splat)((REAL)0), v;
+    VEC sum[4];
     REAL lanes[PANEL_BYTES / sizeof(REAL)], total = 0;
     ptrdiff_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        memcpy(&v, x + i, sizeof v);
-        sum += v - v;
+    FASTNN_UNROLL
+    for (int c = 0; c < 4; c++) sum[c] = FN(splat)((REAL)0);
+    FASTNN_NO_UNROLL
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        FASTNN_UNROLL
+        for (int c = 0; c < 4; c++)
+            sum[c] += FN(load_any)(x + i + c * VL) - FN(load_any)(x + i + c * VL);
     }
+    for (; i + VL <= n; i += VL) sum[0] += FN(load_any)(x + i) - FN(load_any)(x + i);
     for (; i < n; i++) total += x[i] - x[i];
-    memcpy(lanes, &sum, sizeof sum);
+    sum[0] += sum[1] + sum[2] + sum[3];
+    memcpy(lanes, &sum[0], sizeof sum[0]);
     for (i = 0; i < VL; i++) total += lanes[i];
     return total == 0;
 }

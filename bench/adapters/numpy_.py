@@ -1,0 +1,28 @@
+"""NumPy, as a newcomer writes it: `numpy_tutorial.py`. Full batches only."""
+
+import numpy as np
+import numpy_tutorial
+from threadpoolctl import threadpool_info
+
+VERSION = np.__version__
+LR = 0.05
+
+
+class Adapter:
+    def __init__(self, task):
+        self.task = task
+
+    def reset(self, layers):
+        self.net = numpy_tutorial.network(self.task.units)
+        for layer, (W, b) in zip(self.net, layers, strict=True):
+            layer.W, layer.b = W, b.reshape(1, -1)
+
+    def train(self, n, shuffle):
+        for _ in range(n):
+            numpy_tutorial.step(self.net, self.task.X, self.task.targets, LR)
+
+    def layers(self):
+        return [(layer.W, layer.b.ravel()) for layer in self.net]
+
+    def threads(self):
+        return max((pool["num_threads"] for pool in threadpool_info()), default=None)

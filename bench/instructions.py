@@ -1,0 +1,155 @@
+"""Instructions per step by valgrind, against stored counts: `python bench/instructions.py`.
+
+Counts repeat to a fraction of a percent where times do not, so a regression of a few percent shows
+on the noisiest machine. Each workload runs in a fresh Python under `valgrind --tool=callgrind` for
+two numbers of epochs; the difference is what the epochs cost. The counts stored in
+instructions.json belong to a compiler; with another there is nothing to compare with. valgrind
+knows AVX2 but not AVX-512.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+STORED = Path(__file__).with_suffix(".json")
+TOLERANCE = 0.02
+
+# name -> what one run of n epochs does; the smaller and the larger n
+WORKLOADS = {
+    "2-4-8-1 full batch 500": (
+        """
+        X, y = rng.randn(500, 2).astype(dtype), rng.rand(500, 1).astype(dtype)
+        net = Network([2, 4, 8, 1], dtype=dtype, random_state=0)
+        net.fit(X, y, solver="sgd", batch_size=500, max_iter=n)
+        """,
+        (10, 110),
+    ),
+    "8-32-32-2 batch 32": (
+        """
+        X, y = rng.randn(320, 8).astype(dtype), np.eye(2, dtype=dtype)[rng.randint(2, size=320)]
+        net = Network([8, 32, 32, 2], "relu", loss="log_loss", dtype=dtype, random_state=0)
+        net.fit(X, y, batch_size=32, max_iter=n, shuffle=False)
+        """,
+        (2, 22),
+    ),
+    "64-100-10 batch 200": (
+        """
+        X, y = rng.randn(400, 64).astype(dtype), np.eye(10, dtype=dtype)[rng.randint(10, size=400)]
+        net = Network([64, 100, 10], "relu", loss="log_loss", dtype=dtype, random_state=0)
+        net.fit(X, y, batch_size=200, max_iter=n, alpha=1e-4, shuffle=False)
+        """,
+        (1, 11),
+    ),
+    "predict a row, 64-100-10": (
+        """
+        net = Network([64, 100, 10], "relu", loss="log_loss", dtype=dtype, random_state=0)
+        x = rng.randn(1, 64).astype(dtype)
+        for _ in range(n):
+            net.predict(x)
+        """,
+        (10, 210),
+    ),
+}
+# A run takes some seconds: each kernel once, not every combination.
+COUNTED = [
+    ("2-4-8-1 full batch 500", "float64", "avx2"),
+    ("2-4-8-1 full batch 500", "float32", "baseline"),
+    ("8-32-32-2 batch 32", "float32", "avx2"),
+    ("64-100-10 batch 200", "float32", "avx2"),
+    ("64-100-10 batch 200", "float64", "baseline"),
+    ("predict a row, 64-100-10", "float32", "avx2"),
+]
+PROGRAM = """
+import sys
+import numpy as np
+from fastnn import Network
+rng, dtype, n = np.random.RandomState(0), sys.argv[1], int(sys.argv[2])
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", action="store_true", help="store what is counted now")
+    options = parser.parse_args()
+    if not shutil.which("valgrind"):
+        print("no valgrind here: nothing counted")
+        return
+    compiler, counts = count_all()
+    stored = json.loads(STORED.read_text()) if STORED.exists() else {}
+    for name, count in counts.items():
+        print(f"{name:<45}{count:12,.0f} instructions an epoch or call")
+    if options.update:
+        STORED.write_text(json.dumps({**stored, compiler: counts}, indent=1) + "\n")
+    elif compiler not in stored:
+        print(f"no counts are stored for {compiler}: nothing to compare with")
+    else:
+        worse, better = compare(counts, stored[compiler])
+        for line in better:
+            print(f"fewer than stored: {line}; store them with --update")
+        if worse:
+            sys.exit("more instructions than stored:\n  " + "\n  ".join(worse))
+        print(f"none is more than {TOLERANCE:.0%} above its stored count")
+
+
+def compare(counts, stored):
+    """What got worse and what got better by more than the tolerance; what is missing is worse."""
+    worse, better = [], []
+    for name, before in stored.items():
+        now = counts.get(name)
+        if now is None:
+            worse.append(f"{name}: not counted any more")
+            continue
+        line = f"{name}: {now:,.0f}, stored {before:,.0f} ({now / before - 1:+.1%})"
+        if now > before * (1 + TOLERANCE):
+            worse.append(line)
+        elif now < before * (1 - TOLERANCE):
+            better.append(line)
+    return worse, better
+
+
+def count_all():
+    """The compiler, and name -> instructions of an epoch or call."""
+    from fastnn import network
+
+    compiler = network.kernels.build_info()["compiler"]
+    jobs = {
+        f"{name} {dtype} {isa}": (*WORKLOADS[name], dtype, isa) for name, dtype, isa in COUNTED
+    }
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # counts do not mind company
+        counts = pool.map(lambda job: per_epoch(*job), jobs.values())
+        return compiler, dict(zip(jobs, counts, strict=True))
+
+
+def per_epoch(code, numbers, dtype, isa):
+    few, many = (count(code, dtype, isa, n) for n in numbers)
+    return round((many - few) / (numbers[1] - numbers[0]), 1)
+
+
+def count(code, dtype, isa, n):
+    """Instructions of a whole Python that runs n epochs."""
+    done = subprocess.run(
+        [
+            "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+            sys.executable, "-c", PROGRAM + textwrap.dedent(code), dtype, str(n),
+        ],
+        capture_output=True, text=True,
+        env={
+            **os.environ, "FASTNN_ISA": isa, "FASTNN_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
+            "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+        },
+    )  # fmt: skip
+    collected = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode or not collected:
+        sys.exit(f"valgrind failed on {isa}: {done.stderr[-2000:]}")
+    return int(collected[1])
+
+
+if __name__ == "__main__":
+    main()
