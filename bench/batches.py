@@ -39,12 +39,17 @@ def main():
     print(", ".join(f"{key} {value}" for key, value in describe(core).items()))
 
 
-def measure(units, batch, rows, dtype, seconds):
+def problem(units, rows, dtype):
+    """X, y and the loss for them."""
     rng = np.random.RandomState(0)
     X = rng.randn(rows, units[0]).astype(dtype)
-    loss = "binary_log_loss" if units[-1] == 1 else "log_loss"
     classes = rng.randint(max(2, units[-1]), size=rows)
     y = (np.eye(units[-1])[classes] if units[-1] > 1 else classes[:, None]).astype(dtype)
+    return X, y, "binary_log_loss" if units[-1] == 1 else "log_loss"
+
+
+def measure(units, batch, rows, dtype, seconds):
+    X, y, loss = problem(units, rows, dtype)
     net = Network(units, "relu", loss=loss, dtype=dtype, random_state=0)
     difference = check(net, X, y, batch)
 

@@ -3,13 +3,15 @@
 Counts repeat to a fraction of a percent where times do not, so a regression of a few percent shows
 on the noisiest machine. Each workload runs in a fresh Python under `valgrind --tool=callgrind` for
 two numbers of epochs; the difference is what the epochs cost. The counts stored in
-instructions.json belong to a compiler; with another there is nothing to compare with. valgrind
+instructions.json belong to a compiler, a Python and a NumPy; with others there is nothing to
+compare with. valgrind
 knows AVX2 but not AVX-512.
 """
 
 import argparse
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -81,16 +83,16 @@ def main():
     if not shutil.which("valgrind"):
         print("no valgrind here: nothing counted")
         return
-    compiler, counts = count_all()
+    versions, counts = count_all()
     stored = json.loads(STORED.read_text()) if STORED.exists() else {}
     for name, count in counts.items():
         print(f"{name:<45}{count:12,.0f} instructions an epoch or call")
     if options.update:
-        STORED.write_text(json.dumps({**stored, compiler: counts}, indent=1) + "\n")
-    elif compiler not in stored:
-        print(f"no counts are stored for {compiler}: nothing to compare with")
+        STORED.write_text(json.dumps({**stored, versions: counts}, indent=1) + "\n")
+    elif versions not in stored:
+        print(f"no counts are stored for {versions}: nothing to compare with")
     else:
-        worse, better = compare(counts, stored[compiler])
+        worse, better = compare(counts, stored[versions])
         for line in better:
             print(f"fewer than stored: {line}; store them with --update")
         if worse:
@@ -115,16 +117,20 @@ def compare(counts, stored):
 
 
 def count_all():
-    """The compiler, and name -> instructions of an epoch or call."""
+    """What the counts depend on, and name -> instructions of an epoch or call."""
+    import numpy as np
+
     from fastnn import network
 
+    python, numpy = (v.rpartition(".")[0] for v in (platform.python_version(), np.__version__))
     compiler = network.kernels.build_info()["compiler"]
+    versions = f"{compiler}, Python {python}, NumPy {numpy}"
     jobs = {
         f"{name} {dtype} {isa}": (*WORKLOADS[name], dtype, isa) for name, dtype, isa in COUNTED
     }
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # counts do not mind company
         counts = pool.map(lambda job: per_epoch(*job), jobs.values())
-        return compiler, dict(zip(jobs, counts, strict=True))
+        return versions, dict(zip(jobs, counts, strict=True))
 
 
 def per_epoch(code, numbers, dtype, isa):

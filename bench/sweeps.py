@@ -39,9 +39,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, default=HERE / "results" / "sweeps.json")
     parser.add_argument("--chart-only", action="store_true", help="draw what is in the JSON again")
+    parser.add_argument("--sweeps", metavar="A,B", help="these alone anew, the others as stored")
     options = parser.parse_args()
     if not options.chart_only:
-        sweeps = {name: sweep(name) for name in SWEEPS}
+        sweeps = {}
+        if options.sweeps:
+            sweeps = json.loads(options.json.read_text())["sweeps"]
+        for name in options.sweeps.split(",") if options.sweeps else SWEEPS:
+            sweeps[name] = sweep(name)
         options.json.parent.mkdir(exist_ok=True)
         results = {"machine": describe(), "sweeps": sweeps}
         options.json.write_text(json.dumps(results, indent=1) + "\n")
@@ -89,13 +94,15 @@ def draw(results, path):
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     # Okabe and Ito's colours, told apart by everybody; markers for those who print in grey
     styles = {
         "fastnn_": ("#0072B2", "o"), "scikit_learn": ("#E69F00", "s"),
         "torch_eager": ("#CC79A7", "^"), "jax_jit": ("#009E73", "D"),
     }  # fmt: skip
-    figure, axes = plt.subplots(1, len(SWEEPS), figsize=(15, 3.6), layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(9.5, 5.8), layout="constrained")
+    axes, legend = axes.flat[:-1], axes.flat[-1]
     for ax, (name, points) in zip(axes, results["sweeps"].items(), strict=True):
         for peer, (color, marker) in styles.items():
             there = [p for p in points if p[peer]]
@@ -104,21 +111,26 @@ def draw(results, path):
                 markersize=5, linewidth=2.5 if peer == "fastnn_" else 1.5, label=PEERS[peer][0],
             )  # fmt: skip
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("")
         if name in ("depth", "threads"):
             ax.set_xticks([p["value"] for p in points])
         else:
             ax.set_xscale("log")
         ax.set_xlabel(LABELS[name])
         ax.grid(alpha=0.3)
-    axes[0].set_ylabel("µs of training a sample")
-    axes[0].legend(frameon=False)
+    for ax in (axes[0], axes[3]):
+        ax.set_ylabel("µs of training a sample")
+    legend.axis("off")
+    legend.legend(*axes[0].get_legend_handles_labels(), loc="center", fontsize=13, frameon=False)
     machine = results["machine"]
     figure.suptitle(
-        "ReLU net 64-100-10, batch 200, 4000 samples, Adam, float32, one core "
-        f"({machine['CPU']}, {machine['build']}); one thing varied at a time. Lower is faster",
+        "ReLU net 64-100-10, batch 200, 4000 samples, Adam, float32, one core; one thing varied\n"
+        f"at a time. Lower is faster. {machine['CPU']}, {machine['build']} build",
         fontsize=11,
     )
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ LOSS_ACTIVATION = {"binary_log_loss": "sigmoid", "log_loss": "softmax"}
 BUDGET = 2e8
 
 # Multiply-adds, some milliseconds, from which on it is worth 0.1 ms to start a thread.
-WORTH_A_THREAD = 2e8
+WORTH_A_THREAD = 4e8
 
 NO_ORDER = np.empty(0, np.intp)
 

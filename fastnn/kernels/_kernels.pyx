@@ -70,8 +70,8 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t n_vectors, Py_ssize_t fan_out, Py_ssize_t first, Py_ssize_t end,
         const void *delta, void *out)
     void c_panel_gradient(
-        Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
-        Py_ssize_t end, int fresh, const void *x, const void *delta, void *grad,
+        Py_ssize_t n_vectors, Py_ssize_t n_samples, Py_ssize_t fan_in, Py_ssize_t fan_out,
+        Py_ssize_t first, Py_ssize_t end, int fresh, const void *x, const void *delta, void *grad,
         Py_ssize_t grad_panel)
     void c_panel_sums(
         Py_ssize_t n_vectors, Py_ssize_t first, Py_ssize_t end, int fresh, const void *delta,
@@ -131,7 +131,7 @@ cdef enum:
     SLICE_BYTES = 16 << 20  # bytes that their gradients may take, and the tiles of a full batch
     BLOCK_BYTES = 192 << 10  # of a wide gradient between its sum and the solver's step
     PENALTY_BLOCK = 4096    # coefs whose squares are summed by one thread
-    PART_WORK = 16384       # vector multiply-adds (2-5 us) for which a thread is asked to help
+    PART_WORK = 12288       # vector multiply-adds (2-3 us) for which a thread is asked to help
 
 cdef struct Layer:
     Py_ssize_t fan_in, fan_out
@@ -620,8 +620,8 @@ cdef void gradient_rows(
                         work + chunk.desk + layer.delta,
                         work + chunk.slice + plan.packed_size + layer.lanes)
     else:
-        c_panel_gradient(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end, chunk.fresh, x,
-                         work + chunk.desk + layer.transposed, grad, grad_panel)
+        c_panel_gradient(chunk.n_vectors, chunk.count, layer.fan_in, layer.fan_out, first, end,
+                         chunk.fresh, x, work + chunk.desk + layer.transposed, grad, grad_panel)
 
 
 cdef void intercept_gradient(

@@ -171,8 +171,9 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
     FASTNN_FOR(add_lanes, sums)(fan_out, first, end, sums, __VA_ARGS__)
 #define c_transpose_delta(n_vectors, fan_out, first, end, delta, out)                             \
     FASTNN_FOR(transpose_delta, delta)(n_vectors, fan_out, first, end, delta, out)
-#define c_panel_gradient(n_vectors, fan_in, fan_out, first, end, fresh, x, ...)                   \
-    FASTNN_FOR(panel_gradient, x)(n_vectors, fan_in, fan_out, first, end, fresh, x, __VA_ARGS__)
+#define c_panel_gradient(n_vectors, n_samples, fan_in, fan_out, first, end, fresh, x, ...)        \
+    FASTNN_FOR(panel_gradient, x)                                                                 \
+    (n_vectors, n_samples, fan_in, fan_out, first, end, fresh, x, __VA_ARGS__)
 #define c_panel_sums(n_vectors, first, end, fresh, delta, grad)                                   \
     FASTNN_FOR(panel_sums, delta)(n_vectors, first, end, fresh, delta, grad)
 #define c_add(n, x, sum) FASTNN_FOR(add, sum)(n, x, sum)

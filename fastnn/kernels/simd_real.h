@@ -896,8 +896,8 @@ FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, p
 
 /* grad[p][k + r][PW] += sum over samples of x[k + r] delta[p][PW], for `panels` panels. */
 FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
-                                  ptrdiff_t n_vectors, ptrdiff_t fan_in, int fresh,
-                                  const REAL *x, const REAL *delta, REAL *grad,
+                                  ptrdiff_t n_vectors, ptrdiff_t n_samples, ptrdiff_t fan_in,
+                                  int fresh, const REAL *x, const REAL *delta, REAL *grad,
                                   ptrdiff_t grad_panel)
 {
     const ptrdiff_t delta_panel = n_vectors * VL * PW;
@@ -913,9 +913,10 @@ FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
     for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
         const int vectors = tile_vectors(n_vectors - v0);
         const ptrdiff_t width = vectors * VL;
+        const ptrdiff_t left = n_samples - v0 * VL, stop = left < width ? left : width;
         const REAL *xt = x + v0 * VL * fan_in + k * width;
         FASTNN_NO_UNROLL
-        for (ptrdiff_t s = 0; s < width; s++, delta += PW, xt++) {
+        for (ptrdiff_t s = 0; s < stop; s++, delta += PW, xt++) {
             VEC d[GRAD_PANELS * PANEL_SIZE];
             FASTNN_UNROLL
             for (int c = 0; c < columns; c++)
@@ -937,15 +938,17 @@ FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
 #undef GRAD
 }
 
-/* Rows first .. end of a wide layer's gradient; `grad` is where row `first` of the first panel goes,
- * and panels are grad_panel apart. */
-FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                      ptrdiff_t first, ptrdiff_t end, int fresh, const REAL *x,
-                                      const REAL *delta, REAL *grad, ptrdiff_t grad_panel)
+/* Rows first .. end of a wide layer's gradient over n_samples, which need not be whole vectors: one
+ * sample alone is a VL-th of the work. `grad` is where row `first` of the first panel goes; panels
+ * are grad_panel apart. */
+FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t n_samples, ptrdiff_t fan_in,
+                                      ptrdiff_t fan_out, ptrdiff_t first, ptrdiff_t end,
+                                      int fresh, const REAL *x, const REAL *delta, REAL *grad,
+                                      ptrdiff_t grad_panel)
 {
 #define TILE(rows, panels)                                                                        \
-    FN(panel_tile)(rows, panels, k, n_vectors, fan_in, fresh, x, delta, grad + (k - first) * PW,  \
-                   grad_panel)
+    FN(panel_tile)(rows, panels, k, n_vectors, n_samples, fan_in, fresh, x, delta,                \
+                   grad + (k - first) * PW, grad_panel)
 #define ROWS(panels)                                                                              \
     {                                                                                             \
         ptrdiff_t k = first;                                                                      \
