@@ -107,7 +107,7 @@ def counter(tmp_path_factory):
 def counted(code, counter, *args):
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", code, *args], capture_output=True, text=True, check=True,
+        [sys.executable, "-P", "-c", code, *args], capture_output=True, text=True, check=True,
         env={**os.environ, "LD_PRELOAD": counter, "PYTHONPATH": path},
     )  # fmt: skip
     return [int(n) for n in done.stdout.split()]
