@@ -105,7 +105,9 @@ def counter(tmp_path_factory):
 
 
 def counted(code, counter, *args):
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    # an empty entry would be the folder that pytest runs in: the source tree, not built
+    more = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([str(Path(__file__).parent), *([more] if more else [])])
     done = subprocess.run(
         [sys.executable, "-P", "-c", code, *args], capture_output=True, text=True, check=True,
         env={**os.environ, "LD_PRELOAD": counter, "PYTHONPATH": path},
