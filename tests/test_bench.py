@@ -6,6 +6,7 @@ import os
 import instructions
 import peers
 import pytest
+from conftest import COMPILED_ONLY
 
 LINUX = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins processes")
 
@@ -20,6 +21,7 @@ def test_a_competitor_that_learns_something_else_is_named():
 
 
 @LINUX
+@COMPILED_ONLY
 def test_peers_measures_what_it_says():
     task = {"units": [4, 8, 3], "batch": 20, "rows": 100, "dtype": "float64", "loss": "log_loss"}
     result = peers.measure(task, ["fastnn_", "scikit_learn"], 1, rounds=2, seconds=0.001)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import COMPILED_ONLY
 from test_kernels import problem
 from test_process import python
 
@@ -161,6 +162,7 @@ print(memory("VmHWM") - before)
 
 
 @LINUX
+@COMPILED_ONLY
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize(
     ("call", "result"),

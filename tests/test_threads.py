@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import COMPILED
+from conftest import COMPILED, COMPILED_ONLY
 from test_kernels import problem, run
 from test_process import python
 
@@ -87,6 +87,7 @@ def all_threads(monkeypatch):
     monkeypatch.setattr(threads, "_available", lambda: 4)
 
 
+@COMPILED_ONLY
 def test_n_jobs_changes_nothing_but_who_works(monkeypatch):
     all_threads(monkeypatch)
     started = []
@@ -113,6 +114,7 @@ def test_small_work_starts_no_thread(monkeypatch):
     net.predict(X)
 
 
+@COMPILED_ONLY
 def test_predict_by_threads(monkeypatch):
     all_threads(monkeypatch)
     net = fitted(4)
