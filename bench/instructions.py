@@ -143,7 +143,7 @@ def count(code, dtype, isa, n):
     done = subprocess.run(
         [
             "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-            sys.executable, "-c", PROGRAM + textwrap.dedent(code), dtype, str(n),
+            sys.executable, "-P", "-c", PROGRAM + textwrap.dedent(code), dtype, str(n),
         ],
         capture_output=True, text=True,
         env={
