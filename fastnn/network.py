@@ -27,16 +27,19 @@ ACTIVATIONS = {
     "tanh": "tanh",
     "relu": "relu",
     "softmax": "softmax",
+    "exp": "exp",
 }
+OUTPUT_ONLY = ("softmax", "exp")
 LOSSES = {
     "squared_error": "squared_error",
     "binary_log_loss": "binary_log_loss",
     "binary_cross_entropy": "binary_log_loss",
     "log_loss": "log_loss",
     "categorical_cross_entropy": "log_loss",
+    "poisson": "poisson",
 }
-# The derivative of a log loss is only a - y with the activation it belongs to.
-LOSS_ACTIVATION = {"binary_log_loss": "sigmoid", "log_loss": "softmax"}
+# The derivative of these losses is only a - y with the activation they belong to.
+LOSS_ACTIVATION = {"binary_log_loss": "sigmoid", "log_loss": "softmax", "poisson": "exp"}
 
 # A compiled call returns after about this many multiply-adds, some ten milliseconds, so that
 # Ctrl-C is answered.
@@ -236,16 +239,18 @@ class Network:
         Units of every layer, inputs first: ``[2, 4, 8, 1]`` takes 2 features and gives 1 output.
     activation : str or sequence of str
         ``"sigmoid"`` (or ``"logistic"``), ``"tanh"``, ``"relu"`` or ``"identity"``, for the hidden
-        layers; or one for each layer, the output included, where ``"softmax"`` may come last.
+        layers; or one for each layer, the output included, where ``"softmax"`` or ``"exp"`` may
+        come last.
     out_activation : str, optional
         The output's activation. By default what the loss goes with: ``"softmax"`` for
-        ``"log_loss"``, ``"sigmoid"`` for ``"binary_log_loss"``; for ``"squared_error"``
-        ``"sigmoid"`` in a sigmoid network and otherwise ``"identity"``.
+        ``"log_loss"``, ``"sigmoid"`` for ``"binary_log_loss"``, ``"exp"`` for ``"poisson"``; for
+        ``"squared_error"`` ``"sigmoid"`` in a sigmoid network and otherwise ``"identity"``.
     loss : str
         ``"squared_error"``: 1/2 the sum over the outputs of (a - y)^2; ``"binary_log_loss"`` (or
         ``"binary_cross_entropy"``): for outputs that are yes or no each; ``"log_loss"`` (or
-        ``"categorical_cross_entropy"``): for outputs that are the probabilities of classes. Each
-        is a mean over the samples.
+        ``"categorical_cross_entropy"``): for outputs that are the probabilities of classes;
+        ``"poisson"``: half the Poisson deviance, the sum over the outputs of
+        y log(y / a) - y + a, for counts and other targets >= 0. Each is a mean over the samples.
     init : str
         ``"glorot"``: uniform within sqrt(f / (fan_in + fan_out)), f = 2 for sigmoid hidden layers
         and otherwise 6 (Glorot and Bengio, 2010), coefs then intercepts of each layer, in
@@ -388,7 +393,7 @@ class Network:
         return len(self.loss_curve_)
 
     def __repr__(self):
-        same = len(set(self._activations)) == 1 and self._activations[0] != "softmax"
+        same = len(set(self._activations)) == 1 and self._activations[0] not in OUTPUT_ONLY
         activation = self._activations[0] if same else self._activations
         return (
             f"Network({list(self._layer_units)}, activation={activation!r}, loss={self._loss!r}, "
@@ -572,7 +577,8 @@ class Network:
         ----------
         X : array-like, (n, layer_units[0])
         y : array-like, (n, layer_units[-1]), or (n,) for one output
-            For the log losses between 0 and 1, and for "log_loss" each row sums to 1.
+            For the log losses between 0 and 1, and for "log_loss" each row sums to 1; for
+            "poisson" >= 0.
         solver : {"adam", "sgd"}
             Adam (Kingma and Ba, 2015), or gradient descent.
         learning_rate_init : float > 0
@@ -800,8 +806,8 @@ def _check_activations(activation, out_activation, loss, layer_units):
         else:
             out = checks.choice("out_activation", out_activation, ACTIVATIONS)
         names = (hidden,) * (n_layers - 1) + (out,)
-        if hidden == "softmax":
-            raise ValueError('activation "softmax" is for the output: out_activation="softmax"')
+        if hidden in OUTPUT_ONLY:
+            raise ValueError(f'activation "{hidden}" is for the output: out_activation="{hidden}"')
     else:
         if not isinstance(activation, Sequence):
             raise TypeError(
@@ -819,8 +825,9 @@ def _check_activations(activation, out_activation, loss, layer_units):
                 f"activation must be one name, or {n_layers}, one for each layer after the input; "
                 f"got {len(names)}"
             )
-        if "softmax" in names[:-1]:
-            raise ValueError(f'activation "softmax" may only come last, got {list(names)}')
+        for name in OUTPUT_ONLY:
+            if name in names[:-1]:
+                raise ValueError(f'activation "{name}" may only come last, got {list(names)}')
     if needed and names[-1] != needed:
         raise ValueError(
             f"loss {loss!r} goes with the output activation {needed!r}, got {names[-1]!r}"
@@ -846,12 +853,13 @@ def _check_dtype(dtype):
 def _check_targets(y, loss):
     if loss == "squared_error":
         return
-    outside = (y < 0) | (y > 1)
+    outside, wanted = (y < 0) | (y > 1), "between 0 and 1"
+    if loss == "poisson":
+        outside, wanted = y < 0, "at least 0"
     if outside.any():
         row, column = (int(i) for i in np.argwhere(outside)[0])
         raise ValueError(
-            f"y must be between 0 and 1 for loss {loss!r}, "
-            f"got y[{row}, {column}] = {y[row, column]}"
+            f"y must be {wanted} for loss {loss!r}, got y[{row}, {column}] = {y[row, column]}"
         )
     if loss == "log_loss":
         sums = y.sum(axis=1, dtype=np.float64)

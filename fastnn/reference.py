@@ -9,8 +9,8 @@ import itertools
 
 import numpy as np
 
-IDENTITY, SIGMOID, TANH, RELU, SOFTMAX = range(5)
-SQUARED_ERROR, BINARY_LOG_LOSS, LOG_LOSS = range(3)
+IDENTITY, SIGMOID, TANH, RELU, SOFTMAX, EXP = range(6)
+SQUARED_ERROR, BINARY_LOG_LOSS, LOG_LOSS, POISSON, MEAN_SQUARED_ERROR = range(5)
 SGD, NESTEROV, ADAM = range(3)
 START, RUNNING, FINISHED, DIVERGED = range(4)
 
@@ -125,7 +125,7 @@ def softmax(z, workspace, out):
     out /= out.sum(axis=1, keepdims=True)
 
 
-ACTIVATE = {SIGMOID: sigmoid, TANH: tanh, RELU: relu}
+ACTIVATE = {SIGMOID: sigmoid, TANH: tanh, RELU: relu, EXP: exp}
 DERIVATIVE = {SIGMOID: sigmoid_derivative, TANH: tanh_derivative, RELU: relu_derivative}
 
 
@@ -156,21 +156,30 @@ def loss_delta(a, y, loss, activation):
     """The loss summed over the rows, and its derivative by the last layer's weighted sums.
 
     Per row: squared error 1/2 sum_j (a_j - y_j)^2; binary log loss
-    -sum_j y_j log a_j + (1 - y_j) log(1 - a_j); log loss -sum_j y_j log a_j. Squares are taken in
-    a's own type, and overflow there. Logarithms are taken of a clipped to [eps, 1 - eps], as
-    scikit-learn does. Either log loss with its own activation (sigmoid, softmax) has the
-    derivative a - y.
+    -sum_j y_j log a_j + (1 - y_j) log(1 - a_j); log loss -sum_j y_j log a_j; Poisson
+    sum_j y_j log(y_j / a_j) - y_j + a_j, half the deviance. Squares and quotients are taken in a's
+    own type, and overflow there. The log losses take logarithms of a clipped to [eps, 1 - eps], as
+    scikit-learn does. These three with their own activations (sigmoid, softmax, exp) have the
+    derivative a - y. The mean squared error is the squared error divided by the number of outputs,
+    but its derivative is not divided: so is scikit-learn's.
     """
     delta = a - y
-    if loss == SQUARED_ERROR:
+    if loss in (SQUARED_ERROR, MEAN_SQUARED_ERROR):
         total = 0.5 * np.sum(np.square(delta), dtype=np.float64)
+        if loss == MEAN_SQUARED_ERROR:
+            total /= a.shape[1]
         if activation == SOFTMAX:
             delta = a * (delta - np.sum(delta * a, axis=1, keepdims=True))
+        elif activation == EXP:
+            delta = delta * a
         elif activation != IDENTITY:
             derivative = np.empty_like(a)
             DERIVATIVE[activation](a, derivative)
             delta = delta * derivative
         return float(total), delta
+    if loss == POISSON:
+        terms = np.where(y == 0, 0, y * np.log(y / a)) + delta
+        return float(np.sum(terms, dtype=np.float64)), delta
     eps = np.finfo(a.dtype).eps
     p = np.clip(a, eps, 1 - eps).astype(np.float64)
     total = -np.sum(np.where(y == 0, 0, y * np.log(p)))

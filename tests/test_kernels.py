@@ -178,7 +178,7 @@ def test_all_finite(kernels, dtype, n):
 # ---- layers -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("activation", [*HIDDEN, "softmax"])
+@pytest.mark.parametrize("activation", [*HIDDEN, "softmax", "exp"])
 def test_dense_forward(kernels, dtype, activation, rng):
     eps = np.finfo(dtype).eps
     shapes = [(n, 3, 5) for n in SIZES] + [(17, k, 4) for k in SIZES] + [(17, 3, n) for n in SIZES]
@@ -192,10 +192,12 @@ def test_dense_forward(kernels, dtype, activation, rng):
         kernels.dense_forward(x, coef, intercept, ACTIVATIONS[activation], workspace, got)
         reference.dense_forward(x, coef, intercept, ACTIVATIONS[activation], None, want)
         # the sum is off by (length) eps of its absolute sum; no activation makes that larger, but
-        # softmax adds it over the row
+        # softmax adds it over the row and exp multiplies it
         bound = (fan_in + 2) * eps * (np.abs(x) @ np.abs(coef) + np.abs(intercept)) + 8 * eps
         if activation == "softmax":
             bound = 2 * bound.max(axis=1, keepdims=True) + 2 * fan_out * eps
+        if activation == "exp":
+            bound = want * (2 * bound + 8 * eps)
         assert (np.abs(got - want) <= bound).all(), (n, fan_in, fan_out)
 
 
@@ -268,6 +270,10 @@ NETS = [
     ((2, 65, 16, 1), ("relu", "tanh", "sigmoid"), "binary_log_loss"),
     ((97, 64, 31, 4), ("relu", "identity", "sigmoid"), "binary_log_loss"),
     ((2, 4, 8, 16, 8, 4, 1), ("sigmoid",) * 6, "squared_error"),
+    ((3, 17, 1), ("tanh", "exp"), "poisson"),
+    ((7, 33, 5), ("relu", "exp"), "poisson"),
+    ((4, 9, 3), ("tanh", "exp"), "squared_error"),
+    ((4, 33, 3), ("relu", "identity"), "mean_squared_error"),
 ]
 
 
@@ -276,6 +282,9 @@ def problem(rng, dtype, units, n, loss):
     x = rng.randn(n, units[0]).astype(dtype)
     if loss == "log_loss":
         y = np.eye(units[-1])[rng.randint(units[-1], size=n)].astype(dtype)
+    elif loss == "poisson":
+        # zeros among them; not 1, which the outputs are near: a delta would be all cancellation
+        y = (1.3 * rng.poisson(1.5, (n, units[-1]))).astype(dtype)
     else:
         y = rng.rand(n, units[-1]).astype(dtype)
     return params.astype(dtype), x, y
@@ -308,6 +317,35 @@ def test_forward_loss_and_grad(kernels, dtype, net, n, rng):
         # activations are of order 1, and a loss may be a small difference of theirs
         assert_close(np.array([value]), np.array([want]), dtype, n * units.max(), floor=0.1)
         assert_close(got, grads, dtype, n * units.max())
+
+
+def test_poisson_where_exp_leaves_the_range(kernels, dtype):
+    """0 log 0 is 0; a rate of 0 for what happened, or an infinite one, is a loss not finite."""
+    units, codes, loss = units_of(1, 1), codes_of("exp"), LOSSES["poisson"]
+    cases = [(-1e4, 0, 0), (-1e4, 2, np.inf), (1e4, 0, np.inf), (1e4, 2, np.nan), (0, 1, 0)]
+    for module in (kernels, reference):
+        workspace = new_workspace(module, units, 1, dtype)
+        for z, y, want in cases:
+            got = module.loss_and_grad(
+                np.array([1, 0], dtype), units, codes, loss, 0.0, np.array([[z]], dtype),
+                np.array([[y]], dtype), workspace, np.empty(2, dtype),
+            )  # fmt: skip
+            np.testing.assert_equal(got, want)
+
+
+def test_mean_squared_error_differs_from_squared_error_in_what_it_reports(kernels, dtype, rng):
+    units, codes = units_of(4, 33, 3), codes_of("relu", "tanh")
+    params, x, y = problem(rng, dtype, units, 67, "squared_error")
+    workspace, values, grads = new_workspace(kernels, units, 67, dtype), [], []
+    for loss in ("squared_error", "mean_squared_error"):
+        grads.append(np.empty_like(params))
+        values.append(
+            kernels.loss_and_grad(
+                params, units, codes, LOSSES[loss], 0.0, x, y, workspace, grads[-1]
+            )
+        )
+    np.testing.assert_allclose(values[1], values[0] / 3, rtol=1e-15)
+    np.testing.assert_array_equal(grads[0], grads[1])
 
 
 def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, **options):

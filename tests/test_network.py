@@ -65,6 +65,8 @@ def test_defaults_and_repr():
         ({"activation": "relu", "out_activation": "tanh"}, ("relu", "tanh")),
         ({"activation": ["tanh", "relu"]}, ("tanh", "relu")),
         ({"loss": "categorical_cross_entropy"}, ("sigmoid", "softmax")),
+        ({"loss": "poisson", "activation": "relu"}, ("relu", "exp")),
+        ({"activation": ["tanh", "exp"]}, ("tanh", "exp")),
     ],
 )
 def test_activations(options, activations):
@@ -127,7 +129,7 @@ def test_predict_in_blocks_is_predict(monkeypatch, rng, dtype):
     np.testing.assert_array_equal(net.predict(X), whole)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "binary_log_loss", "log_loss"])
+@pytest.mark.parametrize("loss", ["squared_error", "binary_log_loss", "log_loss", "poisson"])
 def test_a_row_alone_has_the_bits_of_the_row_among_others(every_build, rng, dtype, loss):
     for units in ([64, 100, 10], [3, 7, 33, 2], [97, 16, 17]):
         for activation in ("sigmoid", "tanh", "relu"):
@@ -204,6 +206,21 @@ def test_fit_agrees_with_the_reference(solver, batch_size, moons, monkeypatch):
         nets.append(net.fit(X, y, max_iter=3, batch_size=batch_size, **SOLVERS[solver]))
     np.testing.assert_allclose(flat(nets[0]), flat(nets[1]), rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(nets[0].loss_curve_, nets[1].loss_curve_, rtol=1e-10)
+
+
+def test_poisson_learns_rates(every_build, dtype, rng):
+    X = rng.uniform(-1, 1, (2000, 2))
+    rates = np.exp(1 + X[:, :1] - 2 * X[:, 1:])
+    y = rng.poisson(rates)
+    assert (y == 0).any()
+    net = Network([2, 1], loss="poisson", random_state=0, dtype=dtype)
+    assert repr(net).startswith("Network([2, 1], activation=('exp',), loss='poisson'")
+    net.fit(X, y, learning_rate_init=0.05, max_iter=40)
+    # about 1 / sqrt(the sum of the counts) is what chance leaves of them
+    coefs = np.ravel([*net.coefs_[0], net.intercepts_[0]])
+    np.testing.assert_allclose(coefs, [1, -2, 1], rtol=0, atol=0.1)
+    with pytest.raises(ValueError, match=r"at least 0 for loss 'poisson', got y\[1, 0\] = -1"):
+        net.fit(X[:3], [0, -1, 2.5])
 
 
 @pytest.mark.parametrize("solver", ["adam", "nesterov"])

@@ -8,13 +8,15 @@ from fastnn.kernels import ACTIVATIONS, LOSSES
 
 HIDDEN = ["identity", "sigmoid", "tanh", "relu"]
 # the log losses go with one output activation each
-OUTPUTS = [("squared_error", name) for name in [*HIDDEN, "softmax"]]
-OUTPUTS += [("binary_log_loss", "sigmoid"), ("log_loss", "softmax")]
+OUTPUTS = [("squared_error", name) for name in [*HIDDEN, "softmax", "exp"]]
+OUTPUTS += [("binary_log_loss", "sigmoid"), ("log_loss", "softmax"), ("poisson", "exp")]
 
 
 def targets(rng, n, n_outputs, loss):
     if loss == "log_loss":
         return np.eye(n_outputs)[rng.randint(n_outputs, size=n)]
+    if loss == "poisson":
+        return rng.poisson(1.5, (n, n_outputs)).astype(float)
     return rng.rand(n, n_outputs)
 
 
@@ -81,6 +83,26 @@ def test_log_losses_against_scikit_learn(rng):
         p[:, :1], y[:, :1], LOSSES["binary_log_loss"], ACTIVATIONS["sigmoid"]
     )
     np.testing.assert_allclose(binary / 30, log_loss(y[:, 0], p[:, 0]), rtol=1e-12)
+
+
+def test_poisson_is_half_the_deviance(rng):
+    from sklearn.metrics import mean_poisson_deviance
+
+    a, y = rng.exponential(size=(30, 2)), rng.poisson(1.5, (30, 2)).astype(float)
+    assert (y == 0).any()
+    total, _ = reference.loss_delta(a, y, LOSSES["poisson"], ACTIVATIONS["exp"])
+    want = sum(mean_poisson_deviance(y[:, j], a[:, j]) for j in range(2)) / 2
+    np.testing.assert_allclose(total / 30, want, rtol=1e-12)
+
+
+def test_mean_squared_error_has_the_deltas_of_the_sum(rng):
+    """As MLPRegressor: the loss that it shows is not the one whose gradient it takes."""
+    a, y = rng.randn(30, 4), rng.randn(30, 4)
+    total, delta = reference.loss_delta(
+        a, y, LOSSES["mean_squared_error"], ACTIVATIONS["identity"]
+    )
+    np.testing.assert_allclose(total / 30, np.mean((a - y) ** 2) / 2, rtol=1e-14)
+    np.testing.assert_array_equal(delta, a - y)
 
 
 @pytest.mark.parametrize("loss", ["binary_log_loss", "log_loss"])

@@ -14,8 +14,14 @@ import numpy as np
 MODULES = {"avx512": "_kernels_avx512", "avx2": "_kernels_avx2", "baseline": "_kernels"}
 
 # names that people use -> enumerations of simd.h and reference.py
-ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "softmax": 4}
-LOSSES = {"squared_error": 0, "binary_log_loss": 1, "log_loss": 2}
+ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "softmax": 4, "exp": 5}
+LOSSES = {
+    "squared_error": 0,
+    "binary_log_loss": 1,
+    "log_loss": 2,
+    "poisson": 3,
+    "mean_squared_error": 4,
+}
 SOLVERS = {"sgd": 0, "nesterov": 1, "adam": 2}
 
 # what train_epoch leaves in cursor[3]

@@ -38,8 +38,8 @@ ctypedef fused real:
 cdef extern from "simd.h" nogil:
     const char *FASTNN_TARGET
     const char *FASTNN_COMPILER
-    enum: IDENTITY, SIGMOID, TANH, RELU, SOFTMAX
-    enum: SQUARED_ERROR, BINARY_LOG_LOSS, LOG_LOSS
+    enum: IDENTITY, SIGMOID, TANH, RELU, SOFTMAX, EXP
+    enum: SQUARED_ERROR, BINARY_LOG_LOSS, LOG_LOSS, POISSON, MEAN_SQUARED_ERROR
     enum: LANES_F32, LANES_F64, PANEL_F32, PANEL_F64
     int tile_vectors(Py_ssize_t left)
 

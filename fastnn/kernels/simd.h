@@ -119,8 +119,14 @@
 #define GROUP 4
 
 /* Shared with _kernels.pyx; the numbers are also those of fastnn/reference.py. */
-enum { IDENTITY = 0, SIGMOID = 1, TANH = 2, RELU = 3, SOFTMAX = 4 };
-enum { SQUARED_ERROR = 0, BINARY_LOG_LOSS = 1, LOG_LOSS = 2 };
+enum { IDENTITY = 0, SIGMOID = 1, TANH = 2, RELU = 3, SOFTMAX = 4, EXP = 5 };
+enum {
+    SQUARED_ERROR = 0,
+    BINARY_LOG_LOSS = 1,
+    LOG_LOSS = 2,
+    POISSON = 3,
+    MEAN_SQUARED_ERROR = 4
+};
 
 /* How many vectors the next tile takes of those left: 3 3 3 ..., a rest of 4 as 2 + 2. */
 FASTNN_INLINE int tile_vectors(ptrdiff_t left)

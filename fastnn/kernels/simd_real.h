@@ -232,6 +232,7 @@ FASTNN_INLINE void FN(sum_lanes)(VEC *v)
 #define TANH_MAX 20.0f                       /* tanh(x) is 1 to the last bit from x = 10 */
 #define MANTISSA 23
 #define TINY 1.17549435e-38f
+#define LARGEST 3.40282347e+38f
 #define HUGE_VALUE HUGE_VALF
 #define EPSILON 1.1920928955078125e-07f
 #else
@@ -243,6 +244,7 @@ FASTNN_INLINE void FN(sum_lanes)(VEC *v)
 #define TANH_MAX 44.0
 #define MANTISSA 52
 #define TINY 2.2250738585072014e-308
+#define LARGEST 1.7976931348623157e+308
 #define HUGE_VALUE HUGE_VAL
 #define EPSILON 2.220446049250313e-16
 #endif
@@ -304,12 +306,20 @@ FASTNN_INLINE void FN(exp_clamped)(const int count, VEC *x)
 }
 
 /* e^x; 0 where the result would be below the smallest normal number, infinity above the largest. */
+FASTNN_INLINE void FN(exp_group)(const int count, VEC *x)
+{
+    const VEC low = FN(splat)((REAL)EXP_MIN), high = FN(splat)((REAL)EXP_MAX);
+    VEC y[GROUP];
+    EACH y[i] = x[i];
+    FN(exp_clamped)(count, y);
+    EACH y[i] = FN(drop)(FN(less)(x[i], low), y[i]);
+    EACH x[i] = FN(select)(FN(less)(high, x[i]), FN(splat)((REAL)HUGE_VALUE), y[i]);
+}
+
 FASTNN_INLINE VEC FN(exp_vec)(VEC x)
 {
-    VEC y = x;
-    FN(exp_clamped)(1, &y);
-    y = FN(drop)(FN(less)(x, FN(splat)((REAL)EXP_MIN)), y);
-    return FN(select)(FN(less)(FN(splat)((REAL)EXP_MAX), x), FN(splat)((REAL)HUGE_VALUE), y);
+    FN(exp_group)(1, &x);
+    return x;
 }
 
 /* 1 / (1 + e^-x); 0 for x < -EXP_MAX, where the true value is below the normal numbers. */
@@ -347,6 +357,7 @@ FASTNN_INLINE void FN(activate_group)(const int count, VEC *z, int activation)
     case SIGMOID: FN(sigmoid_group)(count, z); break;
     case TANH: FN(tanh_group)(count, z); break;
     case RELU: EACH z[i] = FN(max)(FN(splat)((REAL)0), z[i]); break;
+    case EXP: FN(exp_group)(count, z); break;
     default: break;
     }
 }
@@ -382,7 +393,7 @@ FASTNN_INLINE VEC FN(log_vec)(VEC x)
     return e * FN(splat)((REAL)LN2_HIGH) + (s * q + e * FN(splat)((REAL)LN2_LOW)) + (x - x);
 }
 
-/* The derivative of an activation, from its value a: s(1-s), 1-t^2, [a > 0], 1. */
+/* The derivative of an activation, from its value a: s(1-s), 1-t^2, [a > 0], e^z, 1. */
 FASTNN_INLINE VEC FN(derivative_vec)(VEC a, int activation)
 {
     const VEC one = FN(splat)((REAL)1);
@@ -390,6 +401,7 @@ FASTNN_INLINE VEC FN(derivative_vec)(VEC a, int activation)
     case SIGMOID: return a * (one - a);
     case TANH: return one - a * a;
     case RELU: return FN(keep)(FN(less)(FN(splat)((REAL)0), a), one);
+    case EXP: return a;
     default: return one;
     }
 }
@@ -413,6 +425,7 @@ FASTNN_KERNEL void FN(activate)(REAL *z, ptrdiff_t n, int activation)
     case SIGMOID: ACTIVATE_LOOP(SIGMOID) break;
     case TANH: ACTIVATE_LOOP(TANH) break;
     case RELU: ACTIVATE_LOOP(RELU) break;
+    case EXP: ACTIVATE_LOOP(EXP) break;
     default: break;
     }
 }
@@ -712,6 +725,7 @@ FASTNN_KERNEL void FN(row_forward)(ptrdiff_t fan_in, ptrdiff_t fan_out, const RE
     case SIGMOID: FN(sigmoid_array)(out, out, fan_out); break;
     case TANH: FN(tanh_array)(out, out, fan_out); break;
     case RELU: FN(relu_array)(out, out, fan_out); break;
+    case EXP: FN(exp_array)(out, out, fan_out); break;
     case SOFTMAX: {
         REAL top = out[0], sum = 0;
         for (n = 1; n < fan_out; n++) top = out[n] < top ? top : out[n];
@@ -1008,54 +1022,55 @@ FASTNN_KERNEL void FN(add)(ptrdiff_t n, const REAL *x, REAL *sum)
 
 /* ---- losses ------------------------------------------------------------------------------- */
 
-/* Output deltas dC/dz of a chunk from its output activations a and targets y, both in the chunk's
- * layout, and the sum of the loss over its n_samples real samples. C per sample:
- *   squared error     1/2 sum_j (a_j - y_j)^2
- *   binary log loss   -sum_j y_j log a_j + (1 - y_j) log(1 - a_j)     (sigmoid: dC/dz = a - y)
- *   log loss          -sum_j y_j log a_j                              (softmax: dC/dz = a - y)
- * with a clipped to [eps, 1 - eps] in the logarithms, as scikit-learn does. Squares are taken in
- * the type of the network, so that an error beyond its square root is a loss of infinity. The targets of absent
- * samples are overwritten by their activations, which makes their deltas and losses zero. */
-FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, const REAL *a,
-                                    REAL *y, REAL *delta, int loss, int activation)
+/* The losses of VL samples but for a constant factor, with their outputs and targets `width` apart:
+ *   squared errors    sum_j (a_j - y_j)^2
+ *   binary log loss   -sum_j y_j log a_j + (1 - y_j) log(1 - a_j)
+ *   log loss          -sum_j y_j log a_j
+ *   Poisson           sum_j y_j log(y_j / a_j) - y_j + a_j, where 0 log 0 is 0
+ * with a clipped to [eps, 1 - eps] in the log losses, as scikit-learn does. Squares and quotients
+ * are taken in the type of the network, so that one beyond its range is a loss of infinity. */
+FASTNN_INLINE VEC FN(sample_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
+                                    const REAL *y, int loss)
 {
-    const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL, n = n_vectors * VL * n_outputs;
-    double total = 0;
-    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
-        const int vectors = tile_vectors(n_vectors - v0);
-        const ptrdiff_t width = vectors * VL, base = v0 * VL * n_outputs;
-        const ptrdiff_t present = n_samples - v0 * VL < width ? n_samples - v0 * VL : width;
-        for (ptrdiff_t j = 0; j < n_outputs && present < width; j++)
-            for (ptrdiff_t s = present; s < width; s++)
-                y[base + j * width + s] = a[base + j * width + s];
-        for (ptrdiff_t s = 0; s < present && loss != SQUARED_ERROR; s += VL) {
-            const VEC one = FN(splat)((REAL)1), low = FN(splat)((REAL)EPSILON);
-            VEC sum = FN(splat)((REAL)0);
-            REAL lanes[PANEL_BYTES / sizeof(REAL)];
-            for (ptrdiff_t j = 0; j < n_outputs; j++) {
-                const VEC target = FN(load)(y + base + j * width + s);
-                const VEC p = FN(max)(low, FN(min)(one - low, FN(load)(a + base + j * width + s)));
-                sum -= target * FN(log_vec)(p);
-                if (loss == BINARY_LOG_LOSS) sum -= (one - target) * FN(log_vec)(one - p);
-            }
-            memcpy(lanes, &sum, sizeof sum);
-            for (ptrdiff_t i = 0; i < VL && s + i < present; i++) total += lanes[i];
+    const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
+    const VEC low = FN(splat)((REAL)EPSILON);
+    VEC sum = zero;
+    if (loss == SQUARED_ERROR || loss == MEAN_SQUARED_ERROR) {
+        for (ptrdiff_t j = 0; j < n_outputs; j++) {
+            const VEC d = FN(load)(a + j * width) - FN(load)(y + j * width);
+            sum += d * d;
         }
-        v0 += vectors;
+        return sum;
     }
-    if (loss != SQUARED_ERROR) {
-        for (ptrdiff_t i = 0; i < n; i += VL) FN(store)(delta + i, FN(load)(a + i) - FN(load)(y + i));
-        return total;
+    if (loss == POISSON) {
+        for (ptrdiff_t j = 0; j < n_outputs; j++) {
+            const VEC mean = FN(load)(a + j * width), target = FN(load)(y + j * width);
+            const VEC ratio = target / mean;
+            /* what log_vec takes; the difference is infinite where the ratio is, and else nothing
+             * beside the logarithm of either */
+            const VEC normal = FN(max)(FN(splat)((REAL)TINY),
+                                       FN(min)(FN(splat)((REAL)LARGEST), ratio));
+            const VEC logs = FN(select)(FN(less)(zero, ratio),
+                                        FN(log_vec)(normal) + (ratio - normal),
+                                        FN(splat)((REAL)-HUGE_VALUE));
+            sum += FN(keep)(FN(less)(zero, target), target * logs) + (mean - target);
+        }
+        return sum;
     }
-    VEC sum = FN(splat)((REAL)0);
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const VEC d = FN(load)(a + i) - FN(load)(y + i);
-        sum += d * d;
-        FN(store)(delta + i, d);
+    for (ptrdiff_t j = 0; j < n_outputs; j++) {
+        const VEC target = FN(load)(y + j * width);
+        const VEC p = FN(max)(low, FN(min)(one - low, FN(load)(a + j * width)));
+        sum -= target * FN(log_vec)(p);
+        if (loss == BINARY_LOG_LOSS) sum -= (one - target) * FN(log_vec)(one - p);
     }
-    REAL lanes[PANEL_BYTES / sizeof(REAL)];
-    memcpy(lanes, &sum, sizeof sum);
-    for (ptrdiff_t i = 0; i < VL; i++) total += lanes[i];
+    return sum;
+}
+
+/* delta *= the derivative of the output's activation a, for a loss that is not its own. */
+FASTNN_KERNEL void FN(output_derivative)(ptrdiff_t n_vectors, ptrdiff_t n_outputs, const REAL *a,
+                                         REAL *delta, int activation)
+{
+    const ptrdiff_t n = n_vectors * VL * n_outputs;
 #define TIMES_DERIVATIVE(code)                                                                    \
     for (ptrdiff_t i = 0; i < n; i += VL)                                                         \
         FN(store)(delta + i, FN(load)(delta + i) * FN(derivative_vec)(FN(load)(a + i), code));
@@ -1063,6 +1078,7 @@ FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, co
     case SIGMOID: TIMES_DERIVATIVE(SIGMOID) break;
     case TANH: TIMES_DERIVATIVE(TANH) break;
     case RELU: TIMES_DERIVATIVE(RELU) break;
+    case EXP: TIMES_DERIVATIVE(EXP) break;
     case SOFTMAX: /* the whole Jacobian: dC/dz_i = a_i (d_i - sum_j d_j a_j) */
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
             const int vectors = tile_vectors(n_vectors - v0);
@@ -1081,7 +1097,52 @@ FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, co
     default: break;
     }
 #undef TIMES_DERIVATIVE
-    return 0.5 * total;
+}
+
+/* Output deltas dC/dz of a chunk from its output activations a and targets y, both in the chunk's
+ * layout, and the sum of the loss C over its n_samples real samples. The losses are those of
+ * sample_losses, squared errors times 1/2; binary log loss with sigmoid, log loss with softmax and
+ * Poisson with exp have dC/dz = a - y. The mean squared error is divided by the number of outputs,
+ * but its deltas are not: scikit-learn reports the mean over the outputs and descends by the
+ * gradient of the sum, and who is to take its steps and show its losses needs both. The targets of
+ * absent samples are overwritten by their activations, which makes their deltas and losses zero. */
+FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, const REAL *a,
+                                    REAL *y, REAL *delta, int loss, int activation)
+{
+    const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL, n = n_vectors * VL * n_outputs;
+    const int squared = loss == SQUARED_ERROR || loss == MEAN_SQUARED_ERROR;
+    double total = 0;
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        const ptrdiff_t width = vectors * VL, base = v0 * VL * n_outputs;
+        const ptrdiff_t present = n_samples - v0 * VL < width ? n_samples - v0 * VL : width;
+        for (ptrdiff_t j = 0; j < n_outputs && present < width; j++)
+            for (ptrdiff_t s = present; s < width; s++)
+                y[base + j * width + s] = a[base + j * width + s];
+        for (ptrdiff_t s = 0; s < present && !squared; s += VL) {
+            const VEC losses =
+                FN(sample_losses)(n_outputs, width, a + base + s, y + base + s, loss);
+            REAL lanes[PANEL_BYTES / sizeof(REAL)];
+            memcpy(lanes, &losses, sizeof losses);
+            for (ptrdiff_t i = 0; i < VL && s + i < present; i++) total += lanes[i];
+        }
+        v0 += vectors;
+    }
+    if (!squared) {
+        for (ptrdiff_t i = 0; i < n; i += VL) FN(store)(delta + i, FN(load)(a + i) - FN(load)(y + i));
+        return total;
+    }
+    VEC sum = FN(splat)((REAL)0);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const VEC d = FN(load)(a + i) - FN(load)(y + i);
+        sum += d * d;
+        FN(store)(delta + i, d);
+    }
+    REAL lanes[PANEL_BYTES / sizeof(REAL)];
+    memcpy(lanes, &sum, sizeof sum);
+    for (ptrdiff_t i = 0; i < VL; i++) total += lanes[i];
+    FN(output_derivative)(n_vectors, n_outputs, a, delta, activation);
+    return loss == SQUARED_ERROR ? 0.5 * total : 0.5 * total / (double)n_outputs;
 }
 
 /* ---- solvers ------------------------------------------------------------------------------ */
@@ -1246,6 +1307,7 @@ FASTNN_KERNEL double FN(peak_loop)(ptrdiff_t turns, REAL *sink)
 #undef TANH_MAX
 #undef MANTISSA
 #undef TINY
+#undef LARGEST
 #undef HUGE_VALUE
 #undef EPSILON
 #undef BY_VECTORS
