@@ -51,10 +51,14 @@ WORTH_A_THREAD = 4e8
 NO_ORDER = np.empty(0, np.intp)
 
 
-def new_workspace(kernels, layer_units, batch_size, dtype, n_states=-1, n_threads=1):
+def new_workspace(
+    kernels, layer_units, batch_size, dtype, n_states=-1, n_threads=1, weighted=False
+):
     """The memory that one compiled call needs besides its arguments; it may hold anything."""
     return builds.aligned_empty(
-        kernels.workspace_size(layer_units, batch_size, dtype.itemsize, n_states, n_threads)
+        kernels.workspace_size(
+            layer_units, batch_size, dtype.itemsize, n_states, n_threads, weighted
+        )
     )
 
 
@@ -108,11 +112,14 @@ class TrainingRun:
     batch_size : int
     n_threads : int
         How many threads work; they change no result.
+    weighted : bool
+        Whether the last column of y is the weight of each row.
     """
 
     def __init__(
-        self, kernels, layer_units, activations, loss, descent, dtype, batch_size, n_threads=1
-    ):
+        self, kernels, layer_units, activations, loss, descent, dtype, batch_size, n_threads=1,
+        weighted=False,
+    ):  # fmt: skip
         self.kernels, self.layer_units, self.activations = kernels, layer_units, activations
         self.loss, self.descent, self.batch_size = loss, descent, batch_size
         self.step = self.epochs_done = 0
@@ -120,7 +127,7 @@ class TrainingRun:
         packed = aligned_zeros((n_states + 1) * n_packed, dtype).reshape(n_states + 1, n_packed)
         self.packed, self.packed_state = packed[0], packed[1:]
         self.workspace = new_workspace(
-            kernels, layer_units, batch_size, dtype, n_states, n_threads
+            kernels, layer_units, batch_size, dtype, n_states, n_threads, weighted
         )
         self._team = threads.Team(kernels, n_threads)
         self.no_output = np.empty((0, layer_units[-1]), dtype)
@@ -140,7 +147,7 @@ class TrainingRun:
         params : ndarray, (n_params,)
             Each layer's coefs and intercepts.
         x, y : ndarray, (n, units)
-            Checked already.
+            Checked already. In a weighted run y has one column more, the weight of each row.
         loss_curve : ndarray of float64
             Takes the mean loss of each epoch.
         order : ndarray of intp, (n,) or (0,)
@@ -153,6 +160,8 @@ class TrainingRun:
         FloatingPointError
             If the loss or a parameter is no longer finite. The parameters are then those at the
             start of that epoch, and the solver starts afresh.
+        ZeroDivisionError
+            If the weights of a batch add up to 0. The parameters are those before its step.
         """
         cursor = np.zeros(4, np.intp)
         cursor[2] = self.step
@@ -175,6 +184,11 @@ class TrainingRun:
                     self.kernels.unpack(
                         self.packed, self.layer_units, self.activations, self.workspace, params
                     )
+        if status == builds.WEIGHTLESS:
+            raise ZeroDivisionError(
+                f"the weights of a batch in epoch {self.epochs_done + 1} add up to 0, so its mean "
+                "loss is undefined. The parameters are those before its step"
+            )
         if status == builds.DIVERGED:
             self.packed_state[:], self.step = 0, 0
             raise FloatingPointError(

@@ -12,7 +12,7 @@ import numpy as np
 IDENTITY, SIGMOID, TANH, RELU, SOFTMAX, EXP = range(6)
 SQUARED_ERROR, BINARY_LOG_LOSS, LOG_LOSS, POISSON, MEAN_SQUARED_ERROR = range(5)
 SGD, NESTEROV, ADAM = range(3)
-START, RUNNING, FINISHED, DIVERGED = range(4)
+START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = range(5)
 
 # Arithmetic here overflows on purpose now and then: e^1000 is infinity, its sigmoid 1.
 quiet = np.errstate(all="ignore")
@@ -21,7 +21,7 @@ quiet = np.errstate(all="ignore")
 # ---- layout ---------------------------------------------------------------------------------
 
 
-def workspace_size(layer_units, batch_size, itemsize, n_states, n_threads):
+def workspace_size(layer_units, batch_size, itemsize, n_states, n_threads, weighted=False):
     """Bytes of workspace that a call needs: none here."""
     return 0
 
@@ -151,9 +151,16 @@ def propagate_delta(delta, coef, a, activation, workspace, out):
     out[...] = (delta @ coef.T) * derivative
 
 
+def weights_of(y, n_outputs):
+    """The weight of each row, (n, 1): the column of y behind the outputs', or else 1."""
+    return y[:, n_outputs:] if y.shape[1] > n_outputs else np.ones((len(y), 1), y.dtype)
+
+
 @quiet
 def loss_delta(a, y, loss, activation):
     """The loss summed over the rows, and its derivative by the last layer's weighted sums.
+
+    Both times the row's weight, where y has a column of weights behind the outputs'.
 
     Per row: squared error 1/2 sum_j (a_j - y_j)^2; binary log loss
     -sum_j y_j log a_j + (1 - y_j) log(1 - a_j); log loss -sum_j y_j log a_j; Poisson
@@ -163,11 +170,11 @@ def loss_delta(a, y, loss, activation):
     derivative a - y. The mean squared error is the squared error divided by the number of outputs,
     but its derivative is not divided: so is scikit-learn's.
     """
+    n_outputs = a.shape[1]
+    weights, y = weights_of(y, n_outputs), y[:, :n_outputs]
     delta = a - y
     if loss in (SQUARED_ERROR, MEAN_SQUARED_ERROR):
-        total = 0.5 * np.sum(np.square(delta), dtype=np.float64)
-        if loss == MEAN_SQUARED_ERROR:
-            total /= a.shape[1]
+        terms = np.square(delta) / (2 if loss == SQUARED_ERROR else 2 * n_outputs)
         if activation == SOFTMAX:
             delta = a * (delta - np.sum(delta * a, axis=1, keepdims=True))
         elif activation == EXP:
@@ -176,16 +183,15 @@ def loss_delta(a, y, loss, activation):
             derivative = np.empty_like(a)
             DERIVATIVE[activation](a, derivative)
             delta = delta * derivative
-        return float(total), delta
-    if loss == POISSON:
+    elif loss == POISSON:
         terms = np.where(y == 0, 0, y * np.log(y / a)) + delta
-        return float(np.sum(terms, dtype=np.float64)), delta
-    eps = np.finfo(a.dtype).eps
-    p = np.clip(a, eps, 1 - eps).astype(np.float64)
-    total = -np.sum(np.where(y == 0, 0, y * np.log(p)))
-    if loss == BINARY_LOG_LOSS:
-        total -= np.sum(np.where(y == 1, 0, (1 - y) * np.log1p(-p)))
-    return float(total), delta
+    else:
+        eps = np.finfo(a.dtype).eps
+        p = np.clip(a, eps, 1 - eps).astype(np.float64)
+        terms = -np.where(y == 0, 0, y * np.log(p))
+        if loss == BINARY_LOG_LOSS:
+            terms -= np.where(y == 1, 0, (1 - y) * np.log1p(-p))
+    return float(np.sum(weights * terms, dtype=np.float64)), weights * delta
 
 
 # ---- the whole network ----------------------------------------------------------------------
@@ -237,15 +243,19 @@ def penalty(params, layer_units, alpha):
 
 @quiet
 def loss_and_grad(params, layer_units, activations, loss, alpha, x, y, workspace, grads):
-    """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient."""
-    n = len(x)
+    """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient.
+
+    Where y has one column more than there are outputs, that is the weight of each row: the mean
+    is a weighted one, and n the sum of the weights.
+    """
+    n = float(weights_of(y, layer_units[-1]).sum(dtype=np.float64))
     total, sums, _ = gradient_sums(params, layer_units, activations, loss, x, y)
     grads[:] = sums / n
     for (coef, _), (coef_grad, _) in zip(
         split(params, layer_units), split(grads, layer_units), strict=True
     ):
-        coef_grad += alpha / n * coef
-    return (total + penalty(params, layer_units, alpha)) / n
+        coef_grad += alpha * coef / n
+    return float(np.divide(total + penalty(params, layer_units, alpha), n))
 
 
 # ---- solvers --------------------------------------------------------------------------------
@@ -317,6 +327,13 @@ def train_epoch(
 
     cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0]
     left the finite numbers: params are those it began with, packed and state are of no use.
+
+    Where y has one column more than there are outputs, that is the weight of each row, which
+    multiplies its loss and its gradient; a batch then has the sum of its weights where else it has
+    its number of rows, and an epoch's loss is the mean of its batches' losses, each counted as
+    often as it has rows. 4: the weights of a batch of epoch cursor[0] add up to 0, and params are
+    those before its step.
+
     Whatever the budget, this version returns at the end of an epoch only.
     """
     if cursor[3] == START:
@@ -328,10 +345,15 @@ def train_epoch(
         total = 0.0
         for start in range(0, len(x), batch_size):
             batch = rows[start : start + batch_size]
+            weight = float(weights_of(y[batch], layer_units[-1]).sum(dtype=np.float64))
+            if weight == 0:
+                cursor[3], params[:] = WEIGHTLESS, packed
+                return
             batch_loss, grads, out = gradient_sums(
                 packed, layer_units, activations, loss, x[batch], y[batch]
             )
-            total += batch_loss + penalty(packed, layer_units, alpha)
+            batch_loss += penalty(packed, layer_units, alpha)
+            total += batch_loss * (len(batch) / weight)
             if not np.isfinite(total):
                 break
             if len(output) and cursor[0] == n_epochs - 1:
@@ -340,9 +362,9 @@ def train_epoch(
                 split(packed, layer_units), split(grads, layer_units), strict=True
             ):
                 if not sum_coef_grads:
-                    coef_grad /= len(batch)
-                coef_grad += alpha / len(batch) * coef
-                intercept_grad /= len(batch)
+                    coef_grad /= weight
+                coef_grad += alpha / weight * coef
+                intercept_grad /= weight
             cursor[2] += 1
             if solver == ADAM:
                 adam_update(

@@ -348,6 +348,40 @@ def test_mean_squared_error_differs_from_squared_error_in_what_it_reports(kernel
     np.testing.assert_array_equal(grads[0], grads[1])
 
 
+def with_weights(rng, y):
+    """y with a column of weights: some zero, some negative, and adding up to more than 0."""
+    weights = rng.exponential(size=(len(y), 1)) * rng.choice([0, 1, 1, 1, -0.1], (len(y), 1))
+    weights[: len(y) // 2 + 1] += 1
+    return np.hstack([y, weights.astype(y.dtype)])
+
+
+@pytest.mark.parametrize("n", [1, 7, 33, 500])
+@pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net[0]}-{net[2]}")
+def test_weighted_loss_and_grad(kernels, dtype, net, n, rng):
+    units, codes, loss = units_of(*net[0]), codes_of(*net[1]), LOSSES[net[2]]
+    params, x, y = problem(rng, dtype, units, n, net[2])
+    y = with_weights(rng, y)
+    workspace = new_workspace(kernels, units, n, dtype, weighted=True)
+    workspace[:] = 255
+    for alpha in (0.0, 0.5):
+        got, grads = np.empty_like(params), np.empty_like(params)
+        value = kernels.loss_and_grad(params, units, codes, loss, alpha, x, y, workspace, got)
+        want = reference.loss_and_grad(params, units, codes, loss, alpha, x, y, None, grads)
+        assert_close(np.array([value]), np.array([want]), dtype, n * units.max(), floor=0.1)
+        assert_close(got, grads, dtype, n * units.max())
+
+
+def test_without_weight_the_mean_is_not_a_number(kernels, dtype, rng):
+    units, codes = units_of(3, 5, 2), codes_of("tanh", "identity")
+    params, x, y = problem(rng, dtype, units, 7, "squared_error")
+    y = np.hstack([y, np.zeros((7, 1), dtype)])
+    for module in (kernels, reference):
+        grads = np.empty_like(params)
+        workspace = new_workspace(module, units, 7, dtype, weighted=True)
+        assert np.isnan(module.loss_and_grad(params, units, codes, 0, 0.0, x, y, workspace, grads))
+        assert np.isnan(grads).all()
+
+
 def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, **options):
     units, codes, loss = units_of(*net[0]), codes_of(*net[1]), LOSSES[net[2]]
     n_states = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2}[solver]
@@ -355,11 +389,11 @@ def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, *
     momentum = {"sgd": 0.0, "adam": 0.9}.get(solver, 0.7)
     n_packed = module.packed_size(units, dtype.itemsize)
     packed = aligned_zeros((1 + n_states) * n_packed, dtype).reshape(1 + n_states, n_packed)
-    n_threads = options.get("n_threads", 1)
-    workspace = new_workspace(module, units, batch_size, dtype, n_states, n_threads)
+    n_threads, weighted = options.get("n_threads", 1), y.shape[1] > units[-1]
+    workspace = new_workspace(module, units, batch_size, dtype, n_states, n_threads, weighted)
     workspace[:] = 255  # NaN: what is read must have been written
     params, cursor = params.copy(), np.zeros(4, np.intp)
-    curve, output = np.zeros(n_epochs), np.full_like(y, np.nan)
+    curve, output = np.zeros(n_epochs), np.full((len(y), units[-1]), np.nan, dtype)
     calls = 0
     with Team(module, n_threads) as team:
         while cursor[3] < builds.FINISHED:
@@ -399,6 +433,101 @@ def test_train_epoch(kernels, dtype, net, solver, rng):
             assert np.abs(got[0] - params).max() > 0
             assert_close(got[1], want[1], dtype, length, floor=0.1)
             assert got[3].tolist() == want[3].tolist() == [1, 0, steps, builds.FINISHED]
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net[0]}-{net[2]}")
+def test_train_epoch_with_weights(kernels, dtype, net, solver, rng):
+    for n, batch_size in [(33, 33), (500, 500), (67, 16), (5, 1)]:
+        params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+        y = with_weights(rng, y)
+        y[:, -1] += (batch_size == 1) * (y[:, -1] == 0)
+        order = rng.permutation(n).astype(np.intp) if batch_size < n else np.empty(0, np.intp)
+        for options in ({"alpha": 0.1}, {"sum_coef_grads": True, "learning_rate": 0.001}):
+            args = (dtype, net, params, x, y, solver, batch_size, order, 1)
+            got, want = run(kernels, *args, **options), run(reference, *args, **options)
+            steps = -(-n // batch_size)
+            length = steps * n * max(net[0])
+            if solver == "adam":
+                rate = options.get("learning_rate", 0.01)
+                assert np.abs(got[0] - want[0]).max() <= 2 * rate * steps
+            else:
+                assert_close(got[0], want[0], dtype, length)
+                assert_close(got[2], want[2], dtype, length)
+            assert np.abs(got[0] - params).max() > 0
+            assert_close(got[1], want[1], dtype, length, floor=0.1)
+            assert got[3].tolist() == want[3].tolist() == [1, 0, steps, builds.FINISHED]
+
+
+# one chunk, several, cached, mini-batches with a rest, slices: (net, n, batch_size)
+WAYS = [
+    (NETS[1], 33, 33),
+    (NETS[6], 900, 900),
+    (NETS[5], 300, 128),
+    (((3, 7, 2), ("tanh", "softmax"), "log_loss"), 20_000, 20_000),
+    (((3, 7, 2), ("tanh", "exp"), "poisson"), 25_000, 10_000),
+    (((3, 7, 2), ("tanh", "softmax"), "squared_error"), 67, 16),
+]
+
+
+@pytest.mark.parametrize("way", range(len(WAYS)))
+def test_weights_of_1_are_no_weights(kernels, dtype, way, rng):
+    """And rows of weight 0 change nothing, wherever they stand."""
+    net, n, batch_size = WAYS[way]
+    params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+    weighted = np.hstack([y, np.ones((n, 1), dtype)])
+    args = (dtype, net, params, x)
+    rest = ("adam", batch_size, np.empty(0, np.intp), 2)
+    plain = run(kernels, *args, y, *rest, alpha=0.1)
+    got = run(kernels, *args, weighted, *rest, alpha=0.1)
+    np.testing.assert_array_equal(got[0], plain[0])
+    np.testing.assert_array_equal(got[2], plain[2])
+    np.testing.assert_allclose(got[1], plain[1], rtol=n * np.finfo(dtype).eps)
+
+    absent = rng.rand(n) < 0.4
+    absent[0] = False
+    weighted[absent, -1] = 0
+    got = run(kernels, *args, weighted, *rest, alpha=0.1)
+    x[absent], weighted[absent, :-1] = 5, 0.25
+    other = run(kernels, *args, weighted, *rest, alpha=0.1)
+    np.testing.assert_array_equal(got[0], other[0])
+    np.testing.assert_array_equal(got[1], other[1])
+
+
+@pytest.mark.parametrize("way", range(len(WAYS)))
+def test_weighted_training_is_the_same_in_pieces_and_by_threads(kernels, dtype, way, rng):
+    net, n, batch_size = WAYS[way]
+    params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+    y = with_weights(rng, y)
+    order = rng.permutation(n) if batch_size < n else np.empty(0, np.intp)
+    args = (kernels, dtype, net, params, x, y, "nesterov", batch_size, order, 3)
+    one = run(*args, alpha=0.1)
+    for options in ({"n_threads": 2}, {"n_threads": 3}, {"n_threads": 2, "budget": 1.0}):
+        got = run(*args, alpha=0.1, **options)
+        for a, b in zip(one[:4], got[:4], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("budget", [1e9, 1.0])
+def test_a_batch_without_weight_ends_training_before_its_step(kernels, dtype, budget, rng):
+    net = ((3, 9, 2), ("tanh", "identity"), "squared_error")
+    params, x, y = problem(rng, dtype, units_of(*net[0]), 40, net[2])
+    y = np.hstack([y, np.ones((40, 1), dtype)])
+    y[16:24, -1] = [2, 1, 1, 0, 0, -1, -1, -2]
+    args = (dtype, net, params, x, y, "adam", 8)
+    as_they_lie = np.empty(0, np.intp)
+    for module in (kernels, reference):
+        got = run(module, *args, as_they_lie, 3, budget=budget)
+        assert got[3].tolist() == [0, 0, 2, builds.WEIGHTLESS]
+        before = run(module, dtype, net, params, x[:16], y[:16], "adam", 8, as_they_lie, 1)
+        np.testing.assert_array_equal(got[0], before[0])
+    # all rows weigh nothing: not even a first step
+    y[:, -1] = 0
+    for batch_size in (8, 40):
+        args = (dtype, net, params, x, y, "adam", batch_size, as_they_lie, 3)
+        got = run(kernels, *args, budget=budget)
+        assert got[3].tolist() == [0, 0, 0, builds.WEIGHTLESS]
+        np.testing.assert_array_equal(got[0], params)
 
 
 def test_many_full_batch_epochs(kernels, rng):

@@ -20,11 +20,12 @@ def targets(rng, n, n_outputs, loss):
     return rng.rand(n, n_outputs)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize(("loss", "out"), OUTPUTS)
-def test_gradient_by_central_differences(loss, out, hidden, depth, alpha):
+def test_gradient_by_central_differences(loss, out, hidden, depth, alpha, weighted):
     units = np.array([3, *[5, 4, 6][: depth - 1], 2], np.intp)
     codes = np.array([ACTIVATIONS[hidden]] * (depth - 1) + [ACTIVATIONS[out]], np.int32)
     h = 1e-5
@@ -33,7 +34,10 @@ def test_gradient_by_central_differences(loss, out, hidden, depth, alpha):
     def problem(seed):
         rng = np.random.RandomState(seed)
         params = rng.uniform(-1, 1, len(steps))
-        return params, rng.randn(9, 3), targets(rng, 9, 2, loss)
+        x, y = rng.randn(9, 3), targets(rng, 9, 2, loss)
+        if weighted:
+            y = np.hstack([y, [[1], [0], [2], [0.5], [-0.3], [0], [3], [1], [0.1]]])
+        return params, x, y
 
     def f(p):
         unused = np.empty_like(p)
@@ -58,7 +62,7 @@ def test_gradient_by_central_differences(loss, out, hidden, depth, alpha):
     numeric = np.array([(f(params + step) - f(params - step)) / (2 * h) for step in steps])
     assert np.abs(grads).max() > 1e-3
     # rounding of the quotient is about eps / h of the loss
-    bound = 1e-7 * np.abs(grads).max() + 4 * np.finfo(float).eps / h * f(params)
+    bound = 1e-7 * np.abs(grads).max() + 4 * np.finfo(float).eps / h * abs(f(params))
     np.testing.assert_allclose(grads, numeric, rtol=0, atol=bound)
 
 
@@ -83,6 +87,18 @@ def test_log_losses_against_scikit_learn(rng):
         p[:, :1], y[:, :1], LOSSES["binary_log_loss"], ACTIVATIONS["sigmoid"]
     )
     np.testing.assert_allclose(binary / 30, log_loss(y[:, 0], p[:, 0]), rtol=1e-12)
+
+
+def test_whole_weights_are_repetitions(rng):
+    units, codes = np.array([3, 5, 2], np.intp), np.array([2, 4], np.int32)
+    params, x = rng.randn(reference.packed_size(units, 8)), rng.randn(6, 3)
+    y, times = targets(rng, 6, 2, "log_loss"), np.array([1, 0, 3, 2, 1, 0])
+    grads, want = np.empty_like(params), np.empty_like(params)
+    args = (params, units, codes, LOSSES["log_loss"], 0.3)
+    loss = reference.loss_and_grad(*args, x, np.column_stack([y, times]), None, grads)
+    repeated = (np.repeat(a, times, axis=0) for a in (x, y))
+    np.testing.assert_allclose(loss, reference.loss_and_grad(*args, *repeated, None, want))
+    np.testing.assert_allclose(grads, want, rtol=1e-12, atol=1e-15)
 
 
 def test_poisson_is_half_the_deviance(rng):

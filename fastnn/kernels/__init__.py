@@ -25,7 +25,7 @@ LOSSES = {
 SOLVERS = {"sgd": 0, "nesterov": 1, "adam": 2}
 
 # what train_epoch leaves in cursor[3]
-START, RUNNING, FINISHED, DIVERGED = range(4)
+START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = range(5)
 
 
 def for_dtype(function, dtype):

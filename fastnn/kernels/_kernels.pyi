@@ -22,7 +22,12 @@ class BuildInfo(TypedDict):
     threads: bool
 
 def workspace_size(
-    layer_units: Indices, batch_size: int, itemsize: int, n_states: int, n_threads: int
+    layer_units: Indices,
+    batch_size: int,
+    itemsize: int,
+    n_states: int,
+    n_threads: int,
+    weighted: bool = False,
 ) -> int: ...
 def packed_size(layer_units: Indices, itemsize: int) -> int: ...
 def useful_threads(

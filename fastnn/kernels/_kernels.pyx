@@ -80,6 +80,9 @@ cdef extern from "simd.h" nogil:
     double c_loss_delta(
         Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *a, void *y, void *delta, int loss,
         int activation)
+    double c_weighted_loss_delta(
+        Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *a, void *y, void *delta, int loss,
+        int activation)
     void c_sgd_update(
         Py_ssize_t n, void *param, const void *grad, void *velocity, double rate,
         double momentum, int nesterov, double scale, double decay)
@@ -125,6 +128,7 @@ cdef enum:                  # values of cursor[CURSOR_STATUS]
     RUNNING = 1             # the budget ran out
     FINISHED = 2
     DIVERGED = 3
+    WEIGHTLESS = 4          # the weights of a batch add up to 0
 
 cdef enum:
     SLICES = 16             # that a batch of so many chunks is cut into
@@ -145,6 +149,7 @@ cdef struct Layer:
 cdef struct Plan:
     Layer *layers
     Py_ssize_t n_layers, lanes, panel, chunk, packed_size, slices, penalty_blocks
+    Py_ssize_t n_targets    # columns of y: one for each output, and with weights one more
     bint cached             # x and y hold the tiles of a whole batch of several chunks
     # in the workspace
     Py_ssize_t params, x, y, backup, partials, slice, slice_size, desk, desk_size, size
@@ -183,6 +188,7 @@ cdef void make_plan(
     Py_ssize_t itemsize,
     Py_ssize_t n_states,            # arrays of solver state; -1: no training
     int n_threads,
+    bint weighted,
     Layer *layers,                  # NULL: sizes only
 ) noexcept nogil:
     cdef Layer scratch
@@ -193,6 +199,7 @@ cdef void make_plan(
     plan.n_layers = n_layers
     plan.lanes = LANES_F32 if itemsize == 4 else LANES_F64
     plan.panel = PANEL_F32 if itemsize == 4 else PANEL_F64
+    plan.n_targets = layer_units[n_layers] + weighted
 
     per_sample = layer_units[0] + layer_units[n_layers]
     for i in range(n_layers):
@@ -211,7 +218,7 @@ cdef void make_plan(
     plan.packed_size = plan.penalty_blocks = plan.scratch_size = 0
     plan.desk_x = 0
     plan.desk_y = round_up(plan.chunk * layer_units[0], align)
-    plan.desk_size = plan.desk_y + round_up(plan.chunk * layer_units[n_layers], align)
+    plan.desk_size = plan.desk_y + round_up(plan.chunk * plan.n_targets, align)
     for i in range(n_layers):
         layer = &scratch if layers == NULL else &layers[i]
         layer.fan_in = layer_units[i]
@@ -248,7 +255,7 @@ cdef void make_plan(
         plan.slices = SLICES
     plan.cached = (
         n_states >= 0 and batch > plan.chunk
-        and batch * (layer_units[0] + layer_units[n_layers]) * itemsize <= SLICE_BYTES
+        and batch * (layer_units[0] + plan.n_targets) * itemsize <= SLICE_BYTES
     )
     if batch > plan.chunk or n_states < 0:
         plan.scratch_size = 0
@@ -262,7 +269,7 @@ cdef void make_plan(
         at += round_up(round_up(batch, plan.lanes) * layer_units[0], align)
     plan.y = at
     if plan.cached:
-        at += round_up(round_up(batch, plan.lanes) * layer_units[n_layers], align)
+        at += round_up(round_up(batch, plan.lanes) * plan.n_targets, align)
     plan.backup = at
     if n_states >= 0:
         at += plan.packed_size
@@ -286,12 +293,13 @@ cdef inline real *open_workspace(
     Py_ssize_t batch,
     Py_ssize_t n_states,
     int n_threads,
+    bint weighted,
     unsigned char *workspace,
     const real *type_of,            # only its type matters
 ) noexcept nogil:
     """The plan of a workspace, its table filled in; where the numbers behind the table begin."""
     make_plan(plan, layer_units, activations, n_layers, batch, sizeof(real), n_states, n_threads,
-              <Layer *> workspace)
+              weighted, <Layer *> workspace)
     return <real *> (workspace + round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128))
 
 
@@ -301,22 +309,25 @@ def workspace_size(
     int itemsize,
     int n_states,
     int n_threads,
+    bint weighted=False,
 ):
     """Bytes of workspace for batches of batch_size rows and n_states arrays of solver state.
 
-    n_states = -1: for forward and loss_and_grad, which do not train.
+    n_states = -1: for forward and loss_and_grad, which do not train. weighted: y has a column of
+    weights.
     """
     cdef Plan plan
     cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
     make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, n_states, n_threads,
-              NULL)
+              weighted, NULL)
     return round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128) + plan.size * itemsize
 
 
 def packed_size(const Py_ssize_t[::1] layer_units, int itemsize):
     """How many numbers the packed parameters take."""
     cdef Plan plan
-    make_plan(&plan, &layer_units[0], NULL, layer_units.shape[0] - 1, 1, itemsize, 0, 1, NULL)
+    make_plan(&plan, &layer_units[0], NULL, layer_units.shape[0] - 1, 1, itemsize, 0, 1, False,
+              NULL)
     return plan.packed_size
 
 
@@ -329,7 +340,8 @@ def useful_threads(
     cdef Plan plan
     cdef Py_ssize_t i, n_layers = layer_units.shape[0] - 1
     cdef double work, widest = 0, total = 0
-    make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, 0, n_threads, NULL)
+    make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, 0, n_threads, False,
+              NULL)
     if not FASTNN_HAS_THREADS:
         return 1
     for i in range(n_layers):
@@ -436,7 +448,7 @@ def pack(
     cdef Plan plan
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
-                       layer_units.shape[0] - 1, 1, 0, 1, &workspace[0], &params[0])
+                       layer_units.shape[0] - 1, 1, 0, 1, False, &workspace[0], &params[0])
         pack_params(&params[0], &plan, &packed[0])
 
 
@@ -451,7 +463,7 @@ def unpack(
     cdef Plan plan
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
-                       layer_units.shape[0] - 1, 1, 0, 1, &workspace[0], &packed[0])
+                       layer_units.shape[0] - 1, 1, 0, 1, False, &workspace[0], &packed[0])
         unpack_params(&packed[0], &plan, &params[0])
 
 
@@ -576,9 +588,15 @@ cdef double loss_of(Plan *plan, real *work, Chunk *chunk, int loss) noexcept nog
     """The chunk's loss, and the deltas of the last layer."""
     cdef Layer *layer = &plan.layers[plan.n_layers - 1]
     cdef real *delta = work + chunk.desk + layer.delta
-    cdef double total = c_loss_delta(
-        chunk.count, layer.fan_out, work + chunk.desk + layer.a, work + chunk.y, delta, loss,
-        layer.activation)
+    cdef double total
+    if plan.n_targets > layer.fan_out:
+        total = c_weighted_loss_delta(
+            chunk.count, layer.fan_out, work + chunk.desk + layer.a, work + chunk.y, delta, loss,
+            layer.activation)
+    else:
+        total = c_loss_delta(
+            chunk.count, layer.fan_out, work + chunk.desk + layer.a, work + chunk.y, delta, loss,
+            layer.activation)
     if not layer.by_lanes:
         c_transpose_delta(chunk.n_vectors, layer.fan_out, 0, layer.fan_out, delta,
                           work + chunk.desk + layer.transposed)
@@ -630,6 +648,18 @@ cdef void intercept_gradient(
     """dC/db += sum of delta for a wide layer's outputs first .. end, whole panels."""
     c_panel_sums(chunk.n_vectors, first, end, chunk.fresh, work + chunk.desk + layer.transposed,
                  work + chunk.slice + layer.intercept)
+
+
+cdef double weight_of(
+    const real *y, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t n_samples,
+    Py_ssize_t n_targets
+) noexcept nogil:
+    """The sum of the weights, the last column of y, of some rows."""
+    cdef Py_ssize_t i
+    cdef double total = 0
+    for i in range(first, first + n_samples):
+        total += y[((i if order == NULL else order[i]) + 1) * n_targets - 1]
+    return total
 
 
 cdef void backward_chunk(Plan *plan, const real *packed, real *work, Chunk *chunk) noexcept nogil:
@@ -734,7 +764,8 @@ def forward(
     cdef bint every = out.shape[1] > layer_units[layer_units.shape[0] - 1]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, n_rows, -1, 1, &workspace[0], &params[0])
+                              layer_units.shape[0] - 1, n_rows, -1, 1, False, &workspace[0],
+                              &params[0])
         if n_rows <= FEW_ROWS:
             while row < n_rows:
                 forward_row(&plan, &params[0], &x[row, 0], work, &out[row, 0], every)
@@ -762,29 +793,37 @@ def loss_and_grad(
     int loss,
     double alpha,
     const real[:, ::1] x,               # IN  (n, layer_units[0])
-    const real[:, ::1] y,               # IN  (n, layer_units[-1])
+    const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
     unsigned char[::1] workspace,       # workspace_size(layer_units, n, itemsize, -1) bytes
     real[::1] grads,                    # OUT laid out like params
 ):
-    """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient."""
+    """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient.
+
+    Where y has one column more than there are outputs, that is the weight of each row: the mean
+    is a weighted one, and n the sum of the weights.
+    """
     cdef Plan plan
     cdef Layer *layer
     cdef Chunk chunk
     cdef real *work
     cdef real scale, decay
-    cdef double total = 0
+    cdef double total = 0, weight = x.shape[0]
     cdef Py_ssize_t i, j, row = 0, n_rows = x.shape[0], count
+    cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, n_rows, -1, 1, &workspace[0], &params[0])
+                              layer_units.shape[0] - 1, n_rows, -1, 1, weighted, &workspace[0],
+                              &params[0])
+        if weighted:
+            weight = weight_of(&y[0, 0], NULL, 0, n_rows, plan.n_targets)
         memset(work + plan.params, 0, plan.packed_size * sizeof(real))
         pack_params(&params[0], &plan, work + plan.params)
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
             gather(&x[0, 0], NULL, row, chunk.count, layer_units[0], plan.lanes, work + chunk.x,
                    0, 1)
-            gather(&y[0, 0], NULL, row, chunk.count, layer_units[plan.n_layers], plan.lanes,
-                   work + chunk.y, 0, 1)
+            gather(&y[0, 0], NULL, row, chunk.count, plan.n_targets, plan.lanes, work + chunk.y,
+                   0, 1)
             forward_chunk(&plan, work + plan.params, work, &chunk)
             total += loss_of(&plan, work, &chunk, loss)
             backward_chunk(&plan, work + plan.params, work, &chunk)
@@ -799,10 +838,10 @@ def loss_and_grad(
         if alpha != 0:
             penalty_part(&plan, work + plan.params, work, 0, 1)
             total += penalty(&plan, work, alpha)
-        total /= n_rows
+        total /= weight
         unpack_params(work + plan.slice, &plan, &grads[0])
-        scale = <real> (1.0 / n_rows)
-        decay = <real> (alpha / n_rows)
+        scale = <real> (1.0 / weight)
+        decay = <real> (alpha / weight)
         j = 0
         for i in range(plan.n_layers):
             layer = &plan.layers[i]
@@ -844,6 +883,7 @@ cdef struct Job:            # what a team is asked to do
     int solver
     Py_ssize_t n_states
     double rate, momentum, beta_2, epsilon, coef_scale, intercept_scale, decay
+    double weight           # of the batch: its samples, or the sum of their weights
     # slices of the batch from row `start` on
     Py_ssize_t start, batch, n_chunks, n_rounds, round, end_round, seen, next
 
@@ -851,14 +891,13 @@ cdef struct Job:            # what a team is asked to do
 cdef void place(Job *job, Py_ssize_t c, Chunk *chunk) noexcept nogil:
     """Chunk c of the batch, at the desk that it has; where its inputs are."""
     cdef Plan *plan = job.plan
-    cdef Layer *last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t row = c * plan.chunk
     chunk.row = job.start + row
     chunk.count = min(plan.chunk, job.batch - row)
     chunk.n_vectors = (chunk.count + plan.lanes - 1) // plan.lanes
     if plan.cached:
         chunk.x = plan.x + row * plan.layers[0].fan_in
-        chunk.y = plan.y + row * last.fan_out
+        chunk.y = plan.y + row * plan.n_targets
     else:
         chunk.x, chunk.y = chunk.desk + plan.desk_x, chunk.desk + plan.desk_y
 
@@ -868,8 +907,8 @@ cdef void gather_part(Job *job, Chunk *chunk, real *work, int part, int parts) n
     gather(<const real *> job.x, job.order, chunk.row, chunk.count, plan.layers[0].fan_in,
            plan.lanes, work + chunk.x, part, parts)
     if part == 0:
-        gather(<const real *> job.y, job.order, chunk.row, chunk.count,
-               plan.layers[plan.n_layers - 1].fan_out, plan.lanes, work + chunk.y, 0, 1)
+        gather(<const real *> job.y, job.order, chunk.row, chunk.count, plan.n_targets,
+               plan.lanes, work + chunk.y, 0, 1)
 
 
 cdef void scatter_output(Job *job, Chunk *chunk, real *work) noexcept nogil:
@@ -1086,9 +1125,9 @@ cdef void step_of(
     job.rate = learning_rate
     if job.solver == ADAM:
         job.rate *= sqrt(1 - pow(job.beta_2, t)) / (1 - pow(job.momentum, t))
-    job.intercept_scale = 1.0 / job.batch
+    job.intercept_scale = 1.0 / job.weight
     job.coef_scale = 1.0 if sum_coef_grads else job.intercept_scale
-    job.decay = alpha / job.batch
+    job.decay = alpha / job.weight
 
 
 def train_epoch(
@@ -1106,12 +1145,12 @@ def train_epoch(
     double alpha,
     bint sum_coef_grads,                # the tutorial's arithmetic: coefs by the sum, not the mean
     const real[:, ::1] x,               # IN  (n, layer_units[0])
-    const real[:, ::1] y,               # IN  (n, layer_units[-1])
+    const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
     const Py_ssize_t[::1] order,        # IN  (n,) the epoch's shuffle, or empty
     Py_ssize_t batch_size,
     Py_ssize_t n_epochs,                # go on until this many are finished
     double budget,                      # return after about this many multiply-adds
-    unsigned char[::1] workspace,       # workspace_size(.., batch_size, .., n_states, n_threads)
+    unsigned char[::1] workspace,       # workspace_size(.., batch_size, .., n_threads, weighted)
     unsigned char[::1] team,            # an open team, or empty: one thread
     int n_threads,                      # of the team
     Py_ssize_t[::1] cursor,             # IN/OUT (4,): epoch, row, step, status
@@ -1122,6 +1161,12 @@ def train_epoch(
 
     cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0]
     left the finite numbers: params are those it began with, packed and state are of no use.
+
+    Where y has one column more than there are outputs, that is the weight of each row, which
+    multiplies its loss and its gradient; a batch then has the sum of its weights where else it has
+    its number of rows, and an epoch's loss is the mean of its batches' losses, each counted as
+    often as it has rows. 4: the weights of a batch of epoch cursor[0] add up to 0, and params are
+    those before its step.
     """
     cdef Plan plan
     cdef Job job
@@ -1130,8 +1175,9 @@ def train_epoch(
     cdef void *helpers = NULL
     cdef Py_ssize_t n_rows = x.shape[0], n_params = 0, i, done
     cdef Py_ssize_t row = cursor[CURSOR_ROW], epoch = cursor[CURSOR_EPOCH], size
-    cdef double work_done = 0, per_row = 0, per_round, loss_sum
-    cdef bint diverged = False, full_batch = batch_size >= n_rows
+    cdef double work_done = 0, per_row = 0, per_round, loss_sum, loss_scale
+    cdef bint diverged = False, weightless = False, full_batch = batch_size >= n_rows
+    cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
     if team.shape[0]:
         helpers = &team[0]
     else:
@@ -1149,7 +1195,7 @@ def train_epoch(
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
                               layer_units.shape[0] - 1, batch_size, job.n_states, n_threads,
-                              &workspace[0], &packed[0])
+                              weighted, &workspace[0], &packed[0])
         job.work = work
         losses = <double *> (work + plan.partials)
         size = plan.packed_size
@@ -1172,6 +1218,16 @@ def train_epoch(
                 job.n_chunks = (job.batch + plan.chunk - 1) // plan.chunk
                 job.n_rounds = (job.n_chunks + plan.slices - 1) // plan.slices
                 job.round = row - job.start
+                if not weighted:
+                    job.weight = job.batch
+                elif job.weight == 0 or job.round == 0 and not full_batch:
+                    job.weight = weight_of(&y[0, 0], job.order, job.start, job.batch,
+                                           plan.n_targets)
+                    weightless = job.weight == 0
+                    if weightless:
+                        break
+                # weighted losses are divided by the weight; what a batch of n rows adds is n times
+                loss_scale = job.batch / job.weight
                 step_of(&job, learning_rate, alpha, sum_coef_grads, cursor[CURSOR_STEP] + 1)
                 if job.round == 0 and alpha != 0:
                     run_phase(&job, helpers, n_threads, PENALTY, n_params)
@@ -1182,7 +1238,7 @@ def train_epoch(
                     job.chunk.fresh = job.round == 0
                     job.chunk.last = job.round == job.n_rounds - 1
                     loss_sum = train_chunk(&job, work, helpers, n_threads)
-                    loss_curve[epoch] += loss_sum
+                    loss_curve[epoch] += loss_sum * loss_scale
                     work_done += job.chunk.count * per_row
                 else:
                     per_round = per_row * plan.chunk * plan.slices
@@ -1207,9 +1263,9 @@ def train_epoch(
                     row = job.start + job.batch
                     cursor[CURSOR_STEP] += 1
                     if alpha != 0:
-                        loss_curve[epoch] += penalty(&plan, work, alpha)
+                        loss_curve[epoch] += penalty(&plan, work, alpha) * loss_scale
                     if plan.slices > 1:
-                        loss_curve[epoch] += loss_sum
+                        loss_curve[epoch] += loss_sum * loss_scale
                         run_phase(&job, helpers, n_threads, SLICE_STEP,
                                   4.0 * plan.slices * plan.slice_size)
                     work_done += 4.0 * n_params
@@ -1220,12 +1276,16 @@ def train_epoch(
                 row = 0
                 cursor[CURSOR_STATUS] = DIVERGED
                 break
+            if weightless:
+                row = 0
+                cursor[CURSOR_STATUS] = WEIGHTLESS
+                break
             if row == n_rows:
                 row = 0
                 epoch += 1
         if epoch == n_epochs:
             cursor[CURSOR_STATUS] = FINISHED
-        if cursor[CURSOR_STATUS] == FINISHED:
+        if cursor[CURSOR_STATUS] == FINISHED or weightless:
             unpack_params(&packed[0], &plan, &params[0])
         elif cursor[CURSOR_STATUS] == DIVERGED and epoch > 0:
             unpack_params(work + plan.backup, &plan, &params[0])
@@ -1252,7 +1312,8 @@ def dense_forward(
     cdef real *work
     cdef Py_ssize_t row = 0, n_rows = x.shape[0]
     with nogil:
-        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, &workspace[0], &x[0, 0])
+        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, False, &workspace[0],
+                              &x[0, 0])
         layer = &plan.layers[0]
         pack_layer(&coef[0, 0], &intercept[0], layer.fan_in, layer.fan_out, plan.panel,
                    work + layer.coef, work + layer.intercept)
@@ -1283,7 +1344,8 @@ def propagate_delta(
     cdef real *deltas
     cdef Py_ssize_t row = 0, n_rows = a.shape[0]
     with nogil:
-        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, &workspace[0], &a[0, 0])
+        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, False, &workspace[0],
+                              &a[0, 0])
         layer = &plan.layers[0]
         deltas = work + plan.desk + layer.delta
         pack_layer(&coef[0, 0], &coef[0, 0], layer.fan_in, layer.fan_out, plan.panel,
@@ -1315,7 +1377,8 @@ def softmax(
     cdef real *tile
     cdef Py_ssize_t row = 0, n_rows = z.shape[0], width, count, n = z.shape[1]
     with nogil:
-        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, &workspace[0], &z[0, 0])
+        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, False, &workspace[0],
+                              &z[0, 0])
         tile = work + plan.desk + plan.desk_x
         while row < n_rows:
             width = plan.lanes

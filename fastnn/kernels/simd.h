@@ -185,6 +185,8 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 #define c_add(n, x, sum) FASTNN_FOR(add, sum)(n, x, sum)
 #define c_loss_delta(n_samples, n_outputs, a, ...)                                                \
     FASTNN_FOR(loss_delta, a)(n_samples, n_outputs, a, __VA_ARGS__)
+#define c_weighted_loss_delta(n_samples, n_outputs, a, ...)                                       \
+    FASTNN_FOR(weighted_loss_delta, a)(n_samples, n_outputs, a, __VA_ARGS__)
 #define c_sgd_update(n, param, ...) FASTNN_FOR(sgd_update, param)(n, param, __VA_ARGS__)
 #define c_adam_update(n, param, ...) FASTNN_FOR(adam_update, param)(n, param, __VA_ARGS__)
 #define c_softmax_tile(z, n, width) FASTNN_FOR(softmax_tile, z)(z, n, width)

@@ -1145,6 +1145,42 @@ FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, co
     return loss == SQUARED_ERROR ? 0.5 * total : 0.5 * total / (double)n_outputs;
 }
 
+/* The same where every sample has a weight, which multiplies its loss and its deltas: one row more in
+ * each tile of y. Absent samples repeat the last one; they get the weight 0. */
+FASTNN_KERNEL double FN(weighted_loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs,
+                                             const REAL *a, REAL *y, REAL *delta, int loss,
+                                             int activation)
+{
+    const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL;
+    const int squared = loss == SQUARED_ERROR || loss == MEAN_SQUARED_ERROR;
+    double total = 0;
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        const ptrdiff_t width = vectors * VL, n = n_outputs * width;
+        const ptrdiff_t present = n_samples - v0 * VL < width ? n_samples - v0 * VL : width;
+        REAL *weights = y + n;
+        for (ptrdiff_t s = present; s < width; s++) weights[s] = 0;
+        for (ptrdiff_t s = 0; s < width; s += VL) {
+            const VEC losses =
+                FN(load)(weights + s) * FN(sample_losses)(n_outputs, width, a + s, y + s, loss);
+            REAL lanes[PANEL_BYTES / sizeof(REAL)];
+            memcpy(lanes, &losses, sizeof losses);
+            for (ptrdiff_t i = 0; i < VL && s + i < present; i++) total += lanes[i];
+        }
+        for (ptrdiff_t i = 0; i < n; i += VL) FN(store)(delta + i, FN(load)(a + i) - FN(load)(y + i));
+        if (squared) FN(output_derivative)(vectors, n_outputs, a, delta, activation);
+        for (ptrdiff_t j = 0; j < n; j += width)
+            for (ptrdiff_t s = 0; s < width; s += VL)
+                FN(store)(delta + j + s, FN(load)(delta + j + s) * FN(load)(weights + s));
+        a += n;
+        delta += n;
+        y += n + width;
+        v0 += vectors;
+    }
+    if (squared) total *= 0.5;
+    return loss == MEAN_SQUARED_ERROR ? total / (double)n_outputs : total;
+}
+
 /* ---- solvers ------------------------------------------------------------------------------ */
 
 /* All on n numbers at any alignment, of which grad is the sum over the batch: the gradient is
