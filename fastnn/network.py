@@ -85,6 +85,7 @@ class Descent(NamedTuple):
     epsilon: float = 0.0
     alpha: float = 0.0
     sum_coef_grads: bool = False  # the tutorial's: coefs by the sum over the batch, not the mean
+    keep_going: bool = False  # scikit-learn's: whatever is no longer finite
 
     @property
     def n_states(self):
@@ -158,8 +159,8 @@ class TrainingRun:
         Raises
         ------
         FloatingPointError
-            If the loss or a parameter is no longer finite. The parameters are then those at the
-            start of that epoch, and the solver starts afresh.
+            If the loss or a parameter is no longer finite, unless the descent is to keep going.
+            The parameters are then those at the start of that epoch, and the solver starts afresh.
         ZeroDivisionError
             If the weights of a batch add up to 0. The parameters are those before its step.
         """
@@ -180,7 +181,7 @@ class TrainingRun:
             epochs_done, _, self.step, status = cursor.tolist()
             self.epochs_done = before + epochs_done
             if status == builds.RUNNING:  # an exception came between two calls: Ctrl-C
-                if self.kernels.all_finite(self.packed):
+                if self.descent.keep_going or self.kernels.all_finite(self.packed):
                     self.kernels.unpack(
                         self.packed, self.layer_units, self.activations, self.workspace, params
                     )

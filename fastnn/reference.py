@@ -310,6 +310,7 @@ def train_epoch(
     epsilon,
     alpha,
     sum_coef_grads,
+    keep_going,
     x,
     y,
     order,
@@ -326,7 +327,8 @@ def train_epoch(
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
     cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0]
-    left the finite numbers: params are those it began with, packed and state are of no use.
+    left the finite numbers: params are those it began with, packed and state are of no use. With
+    keep_going nobody looks, and training ends when its epochs do.
 
     Where y has one column more than there are outputs, that is the weight of each row, which
     multiplies its loss and its gradient; a batch then has the sum of its weights where else it has
@@ -354,7 +356,7 @@ def train_epoch(
             )
             batch_loss += penalty(packed, layer_units, alpha)
             total += batch_loss * (len(batch) / weight)
-            if not np.isfinite(total):
+            if not (np.isfinite(total) or keep_going):
                 break
             if len(output) and cursor[0] == n_epochs - 1:
                 output[batch] = out
@@ -375,7 +377,7 @@ def train_epoch(
                 velocities = state[0] if len(state) else packed[:0]
                 sgd_update(packed, grads, velocities, learning_rate, momentum, solver == NESTEROV)
             work += 3.0 * len(batch) * len(packed)
-        if not (np.isfinite(total) and np.isfinite(packed).all()):
+        if not (keep_going or (np.isfinite(total) and np.isfinite(packed).all())):
             cursor[3] = DIVERGED
             break
         loss_curve[cursor[0]] = total / len(x)

@@ -400,9 +400,10 @@ def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, *
             module.train_epoch(
                 params, packed[0], packed[1:], units, codes, loss, code,
                 options.get("learning_rate", 0.01), momentum, 0.999, 1e-8,
-                options.get("alpha", 0.0), options.get("sum_coef_grads", False), x, y, order,
-                batch_size, n_epochs, options.get("budget", 1e9), workspace, team.memory,
-                team.n_threads, cursor, curve, output,
+                options.get("alpha", 0.0), options.get("sum_coef_grads", False),
+                options.get("keep_going", False), x, y, order, batch_size, n_epochs,
+                options.get("budget", 1e9), workspace, team.memory, team.n_threads, cursor, curve,
+                output,
             )  # fmt: skip
             calls += 1
     return params, curve, output, cursor, calls
@@ -572,6 +573,40 @@ def test_divergence_puts_back_the_epochs_start(kernels, dtype, solver, budget, r
         np.testing.assert_array_equal(got[0], params)
     want = run(reference, *args, 500, learning_rate=rate)
     assert abs(want[3][0] - epoch) <= 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("n", "batch_size"), [(40, 8), (40, 40), (6000, 6000)])
+def test_keep_going_through_what_is_not_finite(kernels, dtype, n, batch_size, weighted, rng):
+    net = ((20, 40, 3), ("relu", "identity"), "squared_error")
+    params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+    if weighted:
+        y = with_weights(rng, y)
+    args = (dtype, net, params, x, y, "sgd", batch_size, np.empty(0, np.intp), 60)
+    stopped = run(kernels, *args, learning_rate=100.0)
+    assert stopped[3][3] == builds.DIVERGED
+    finite = int(stopped[3][0])
+    assert finite < 59
+    got = run(kernels, *args, learning_rate=100.0, keep_going=True)
+    want = run(reference, *args, learning_rate=100.0, keep_going=True)
+    steps = 60 * -(-n // batch_size)
+    assert got[3].tolist() == want[3].tolist() == [60, 0, steps, builds.FINISHED]
+    np.testing.assert_array_equal(got[1][:finite], stopped[1][:finite])
+    for curve, end in ((got[1], got[0]), (want[1], want[0])):
+        assert np.isnan(curve[finite + 1 :]).all()
+        assert np.isnan(end).any()
+    for options in ({"n_threads": 2}, {"n_threads": 3, "budget": 1.0}):
+        other = run(kernels, *args, learning_rate=100.0, keep_going=True, **options)
+        for a, b in zip(got[:4], other[:4], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_keep_going_changes_no_finite_training(kernels, dtype, rng):
+    net = NETS[5]
+    params, x, y = problem(rng, dtype, units_of(*net[0]), 300, net[2])
+    args = (kernels, dtype, net, params, x, y, "adam", 128, np.empty(0, np.intp), 3)
+    for a, b in zip(run(*args)[:4], run(*args, keep_going=True)[:4], strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

@@ -78,8 +78,9 @@ def compiled_calls(names, allocations):
                 # are made before
                 args = (
                     params, packed[0], packed[1:], units, codes, builds.LOSSES[loss],
-                    SOLVERS["adam"], 1e-3, 0.9, 0.999, 1e-8, 0.1, False, x, y, order, batch,
-                    epochs, 1e18, workspace, team.memory, team.n_threads, cursor, curve, output,
+                    SOLVERS["adam"], 1e-3, 0.9, 0.999, 1e-8, 0.1, False, False, x, y, order,
+                    batch, epochs, 1e18, workspace, team.memory, team.n_threads, cursor, curve,
+                    output,
                 )  # fmt: skip
                 before = allocations()
                 kernels.train_epoch(*args)

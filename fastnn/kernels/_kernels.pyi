@@ -85,6 +85,7 @@ def train_epoch(
     epsilon: float,
     alpha: float,
     sum_coef_grads: bool,
+    keep_going: bool,
     x: Real,
     y: Real,
     order: Indices,

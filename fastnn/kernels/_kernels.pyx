@@ -23,7 +23,8 @@
 #   so Ctrl-C is Python's business between two calls and nothing here ever looks at a signal.
 # Numerics. Sums over features have one order for every sample; sums over samples follow chunks and
 #   slices. A batch whose loss is not finite, or an epoch whose parameters are not, puts the
-#   parameters back to where its epoch began. No floating-point mode is touched.
+#   parameters back to where its epoch began, unless the caller wants scikit-learn's way, which is
+#   to go on. No floating-point mode is touched.
 # Errors. None: network.py has checked everything. Enumerations are those of simd.h, reference.py.
 
 from libc.math cimport sqrt, pow, isfinite
@@ -878,6 +879,7 @@ cdef struct Job:            # what a team is asked to do
     const void *x
     const void *y
     void *output            # of the last epoch, or NULL
+    bint keep_going         # through losses that are not finite
     const Py_ssize_t *order
     # the step: see train_epoch
     int solver
@@ -1091,7 +1093,7 @@ cdef void run_phase(
 
 
 cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcept nogil:
-    """job.chunk from gather to gradient and step; its loss. Not finite: no gradient, no step."""
+    """job.chunk from gather to gradient and step; its loss. If it ends training: no gradient."""
     cdef Plan *plan = job.plan
     cdef Chunk *chunk = &job.chunk
     cdef Layer *layer
@@ -1108,7 +1110,7 @@ cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcep
     output_of(plan, work, chunk)
     scatter_output(job, chunk, work)
     loss = loss_of(plan, work, chunk, job.loss)
-    if not isfinite(loss):
+    if not (isfinite(loss) or job.keep_going):
         return loss
     for i in range(plan.n_layers - 1, 0, -1):
         layer = &plan.layers[i]
@@ -1144,6 +1146,7 @@ def train_epoch(
     double epsilon,
     double alpha,
     bint sum_coef_grads,                # the tutorial's arithmetic: coefs by the sum, not the mean
+    bint keep_going,                    # whatever is not finite, as scikit-learn does
     const real[:, ::1] x,               # IN  (n, layer_units[0])
     const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
     const Py_ssize_t[::1] order,        # IN  (n,) the epoch's shuffle, or empty
@@ -1160,7 +1163,8 @@ def train_epoch(
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
     cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0]
-    left the finite numbers: params are those it began with, packed and state are of no use.
+    left the finite numbers: params are those it began with, packed and state are of no use. With
+    keep_going nobody looks, and training ends when its epochs do.
 
     Where y has one column more than there are outputs, that is the weight of each row, which
     multiplies its loss and its gradient; a batch then has the sum of its weights where else it has
@@ -1187,6 +1191,7 @@ def train_epoch(
     job.itemsize = sizeof(real)
     job.loss, job.solver, job.n_states = loss, solver, state.shape[0]
     job.momentum, job.beta_2, job.epsilon = momentum, beta_2, epsilon
+    job.keep_going = keep_going
     job.packed, job.x, job.y = &packed[0], &x[0, 0], &y[0, 0]
     if order.shape[0]:
         job.order = &order[0]
@@ -1207,7 +1212,8 @@ def train_epoch(
             n_params += (layer_units[i] + 1) * layer_units[i + 1]
         while epoch < n_epochs and work_done < budget:
             if row == 0:
-                if epoch > 0:       # where the first epoch began, params still is
+                # where the first epoch began, params still is
+                if epoch > 0 and not keep_going:
                     memcpy(work + plan.backup, &packed[0], size * sizeof(real))
                 loss_curve[epoch] = 0
             if output.shape[0] and epoch == n_epochs - 1:
@@ -1253,7 +1259,7 @@ def train_epoch(
                     loss_sum = 0
                     for i in range((job.n_chunks + job.n_rounds - 1) // job.n_rounds):
                         loss_sum += losses[i]
-                if not isfinite(loss_sum):
+                if not (isfinite(loss_sum) or keep_going):
                     diverged = True
                     break
                 row += done
@@ -1271,7 +1277,9 @@ def train_epoch(
                     work_done += 4.0 * n_params
             if row == n_rows and not diverged:
                 loss_curve[epoch] /= n_rows
-                diverged = not (isfinite(loss_curve[epoch]) and c_all_finite(&packed[0], size))
+                if not keep_going:
+                    diverged = not (isfinite(loss_curve[epoch])
+                                    and c_all_finite(&packed[0], size))
             if diverged:
                 row = 0
                 cursor[CURSOR_STATUS] = DIVERGED
