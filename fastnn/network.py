@@ -49,6 +49,22 @@ BUDGET = 2e8
 WORTH_A_THREAD = 4e8
 
 NO_ORDER = np.empty(0, np.intp)
+# of rows that are not sparse
+NO_COLUMNS = np.empty(0, np.int32)
+NO_ROW_STARTS = np.empty(0, np.intp)
+
+
+class SparseRows(NamedTuple):
+    """Rows of which the values that are not 0 are stored, as in scipy's CSR arrays."""
+
+    values: np.ndarray  # (1, n_stored)
+    columns: np.ndarray  # int32, (n_stored,)
+    row_starts: np.ndarray  # intp, (n_rows + 1,): where each row's values begin, the last's end
+
+    @property
+    def n_rows(self):
+        """How many rows there are."""
+        return len(self.row_starts) - 1
 
 
 def new_workspace(
@@ -147,7 +163,8 @@ class TrainingRun:
         ----------
         params : ndarray, (n_params,)
             Each layer's coefs and intercepts.
-        x, y : ndarray, (n, units)
+        x : ndarray, (n, units), or SparseRows
+        y : ndarray, (n, units)
             Checked already. In a weighted run y has one column more, the weight of each row.
         loss_curve : ndarray of float64
             Takes the mean loss of each epoch.
@@ -164,6 +181,7 @@ class TrainingRun:
         ZeroDivisionError
             If the weights of a batch add up to 0. The parameters are those before its step.
         """
+        rows = x if isinstance(x, SparseRows) else (x, NO_COLUMNS, NO_ROW_STARTS)
         cursor = np.zeros(4, np.intp)
         cursor[2] = self.step
         before = self.epochs_done
@@ -173,7 +191,7 @@ class TrainingRun:
             while cursor[3] < builds.FINISHED:
                 self.kernels.train_epoch(
                     params, self.packed, self.packed_state, self.layer_units, self.activations,
-                    self.loss, *self.descent, x, y, order, self.batch_size, len(loss_curve),
+                    self.loss, *self.descent, *rows, y, order, self.batch_size, len(loss_curve),
                     BUDGET, self.workspace, self._team.memory, self._team.n_threads, cursor,
                     loss_curve, output,
                 )  # fmt: skip
@@ -525,7 +543,9 @@ class Network:
             self._forward_block(x[rows], workspace, out[rows])
 
     def _forward_block(self, x, workspace, out):
-        self._forward_kernel(self._params, self._units, self._codes, x, workspace, out)
+        self._forward_kernel(
+            self._params, self._units, self._codes, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out
+        )
 
     def loss(self, X, y, *, alpha=0.0):
         """The mean loss over the rows, plus the penalty alpha / (2 n) times the sum of W^2.
@@ -562,7 +582,8 @@ class Network:
         self._check_params()
         grads = np.empty_like(self._params)
         loss = kernels.loss_and_grad(
-            self._params, self._units, self._codes, builds.LOSSES[self._loss], alpha, x, y,
+            self._params, self._units, self._codes, builds.LOSSES[self._loss], alpha, x,
+            NO_COLUMNS, NO_ROW_STARTS, y,
             new_workspace(kernels, self._units, len(x), self._dtype), grads,
         )  # fmt: skip
         return loss, *_split(grads, self._layer_units)

@@ -197,6 +197,17 @@ def loss_delta(a, y, loss, activation):
 # ---- the whole network ----------------------------------------------------------------------
 
 
+def dense_rows(x, columns, row_starts, n_features):
+    """x, or what the sparse rows in it stand for; values of one column of a row are added."""
+    if len(row_starts) == 0:
+        return x
+    rows = np.zeros((len(row_starts) - 1, n_features), x.dtype)
+    stored = slice(row_starts[0], row_starts[-1])
+    row_numbers = np.repeat(np.arange(len(rows)), np.diff(row_starts))
+    np.add.at(rows, (row_numbers, columns[stored]), x[0, stored])
+    return rows
+
+
 def activations_of(params, layer_units, activations, x):
     """[x, a_1, ..., a_L]: the input and every layer's activations."""
     a = [x]
@@ -225,11 +236,14 @@ def gradient_sums(params, layer_units, activations, loss, x, y):
     return total, grads, a[-1]
 
 
-def forward(params, layer_units, activations, x, workspace, out):
+def forward(params, layer_units, activations, x, columns, row_starts, workspace, out):
     """a_l = f_l(a_(l-1) W_l + b_l) for every row of x.
 
-    out takes the last layer's activations, or all layers' side by side if it has room for them.
+    Sparse rows are scipy's CSR: row i has the values row_starts[i] .. row_starts[i + 1] of x, in
+    any order; those of one column are added. out takes the last layer's activations, or all
+    layers' side by side if it has room for them.
     """
+    x = dense_rows(x, columns, row_starts, layer_units[0])
     a = activations_of(params, layer_units, activations, x)
     out[...] = np.hstack(a[1:]) if out.shape[1] > layer_units[-1] else a[-1]
 
@@ -242,12 +256,15 @@ def penalty(params, layer_units, alpha):
 
 
 @quiet
-def loss_and_grad(params, layer_units, activations, loss, alpha, x, y, workspace, grads):
+def loss_and_grad(
+    params, layer_units, activations, loss, alpha, x, columns, row_starts, y, workspace, grads
+):
     """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient.
 
     Where y has one column more than there are outputs, that is the weight of each row: the mean
     is a weighted one, and n the sum of the weights.
     """
+    x = dense_rows(x, columns, row_starts, layer_units[0])
     n = float(weights_of(y, layer_units[-1]).sum(dtype=np.float64))
     total, sums, _ = gradient_sums(params, layer_units, activations, loss, x, y)
     grads[:] = sums / n
@@ -312,6 +329,8 @@ def train_epoch(
     sum_coef_grads,
     keep_going,
     x,
+    columns,
+    row_starts,
     y,
     order,
     batch_size,
@@ -340,6 +359,7 @@ def train_epoch(
     """
     if cursor[3] == START:
         packed[:], cursor[3] = params, RUNNING
+    x = dense_rows(x, columns, row_starts, layer_units[0])
     rows = order if len(order) else np.arange(len(x))
     work = 0.0
     while cursor[0] < n_epochs and work < budget:

@@ -274,7 +274,9 @@ def _forward(neural_net, X):
         units, codes = np.array(layer_units, np.intp), _codes(neural_net)
     workspace = network.new_workspace(network.kernels, units, len(X), X.dtype)
     output = np.empty((len(X), units[-1]), X.dtype)
-    network.kernels.forward(params, units, codes, X, workspace, output)
+    network.kernels.forward(
+        params, units, codes, X, network.NO_COLUMNS, network.NO_ROW_STARTS, workspace, output
+    )
     return output
 
 

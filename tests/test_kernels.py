@@ -9,11 +9,12 @@ from conftest import COMPILED, SIZES
 from fastnn import kernels as builds
 from fastnn import reference
 from fastnn.kernels import ACTIVATIONS, LOSSES, SOLVERS
-from fastnn.network import aligned_zeros, new_workspace
+from fastnn.network import NO_COLUMNS, NO_ROW_STARTS, SparseRows, aligned_zeros, new_workspace
 from fastnn.threads import Team
 
 HIDDEN = ["identity", "sigmoid", "tanh", "relu"]
 FUNCTIONS = ["exp", "sigmoid", "tanh"]
+DENSE = (NO_COLUMNS, NO_ROW_STARTS)
 
 
 def units_of(*units):
@@ -238,7 +239,7 @@ def test_a_sample_does_not_depend_on_its_position(kernels, dtype, rng):
     def forward(rows):
         out = np.empty((len(rows), 2), dtype)
         workspace = new_workspace(kernels, units, len(rows), dtype)
-        kernels.forward(params, units, codes, np.ascontiguousarray(rows), workspace, out)
+        kernels.forward(params, units, codes, np.ascontiguousarray(rows), *DENSE, workspace, out)
         return out
 
     whole = forward(x)
@@ -304,16 +305,20 @@ def test_forward_loss_and_grad(kernels, dtype, net, n, rng):
     params, x, y = problem(rng, dtype, units, n, net[2])
     workspace = new_workspace(kernels, units, n, dtype)
     every, want = (np.empty((n, units[1:].sum()), dtype) for _ in range(2))
-    kernels.forward(params, units, codes, x, workspace, every)
-    reference.forward(params, units, codes, x, None, want)
+    kernels.forward(params, units, codes, x, *DENSE, workspace, every)
+    reference.forward(params, units, codes, x, *DENSE, None, want)
     assert_close(every, want, dtype, units.max())
     last = np.empty((n, units[-1]), dtype)
-    kernels.forward(params, units, codes, x, workspace, last)
+    kernels.forward(params, units, codes, x, *DENSE, workspace, last)
     np.testing.assert_array_equal(last, every[:, -units[-1] :])
     for alpha in (0.0, 0.5):
         got, grads = np.empty_like(params), np.empty_like(params)
-        value = kernels.loss_and_grad(params, units, codes, loss, alpha, x, y, workspace, got)
-        want = reference.loss_and_grad(params, units, codes, loss, alpha, x, y, None, grads)
+        value = kernels.loss_and_grad(
+            params, units, codes, loss, alpha, x, *DENSE, y, workspace, got
+        )
+        want = reference.loss_and_grad(
+            params, units, codes, loss, alpha, x, *DENSE, y, None, grads
+        )
         # activations are of order 1, and a loss may be a small difference of theirs
         assert_close(np.array([value]), np.array([want]), dtype, n * units.max(), floor=0.1)
         assert_close(got, grads, dtype, n * units.max())
@@ -328,7 +333,7 @@ def test_poisson_where_exp_leaves_the_range(kernels, dtype):
         for z, y, want in cases:
             got = module.loss_and_grad(
                 np.array([1, 0], dtype), units, codes, loss, 0.0, np.array([[z]], dtype),
-                np.array([[y]], dtype), workspace, np.empty(2, dtype),
+                *DENSE, np.array([[y]], dtype), workspace, np.empty(2, dtype),
             )  # fmt: skip
             np.testing.assert_equal(got, want)
 
@@ -341,7 +346,7 @@ def test_mean_squared_error_differs_from_squared_error_in_what_it_reports(kernel
         grads.append(np.empty_like(params))
         values.append(
             kernels.loss_and_grad(
-                params, units, codes, LOSSES[loss], 0.0, x, y, workspace, grads[-1]
+                params, units, codes, LOSSES[loss], 0.0, x, *DENSE, y, workspace, grads[-1]
             )
         )
     np.testing.assert_allclose(values[1], values[0] / 3, rtol=1e-15)
@@ -365,8 +370,12 @@ def test_weighted_loss_and_grad(kernels, dtype, net, n, rng):
     workspace[:] = 255
     for alpha in (0.0, 0.5):
         got, grads = np.empty_like(params), np.empty_like(params)
-        value = kernels.loss_and_grad(params, units, codes, loss, alpha, x, y, workspace, got)
-        want = reference.loss_and_grad(params, units, codes, loss, alpha, x, y, None, grads)
+        value = kernels.loss_and_grad(
+            params, units, codes, loss, alpha, x, *DENSE, y, workspace, got
+        )
+        want = reference.loss_and_grad(
+            params, units, codes, loss, alpha, x, *DENSE, y, None, grads
+        )
         assert_close(np.array([value]), np.array([want]), dtype, n * units.max(), floor=0.1)
         assert_close(got, grads, dtype, n * units.max())
 
@@ -378,7 +387,9 @@ def test_without_weight_the_mean_is_not_a_number(kernels, dtype, rng):
     for module in (kernels, reference):
         grads = np.empty_like(params)
         workspace = new_workspace(module, units, 7, dtype, weighted=True)
-        assert np.isnan(module.loss_and_grad(params, units, codes, 0, 0.0, x, y, workspace, grads))
+        assert np.isnan(
+            module.loss_and_grad(params, units, codes, 0, 0.0, x, *DENSE, y, workspace, grads)
+        )
         assert np.isnan(grads).all()
 
 
@@ -393,6 +404,7 @@ def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, *
     workspace = new_workspace(module, units, batch_size, dtype, n_states, n_threads, weighted)
     workspace[:] = 255  # NaN: what is read must have been written
     params, cursor = params.copy(), np.zeros(4, np.intp)
+    rows = x if isinstance(x, SparseRows) else (x, *DENSE)
     curve, output = np.zeros(n_epochs), np.full((len(y), units[-1]), np.nan, dtype)
     calls = 0
     with Team(module, n_threads) as team:
@@ -401,7 +413,7 @@ def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, *
                 params, packed[0], packed[1:], units, codes, loss, code,
                 options.get("learning_rate", 0.01), momentum, 0.999, 1e-8,
                 options.get("alpha", 0.0), options.get("sum_coef_grads", False),
-                options.get("keep_going", False), x, y, order, batch_size, n_epochs,
+                options.get("keep_going", False), *rows, y, order, batch_size, n_epochs,
                 options.get("budget", 1e9), workspace, team.memory, team.n_threads, cursor, curve,
                 output,
             )  # fmt: skip
@@ -573,6 +585,94 @@ def test_divergence_puts_back_the_epochs_start(kernels, dtype, solver, budget, r
         np.testing.assert_array_equal(got[0], params)
     want = run(reference, *args, 500, learning_rate=rate)
     assert abs(want[3][0] - epoch) <= 1
+
+
+def sparse_rows(rng, n, n_features, dtype, density=0.2):
+    """Rows in any order of columns, some stored twice, some 0, some rows empty; and them dense.
+
+    Behind the rows asked for and before them there is more in memory.
+    """
+    counts = rng.binomial(n_features, density, n) + rng.randint(3, size=n)
+    counts[rng.rand(n) < 0.1] = 0
+    counts[-1] = 0 if n > 1 else counts[-1]
+    row_starts = 5 + np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
+    columns = rng.randint(n_features, size=row_starts[-1] + 3).astype(np.int32)
+    # whole numbers, whose sums do not depend on their order
+    values = rng.randint(-4, 5, size=(1, len(columns))).astype(dtype) / 4
+    dense = np.zeros((n, n_features), dtype)
+    for i in range(n):
+        for at in range(row_starts[i], row_starts[i + 1]):
+            dense[i, columns[at]] += values[0, at]
+    return SparseRows(values, columns, row_starts), dense
+
+
+@pytest.mark.parametrize("n", [1, 3, 7, 33, 500])
+def test_sparse_rows_have_the_bits_of_dense_ones(kernels, dtype, n, rng):
+    for net in NETS:
+        units, codes, loss = units_of(*net[0]), codes_of(*net[1]), LOSSES[net[2]]
+        params, _, y = problem(rng, dtype, units, n, net[2])
+        sparse, dense = sparse_rows(rng, n, units[0], dtype)
+        assert sparse.n_rows == n
+        workspace = new_workspace(kernels, units, n, dtype)
+        for width in (units[-1], units[1:].sum()):
+            out, want, oracle = (np.empty((n, width), dtype) for _ in range(3))
+            workspace[:] = 255
+            kernels.forward(params, units, codes, *sparse, workspace, out)
+            kernels.forward(params, units, codes, dense, *DENSE, workspace, want)
+            np.testing.assert_array_equal(out, want)
+            reference.forward(params, units, codes, *sparse, None, oracle)
+            assert_close(out, oracle, dtype, units.max())
+        got, want, oracle = (np.empty_like(params) for _ in range(3))
+        args = (params, units, codes, loss, 0.1)
+        workspace[:] = 255
+        value = kernels.loss_and_grad(*args, *sparse, y, workspace, got)
+        assert value == kernels.loss_and_grad(*args, dense, *DENSE, y, workspace, want)
+        np.testing.assert_array_equal(got, want)
+        reference.loss_and_grad(*args, *sparse, y, None, oracle)
+        assert_close(got, oracle, dtype, n * units.max())
+
+
+def test_rows_without_any_value(kernels, dtype):
+    units, codes = units_of(3, 4, 1), codes_of("tanh", "identity")
+    params = np.arange(reference.packed_size(units, 8)).astype(dtype)
+    nothing = SparseRows(np.empty((1, 0), dtype), NO_COLUMNS, np.zeros(8, np.intp))
+    for module in (kernels, reference):
+        out, want = np.empty((7, 1), dtype), np.empty((7, 1), dtype)
+        workspace = new_workspace(module, units, 7, dtype)
+        module.forward(params, units, codes, *nothing, workspace, out)
+        module.forward(params, units, codes, np.zeros((7, 3), dtype), *DENSE, workspace, want)
+        np.testing.assert_array_equal(out, want)
+
+
+SPARSE_WAYS = [
+    *WAYS,
+    (((300, 20, 3), ("relu", "softmax"), "log_loss"), 400, 64),
+    (((600, 203, 1), ("tanh", "identity"), "squared_error"), 500, 200),
+]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("way", range(len(SPARSE_WAYS)))
+def test_training_on_sparse_rows_has_the_bits_of_dense_ones(kernels, dtype, way, weighted, rng):
+    net, n, batch_size = SPARSE_WAYS[way]
+    params, _, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+    sparse, dense = sparse_rows(rng, n, net[0][0], dtype, density=0.05)
+    if weighted:
+        y = with_weights(rng, y)
+    order = rng.permutation(n) if batch_size < n else np.empty(0, np.intp)
+    rest = (y, "adam", batch_size, order, 3)
+    want = run(kernels, dtype, net, params, dense, *rest, alpha=0.1)
+    for options in (
+        {},
+        {"n_threads": 2},
+        {"n_threads": 3, "budget": 1.0},
+    ):
+        got = run(kernels, dtype, net, params, sparse, *rest, alpha=0.1, **options)
+        for a, b in zip(want[:4], got[:4], strict=True):
+            np.testing.assert_array_equal(a, b)
+    oracle = run(reference, dtype, net, params, sparse, *rest, alpha=0.1)
+    again = run(reference, dtype, net, params, dense, *rest, alpha=0.1)
+    np.testing.assert_array_equal(oracle[0], again[0])
 
 
 @pytest.mark.parametrize("weighted", [False, True])

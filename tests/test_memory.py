@@ -51,7 +51,7 @@ def compiled_calls(names, allocations):
     """Allocations between the start and the end of one compiled call of 3 and of 300 epochs."""
     from fastnn import kernels as builds
     from fastnn.kernels import SOLVERS, aligned_zeros
-    from fastnn.network import new_workspace
+    from fastnn.network import NO_COLUMNS, NO_ROW_STARTS, new_workspace
     from fastnn.threads import Team
 
     rng, found = np.random.RandomState(0), []
@@ -78,7 +78,8 @@ def compiled_calls(names, allocations):
                 # are made before
                 args = (
                     params, packed[0], packed[1:], units, codes, builds.LOSSES[loss],
-                    SOLVERS["adam"], 1e-3, 0.9, 0.999, 1e-8, 0.1, False, False, x, y, order,
+                    SOLVERS["adam"], 1e-3, 0.9, 0.999, 1e-8, 0.1, False, False, x,
+                    NO_COLUMNS, NO_ROW_STARTS, y, order,
                     batch, epochs, 1e18, workspace, team.memory, team.n_threads, cursor, curve,
                     output,
                 )  # fmt: skip

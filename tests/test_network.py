@@ -223,6 +223,55 @@ def test_poisson_learns_rates(every_build, dtype, rng):
         net.fit(X[:3], [0, -1, 2.5])
 
 
+def test_runs_on_sparse_rows_with_weights(every_build, dtype, rng):
+    """What a room above does for whoever has such data."""
+    net = Network([6, 9, 1], "tanh", random_state=0, dtype=dtype)
+    dense = rng.randn(50, 6).astype(dtype) * (rng.rand(50, 6) < 0.3)
+    y = rng.randn(50, 2).astype(dtype)
+    y[:, 1] = 1
+    row, column = dense.nonzero()
+    starts = np.searchsorted(row, np.arange(51)).astype(np.intp)
+    rows = network.SparseRows(dense[row, column][None], column.astype(np.int32), starts)
+    assert rows.n_rows == 50
+    descent = network.Descent(builds.SOLVERS["adam"], 0.01, 0.9, 0.999, 1e-8)
+    ends, curves = [], []
+    for x in (rows, dense):
+        run = network.TrainingRun(
+            network.kernels, net._units, net._codes, 0, descent, dtype, 20, weighted=True
+        )
+        ends.append(net._params.copy())
+        curves.append(np.empty(3))
+        with run:
+            run.epochs(ends[-1], x, y, curves[-1])
+    np.testing.assert_array_equal(*ends)
+    np.testing.assert_array_equal(*curves)
+    y[20:40, 1] = np.tile([1, -1], 10)
+    with pytest.raises(ZeroDivisionError, match="weights of a batch in epoch 4 add up to 0"):
+        run.epochs(ends[0], rows, y, curves[0])
+    assert run.step == 3 * 3 + 1
+    assert (ends[0] != ends[1]).any()
+
+
+def test_a_run_that_keeps_going(every_build, rng):
+    net = Network([3, 1], "identity", random_state=0)
+    x, y = rng.randn(50, 3), rng.randn(50, 1)
+    for keep_going in (False, True):
+        descent = network.Descent(builds.SOLVERS["sgd"], 1e200, keep_going=keep_going)
+        params, curve = net._params.copy(), np.zeros(5)
+        run = network.TrainingRun(
+            network.kernels, net._units, net._codes, 0, descent, net.dtype, 50
+        )
+        if keep_going:
+            run.epochs(params, x, y, curve)
+            assert run.epochs_done == 5
+            assert np.isfinite(curve).tolist() == [True, False, False, False, False]
+            assert np.isnan(params).all()
+        else:
+            with pytest.raises(FloatingPointError):
+                run.epochs(params, x, y, curve)
+            assert np.isfinite(params).all()
+
+
 @pytest.mark.parametrize("solver", ["adam", "nesterov"])
 def test_fit_takes_scikit_learns_steps(solver):
     """The same start, order and arithmetic as MLPRegressor's."""

@@ -6,6 +6,8 @@ import pytest
 from fastnn import reference
 from fastnn.kernels import ACTIVATIONS, LOSSES
 
+DENSE = (np.empty(0, np.int32), np.empty(0, np.intp))
+
 HIDDEN = ["identity", "sigmoid", "tanh", "relu"]
 # the log losses go with one output activation each
 OUTPUTS = [("squared_error", name) for name in [*HIDDEN, "softmax", "exp"]]
@@ -41,7 +43,9 @@ def test_gradient_by_central_differences(loss, out, hidden, depth, alpha, weight
 
     def f(p):
         unused = np.empty_like(p)
-        return reference.loss_and_grad(p, units, codes, LOSSES[loss], alpha, x, y, None, unused)
+        return reference.loss_and_grad(
+            p, units, codes, LOSSES[loss], alpha, x, *DENSE, y, None, unused
+        )
 
     def signs(p):
         a = reference.activations_of(p, units, codes, x)
@@ -58,7 +62,7 @@ def test_gradient_by_central_differences(loss, out, hidden, depth, alpha, weight
         pytest.fail("no net without a kink")
 
     grads = np.empty_like(params)
-    reference.loss_and_grad(params, units, codes, LOSSES[loss], alpha, x, y, None, grads)
+    reference.loss_and_grad(params, units, codes, LOSSES[loss], alpha, x, *DENSE, y, None, grads)
     numeric = np.array([(f(params + step) - f(params - step)) / (2 * h) for step in steps])
     assert np.abs(grads).max() > 1e-3
     # rounding of the quotient is about eps / h of the loss
@@ -95,10 +99,22 @@ def test_whole_weights_are_repetitions(rng):
     y, times = targets(rng, 6, 2, "log_loss"), np.array([1, 0, 3, 2, 1, 0])
     grads, want = np.empty_like(params), np.empty_like(params)
     args = (params, units, codes, LOSSES["log_loss"], 0.3)
-    loss = reference.loss_and_grad(*args, x, np.column_stack([y, times]), None, grads)
-    repeated = (np.repeat(a, times, axis=0) for a in (x, y))
-    np.testing.assert_allclose(loss, reference.loss_and_grad(*args, *repeated, None, want))
+    loss = reference.loss_and_grad(*args, x, *DENSE, np.column_stack([y, times]), None, grads)
+    x, y = (np.repeat(a, times, axis=0) for a in (x, y))
+    np.testing.assert_allclose(
+        loss, reference.loss_and_grad(*args, x, *DENSE, y, None, want), rtol=1e-14
+    )
     np.testing.assert_allclose(grads, want, rtol=1e-12, atol=1e-15)
+
+
+def test_sparse_rows_are_scipys(rng):
+    from scipy.sparse import csr_array, random_array
+
+    x = csr_array(random_array((9, 6), density=0.3, rng=rng))
+    got = reference.dense_rows(x.data[None], x.indices, x.indptr, 6)
+    np.testing.assert_array_equal(got, x.toarray())
+    part = reference.dense_rows(x.data[None], x.indices, x.indptr[3:8], 6)
+    np.testing.assert_array_equal(part, x.toarray()[3:7])
 
 
 def test_poisson_is_half_the_deviance(rng):

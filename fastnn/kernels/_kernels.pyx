@@ -7,6 +7,9 @@
 #   workspace. That begins with a table of layers; offsets behind it are in numbers and
 #   multiples of 64 bytes. A "desk" in it has the activations and deltas of one chunk of samples, a
 #   "slice" the gradients of a part of the batch.
+# Rows. x is dense, or sparse as scipy's CSR arrays are; sparse rows become dense as they are
+#   gathered into tiles, so that nothing behind knows of them. A column of y more than there are
+#   outputs has the weight of each row; it is one row more in a tile of y.
 # Order of work. A batch is cut into chunks whose activations stay in the first-level cache (or,
 #   for wide nets, whose coefficients are read seldom). Each chunk goes forward, through the loss
 #   and back before the next; gradients are summed over chunks; the solver steps once a batch, row
@@ -162,6 +165,12 @@ cdef struct Chunk:
     Py_ssize_t x, y, desk, slice        # in the workspace
     bint fresh                          # the first of its slice
     bint last                           # the last of a batch of one slice: the solver steps
+
+
+cdef struct Rows:           # of inputs
+    const void *values      # (n, n_features), or those stored in sparse rows
+    const int *columns      # of each stored value
+    const Py_ssize_t *starts    # where each sparse row begins, and the last ends; NULL: dense
 
 
 cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept nogil:
@@ -508,6 +517,70 @@ cdef void gather(
         start += width
 
 
+cdef void gather_sparse(
+    const Rows *rows,
+    const Py_ssize_t *order,
+    Py_ssize_t first,
+    Py_ssize_t n_samples,
+    Py_ssize_t n_features,
+    Py_ssize_t lanes,
+    real *out,                      # OUT tiles, as gather's
+    int part,
+    int parts,
+) noexcept nogil:
+    cdef const real *values = <const real *> rows.values
+    cdef Py_ssize_t start = 0, width, s, i, row, padded = round_up(n_samples, lanes)
+    # the tiles that begin in a part's share of the vectors
+    cdef Py_ssize_t begin = share(padded, lanes, part, parts)
+    cdef Py_ssize_t end = share(padded, lanes, part + 1, parts)
+    while start < end:
+        width = next_tile(padded - start, lanes)
+        if start >= begin:
+            memset(out, 0, width * n_features * sizeof(real))
+            for s in range(width):
+                row = first + min(start + s, n_samples - 1)
+                if order != NULL:
+                    row = order[row]
+                for i in range(rows.starts[row], rows.starts[row + 1]):
+                    out[rows.columns[i] * width + s] += values[i]
+        out += width * n_features
+        start += width
+
+
+cdef inline void gather_inputs(
+    const Rows *rows,
+    const Py_ssize_t *order,
+    Py_ssize_t first,
+    Py_ssize_t n_samples,
+    Py_ssize_t n_features,
+    Py_ssize_t lanes,
+    real *out,
+    int part,
+    int parts,
+) noexcept nogil:
+    if rows.starts == NULL:
+        gather(<const real *> rows.values, order, first, n_samples, n_features, lanes, out, part,
+               parts)
+    else:
+        gather_sparse(rows, order, first, n_samples, n_features, lanes, out, part, parts)
+
+
+cdef Rows rows_of(const real[:, ::1] x, columns, row_starts) except *:
+    """Where the rows are, for as long as somebody else holds the arrays.
+
+    These are no memoryviews of the functions below, as to look into two empty arrays would take
+    8% of predicting one row by a small net.
+    """
+    cdef Rows rows
+    cdef const int[::1] columns_view
+    cdef const Py_ssize_t[::1] starts_view
+    rows.values, rows.columns, rows.starts = &x[0, 0], NULL, NULL
+    if len(row_starts):
+        columns_view, starts_view = columns, row_starts
+        rows.columns, rows.starts = &columns_view[0], &starts_view[0]
+    return rows
+
+
 cdef void scatter(
     const real *tiles,              # IN
     const Py_ssize_t *order,
@@ -749,19 +822,25 @@ def forward(
     const real[::1] params,             # IN  plain parameters
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
-    const real[:, ::1] x,               # IN  (n, layer_units[0])
+    const real[:, ::1] x,               # IN  (n, layer_units[0]), or sparse rows: (1, n_stored)
+    columns,                            # IN  int32 (n_stored,) of the values in x, or empty
+    row_starts,                         # IN  intp (n + 1,) where rows begin, or empty: dense
     unsigned char[::1] workspace,       # workspace_size(layer_units, n, itemsize, -1) bytes
     real[:, ::1] out,                   # OUT (n, layer_units[-1]), or (n, sum(layer_units[1:]))
 ):
     """a_l = f_l(a_(l-1) W_l + b_l) for every row of x.
 
-    out takes the last layer's activations, or all layers' side by side if it has room for them.
+    Sparse rows are scipy's CSR: row i has the values row_starts[i] .. row_starts[i + 1] of x, in
+    any order; those of one column are added. out takes the last layer's activations, or all
+    layers' side by side if it has room for them.
     """
     cdef Plan plan
     cdef Layer *layer
     cdef Chunk chunk
+    cdef Rows rows = rows_of(x, columns, row_starts)
     cdef real *work
-    cdef Py_ssize_t i, row = 0, n_rows = x.shape[0], column
+    cdef const real *one
+    cdef Py_ssize_t i, row = 0, n_rows = out.shape[0], column
     cdef bint every = out.shape[1] > layer_units[layer_units.shape[0] - 1]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
@@ -769,14 +848,20 @@ def forward(
                               &params[0])
         if n_rows <= FEW_ROWS:
             while row < n_rows:
-                forward_row(&plan, &params[0], &x[row, 0], work, &out[row, 0], every)
+                if rows.starts == NULL:
+                    one = &x[row, 0]
+                else:
+                    one = work + plan.desk + plan.desk_x
+                    gather_sparse(&rows, NULL, row, 1, layer_units[0], 1,
+                                  work + plan.desk + plan.desk_x, 0, 1)
+                forward_row(&plan, &params[0], one, work, &out[row, 0], every)
                 row += 1
         else:
             pack_params(&params[0], &plan, work + plan.params)
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
-            gather(&x[0, 0], NULL, row, chunk.count, layer_units[0], plan.lanes, work + chunk.x,
-                   0, 1)
+            gather_inputs(&rows, NULL, row, chunk.count, layer_units[0], plan.lanes,
+                          work + chunk.x, 0, 1)
             forward_chunk(&plan, work + plan.params, work, &chunk)
             column = 0
             for i in range(0 if every else plan.n_layers - 1, plan.n_layers):
@@ -793,7 +878,9 @@ def loss_and_grad(
     const int[::1] activations,
     int loss,
     double alpha,
-    const real[:, ::1] x,               # IN  (n, layer_units[0])
+    const real[:, ::1] x,               # IN  (n, layer_units[0]), or sparse rows: see forward
+    columns,
+    row_starts,
     const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
     unsigned char[::1] workspace,       # workspace_size(layer_units, n, itemsize, -1) bytes
     real[::1] grads,                    # OUT laid out like params
@@ -808,8 +895,9 @@ def loss_and_grad(
     cdef Chunk chunk
     cdef real *work
     cdef real scale, decay
-    cdef double total = 0, weight = x.shape[0]
-    cdef Py_ssize_t i, j, row = 0, n_rows = x.shape[0], count
+    cdef Rows rows = rows_of(x, columns, row_starts)
+    cdef double total = 0, weight = y.shape[0]
+    cdef Py_ssize_t i, j, row = 0, n_rows = y.shape[0], count
     cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
@@ -821,8 +909,8 @@ def loss_and_grad(
         pack_params(&params[0], &plan, work + plan.params)
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
-            gather(&x[0, 0], NULL, row, chunk.count, layer_units[0], plan.lanes, work + chunk.x,
-                   0, 1)
+            gather_inputs(&rows, NULL, row, chunk.count, layer_units[0], plan.lanes,
+                          work + chunk.x, 0, 1)
             gather(&y[0, 0], NULL, row, chunk.count, plan.n_targets, plan.lanes, work + chunk.y,
                    0, 1)
             forward_chunk(&plan, work + plan.params, work, &chunk)
@@ -876,7 +964,7 @@ cdef struct Job:            # what a team is asked to do
     void *packed
     void *state
     void *work
-    const void *x
+    Rows x
     const void *y
     void *output            # of the last epoch, or NULL
     bint keep_going         # through losses that are not finite
@@ -906,8 +994,8 @@ cdef void place(Job *job, Py_ssize_t c, Chunk *chunk) noexcept nogil:
 
 cdef void gather_part(Job *job, Chunk *chunk, real *work, int part, int parts) noexcept nogil:
     cdef Plan *plan = job.plan
-    gather(<const real *> job.x, job.order, chunk.row, chunk.count, plan.layers[0].fan_in,
-           plan.lanes, work + chunk.x, part, parts)
+    gather_inputs(&job.x, job.order, chunk.row, chunk.count, plan.layers[0].fan_in, plan.lanes,
+                  work + chunk.x, part, parts)
     if part == 0:
         gather(<const real *> job.y, job.order, chunk.row, chunk.count, plan.n_targets,
                plan.lanes, work + chunk.y, 0, 1)
@@ -1147,7 +1235,9 @@ def train_epoch(
     double alpha,
     bint sum_coef_grads,                # the tutorial's arithmetic: coefs by the sum, not the mean
     bint keep_going,                    # whatever is not finite, as scikit-learn does
-    const real[:, ::1] x,               # IN  (n, layer_units[0])
+    const real[:, ::1] x,               # IN  (n, layer_units[0]), or sparse rows: see forward
+    columns,
+    row_starts,
     const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
     const Py_ssize_t[::1] order,        # IN  (n,) the epoch's shuffle, or empty
     Py_ssize_t batch_size,
@@ -1177,7 +1267,7 @@ def train_epoch(
     cdef real *work
     cdef double *losses
     cdef void *helpers = NULL
-    cdef Py_ssize_t n_rows = x.shape[0], n_params = 0, i, done
+    cdef Py_ssize_t n_rows = y.shape[0], n_params = 0, i, done
     cdef Py_ssize_t row = cursor[CURSOR_ROW], epoch = cursor[CURSOR_EPOCH], size
     cdef double work_done = 0, per_row = 0, per_round, loss_sum, loss_scale
     cdef bint diverged = False, weightless = False, full_batch = batch_size >= n_rows
@@ -1192,7 +1282,8 @@ def train_epoch(
     job.loss, job.solver, job.n_states = loss, solver, state.shape[0]
     job.momentum, job.beta_2, job.epsilon = momentum, beta_2, epsilon
     job.keep_going = keep_going
-    job.packed, job.x, job.y = &packed[0], &x[0, 0], &y[0, 0]
+    job.packed, job.y = &packed[0], &y[0, 0]
+    job.x = rows_of(x, columns, row_starts)
     if order.shape[0]:
         job.order = &order[0]
     if job.n_states:
