@@ -7,9 +7,10 @@
 #   workspace. That begins with a table of layers; offsets behind it are in numbers and
 #   multiples of 64 bytes. A "desk" in it has the activations and deltas of one chunk of samples, a
 #   "slice" the gradients of a part of the batch.
-# Rows. x is dense, or sparse as scipy's CSR arrays are; sparse rows become dense as they are
-#   gathered into tiles, so that nothing behind knows of them. A column of y more than there are
-#   outputs has the weight of each row; it is one row more in a tile of y.
+# Rows. x is dense, or sparse as scipy's CSR arrays are. The first layer multiplies a chunk of
+#   really sparse rows as they are stored; others become dense as they are gathered into tiles.
+#   Either way the bits are those of dense rows. A column of y more than there are outputs has the
+#   weight of each row; it is one row more in a tile of y.
 # Order of work. A batch is cut into chunks whose activations stay in the first-level cache (or,
 #   for wide nets, whose coefficients are read seldom). Each chunk goes forward, through the loss
 #   and back before the next; gradients are summed over chunks; the solver steps once a batch, row
@@ -56,6 +57,11 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
         Py_ssize_t end, const void *coef, const void *intercept, const void *x, void *out,
         int activation)
+    void c_sparse_forward(
+        Py_ssize_t n_samples, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
+        Py_ssize_t end, const void *coef, const void *intercept, const void *values,
+        const int *columns, const Py_ssize_t *starts, const Py_ssize_t *order, Py_ssize_t row,
+        void *out, int activation)
     void c_softmax_chunk(Py_ssize_t n_vectors, Py_ssize_t n, void *z)
     void c_row_forward(
         Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef, const void *intercept,
@@ -77,6 +83,11 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t n_vectors, Py_ssize_t n_samples, Py_ssize_t fan_in, Py_ssize_t fan_out,
         Py_ssize_t first, Py_ssize_t end, int fresh, const void *x, const void *delta, void *grad,
         Py_ssize_t grad_panel)
+    void c_sparse_gradient(
+        Py_ssize_t n_vectors, Py_ssize_t n_samples, Py_ssize_t fan_out, Py_ssize_t first,
+        Py_ssize_t end, int fresh, const void *values, const int *columns,
+        const Py_ssize_t *starts, const Py_ssize_t *order, Py_ssize_t row, const void *delta,
+        void *grad, Py_ssize_t grad_panel)
     void c_panel_sums(
         Py_ssize_t n_vectors, Py_ssize_t first, Py_ssize_t end, int fresh, const void *delta,
         void *grad)
@@ -140,6 +151,7 @@ cdef enum:
     BLOCK_BYTES = 192 << 10  # of a wide gradient between its sum and the solver's step
     PENALTY_BLOCK = 4096    # coefs whose squares are summed by one thread
     PART_WORK = 12288       # vector multiply-adds (2-3 us) for which a thread is asked to help
+    STORED_WORK = 5         # dense multiply-adds in whose time one with a stored value is done
 
 cdef struct Layer:
     Py_ssize_t fan_in, fan_out
@@ -160,17 +172,18 @@ cdef struct Plan:
     Py_ssize_t scratch, scratch_size    # for each thread, where a batch is one chunk
     Py_ssize_t desk_x, desk_y   # in a desk
 
+cdef struct Rows:           # of inputs
+    const void *values      # (n, n_features), or those stored in sparse rows
+    const int *columns      # of each stored value
+    const Py_ssize_t *starts    # where each sparse row begins, and the last ends; NULL: dense
+    const Py_ssize_t *order     # in which they are used; NULL: as they lie
+
 cdef struct Chunk:
     Py_ssize_t row, count, n_vectors    # its first row in the epoch's order, samples, vectors
     Py_ssize_t x, y, desk, slice        # in the workspace
     bint fresh                          # the first of its slice
     bint last                           # the last of a batch of one slice: the solver steps
-
-
-cdef struct Rows:           # of inputs
-    const void *values      # (n, n_features), or those stored in sparse rows
-    const int *columns      # of each stored value
-    const Py_ssize_t *starts    # where each sparse row begins, and the last ends; NULL: dense
+    const Rows *sparse                  # what the first layer takes as it is stored; NULL: tiles
 
 
 cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept nogil:
@@ -519,7 +532,6 @@ cdef void gather(
 
 cdef void gather_sparse(
     const Rows *rows,
-    const Py_ssize_t *order,
     Py_ssize_t first,
     Py_ssize_t n_samples,
     Py_ssize_t n_features,
@@ -539,8 +551,8 @@ cdef void gather_sparse(
             memset(out, 0, width * n_features * sizeof(real))
             for s in range(width):
                 row = first + min(start + s, n_samples - 1)
-                if order != NULL:
-                    row = order[row]
+                if rows.order != NULL:
+                    row = rows.order[row]
                 for i in range(rows.starts[row], rows.starts[row + 1]):
                     out[rows.columns[i] * width + s] += values[i]
         out += width * n_features
@@ -548,21 +560,38 @@ cdef void gather_sparse(
 
 
 cdef inline void gather_inputs(
-    const Rows *rows,
-    const Py_ssize_t *order,
-    Py_ssize_t first,
-    Py_ssize_t n_samples,
-    Py_ssize_t n_features,
-    Py_ssize_t lanes,
-    real *out,
-    int part,
-    int parts,
+    const Rows *rows, Plan *plan, Chunk *chunk, real *work, int part, int parts
 ) noexcept nogil:
+    """The chunk's inputs to its tiles, unless they are taken as they are stored."""
+    cdef Py_ssize_t n_features = plan.layers[0].fan_in
+    if chunk.sparse != NULL:
+        return
     if rows.starts == NULL:
-        gather(<const real *> rows.values, order, first, n_samples, n_features, lanes, out, part,
-               parts)
+        gather(<const real *> rows.values, rows.order, chunk.row, chunk.count, n_features,
+               plan.lanes, work + chunk.x, part, parts)
     else:
-        gather_sparse(rows, order, first, n_samples, n_features, lanes, out, part, parts)
+        gather_sparse(rows, chunk.row, chunk.count, n_features, plan.lanes, work + chunk.x, part,
+                      parts)
+
+
+cdef const Rows *as_stored(const Rows *rows, Plan *plan, Chunk *chunk) noexcept nogil:
+    """The rows, if the first layer had better take the chunk's as they are stored; else NULL.
+
+    They must be really sparse, and each with rising columns: else sums would have another order
+    than those over dense rows.
+    """
+    cdef Py_ssize_t i, s, row, stored = 0
+    if rows.starts == NULL or plan.layers[0].by_lanes:
+        return NULL
+    for s in range(chunk.row, chunk.row + chunk.count):
+        row = s if rows.order == NULL else rows.order[s]
+        stored += rows.starts[row + 1] - rows.starts[row]
+        for i in range(rows.starts[row] + 1, rows.starts[row + 1]):
+            if rows.columns[i] <= rows.columns[i - 1]:
+                return NULL
+    if stored * STORED_WORK > chunk.count * plan.layers[0].fan_in:
+        return NULL
+    return rows
 
 
 cdef Rows rows_of(const real[:, ::1] x, columns, row_starts) except *:
@@ -574,7 +603,8 @@ cdef Rows rows_of(const real[:, ::1] x, columns, row_starts) except *:
     cdef Rows rows
     cdef const int[::1] columns_view
     cdef const Py_ssize_t[::1] starts_view
-    rows.values, rows.columns, rows.starts = &x[0, 0], NULL, NULL
+    memset(&rows, 0, sizeof(rows))
+    rows.values = &x[0, 0]
     if len(row_starts):
         columns_view, starts_view = columns, row_starts
         rows.columns, rows.starts = &columns_view[0], &starts_view[0]
@@ -621,6 +651,7 @@ cdef inline Chunk at_desk(Plan *plan, Py_ssize_t row, Py_ssize_t count, int desk
     chunk.slice = plan.slice
     chunk.fresh = row == 0
     chunk.last = False
+    chunk.sparse = NULL
     return chunk
 
 
@@ -633,6 +664,15 @@ cdef void forward_layer(
 ) noexcept nogil:
     """a = f(x W + b); softmax is left to output_of."""
     cdef Layer *layer = &plan.layers[i]
+    cdef const Rows *rows = chunk.sparse if i == 0 else NULL
+    if rows != NULL:
+        c_sparse_forward(chunk.count, layer.fan_in, layer.fan_out,
+                         share(layer.fan_out, plan.panel, part, parts),
+                         share(layer.fan_out, plan.panel, part + 1, parts), packed + layer.coef,
+                         packed + layer.intercept, <const real *> rows.values, rows.columns,
+                         rows.starts, rows.order, chunk.row, work + chunk.desk + layer.a,
+                         layer.activation)
+        return
     c_dense_forward(chunk.n_vectors, layer.fan_in, layer.fan_out,
                     share(layer.fan_out, TILE_ROWS, part, parts),
                     share(layer.fan_out, TILE_ROWS, part + 1, parts), packed + layer.coef,
@@ -706,8 +746,13 @@ cdef void gradient_rows(
 ) noexcept nogil:
     """dC/dW += x^T delta for some rows of W; a narrow layer's sums, with dC/db behind the last."""
     cdef Layer *layer = &plan.layers[i]
+    cdef const Rows *rows = chunk.sparse if i == 0 else NULL
     cdef real *x = inputs_of(plan, i, chunk, work)
-    if layer.by_lanes:
+    if rows != NULL:
+        c_sparse_gradient(chunk.n_vectors, chunk.count, layer.fan_out, first, end, chunk.fresh,
+                          <const real *> rows.values, rows.columns, rows.starts, rows.order,
+                          chunk.row, work + chunk.desk + layer.transposed, grad, grad_panel)
+    elif layer.by_lanes:
         c_lane_gradient(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end, chunk.fresh, x,
                         work + chunk.desk + layer.delta,
                         work + chunk.slice + plan.packed_size + layer.lanes)
@@ -852,7 +897,7 @@ def forward(
                     one = &x[row, 0]
                 else:
                     one = work + plan.desk + plan.desk_x
-                    gather_sparse(&rows, NULL, row, 1, layer_units[0], 1,
+                    gather_sparse(&rows, row, 1, layer_units[0], 1,
                                   work + plan.desk + plan.desk_x, 0, 1)
                 forward_row(&plan, &params[0], one, work, &out[row, 0], every)
                 row += 1
@@ -860,8 +905,8 @@ def forward(
             pack_params(&params[0], &plan, work + plan.params)
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
-            gather_inputs(&rows, NULL, row, chunk.count, layer_units[0], plan.lanes,
-                          work + chunk.x, 0, 1)
+            chunk.sparse = as_stored(&rows, &plan, &chunk)
+            gather_inputs(&rows, &plan, &chunk, work, 0, 1)
             forward_chunk(&plan, work + plan.params, work, &chunk)
             column = 0
             for i in range(0 if every else plan.n_layers - 1, plan.n_layers):
@@ -909,8 +954,8 @@ def loss_and_grad(
         pack_params(&params[0], &plan, work + plan.params)
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
-            gather_inputs(&rows, NULL, row, chunk.count, layer_units[0], plan.lanes,
-                          work + chunk.x, 0, 1)
+            chunk.sparse = as_stored(&rows, &plan, &chunk)
+            gather_inputs(&rows, &plan, &chunk, work, 0, 1)
             gather(&y[0, 0], NULL, row, chunk.count, plan.n_targets, plan.lanes, work + chunk.y,
                    0, 1)
             forward_chunk(&plan, work + plan.params, work, &chunk)
@@ -990,12 +1035,12 @@ cdef void place(Job *job, Py_ssize_t c, Chunk *chunk) noexcept nogil:
         chunk.y = plan.y + row * plan.n_targets
     else:
         chunk.x, chunk.y = chunk.desk + plan.desk_x, chunk.desk + plan.desk_y
+    chunk.sparse = as_stored(&job.x, plan, chunk)
 
 
 cdef void gather_part(Job *job, Chunk *chunk, real *work, int part, int parts) noexcept nogil:
     cdef Plan *plan = job.plan
-    gather_inputs(&job.x, job.order, chunk.row, chunk.count, plan.layers[0].fan_in, plan.lanes,
-                  work + chunk.x, part, parts)
+    gather_inputs(&job.x, plan, chunk, work, part, parts)
     if part == 0:
         gather(<const real *> job.y, job.order, chunk.row, chunk.count, plan.n_targets,
                plan.lanes, work + chunk.y, 0, 1)
@@ -1285,7 +1330,7 @@ def train_epoch(
     job.packed, job.y = &packed[0], &y[0, 0]
     job.x = rows_of(x, columns, row_starts)
     if order.shape[0]:
-        job.order = &order[0]
+        job.order = job.x.order = &order[0]
     if job.n_states:
         job.state = &state[0, 0]
     with nogil:

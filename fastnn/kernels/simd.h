@@ -167,6 +167,8 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 #define c_dense_forward(n_vectors, fan_in, fan_out, first, end, coef, ...)                        \
     FASTNN_FOR(dense_forward, coef)(n_vectors, fan_in, fan_out, first, end, coef, __VA_ARGS__)
 #define c_softmax_chunk(n_vectors, n, z) FASTNN_FOR(softmax_chunk, z)(n_vectors, n, z)
+#define c_sparse_forward(n_samples, fan_in, fan_out, first, end, coef, ...)                       \
+    FASTNN_FOR(sparse_forward, coef)(n_samples, fan_in, fan_out, first, end, coef, __VA_ARGS__)
 #define c_row_forward(fan_in, fan_out, coef, ...)                                                 \
     FASTNN_FOR(row_forward, coef)(fan_in, fan_out, coef, __VA_ARGS__)
 #define c_propagate_delta(n_vectors, fan_in, fan_out, first, end, coef, ...)                      \
@@ -180,6 +182,9 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 #define c_panel_gradient(n_vectors, n_samples, fan_in, fan_out, first, end, fresh, x, ...)        \
     FASTNN_FOR(panel_gradient, x)                                                                 \
     (n_vectors, n_samples, fan_in, fan_out, first, end, fresh, x, __VA_ARGS__)
+#define c_sparse_gradient(n_vectors, n_samples, fan_out, first, end, fresh, values, ...)         \
+    FASTNN_FOR(sparse_gradient, values)                                                           \
+    (n_vectors, n_samples, fan_out, first, end, fresh, values, __VA_ARGS__)
 #define c_panel_sums(n_vectors, first, end, fresh, delta, grad)                                   \
     FASTNN_FOR(panel_sums, delta)(n_vectors, first, end, fresh, delta, grad)
 #define c_add(n, x, sum) FASTNN_FOR(add, sum)(n, x, sum)

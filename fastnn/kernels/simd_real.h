@@ -469,6 +469,13 @@ FASTNN_KERNEL void FN(softmax_tile)(REAL *z, ptrdiff_t n, ptrdiff_t width)
     }
 }
 
+#define PANEL_VECTORS ((int)(PANEL_BYTES / sizeof(REAL) / VL))
+#ifdef FASTNN_PLAIN
+#define PANEL_SIZE (PANEL_BYTES / sizeof(REAL))
+#else
+#define PANEL_SIZE (PANEL_BYTES / VECTOR_BYTES)
+#endif
+
 /* ---- register tiles ---------------------------------------------------------------------- */
 
 /* acc[r][v] += sum over d < depth of coef[r row + d step] * x[d][v]: the product of forward and
@@ -667,6 +674,56 @@ FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
         }
     }
     if (activation != RELU && whole) FN(activate)(out, n_vectors * VL * fan_out, activation);
+}
+
+/* dense_forward from sparse rows: sample s has the numbers starts[r] .. starts[r + 1] of values and
+ * columns, where r is order[row + s], or row + s without an order. Columns rise within a row, so
+ * that sums have the order of dense_forward's, and its bits. Lanes are outputs, which are
+ * transposed into the tile; first is a multiple of PW. */
+FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                      ptrdiff_t first, ptrdiff_t end, const REAL *coef,
+                                      const REAL *intercept, const REAL *values,
+                                      const int *columns, const ptrdiff_t *starts,
+                                      const ptrdiff_t *order, ptrdiff_t row, REAL *out,
+                                      int activation)
+{
+    const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL;
+    for (ptrdiff_t n = first; n < end; n += PW) { /* a panel stays in the cache for all samples */
+        const ptrdiff_t present = end - n < PW ? end - n : PW;
+        for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+            const int vectors = tile_vectors(n_vectors - v0);
+            const ptrdiff_t width = vectors * VL;
+            REAL *tile = out + v0 * VL * fan_out + n * width;
+            for (ptrdiff_t s = 0; s < width; s += VL) {
+                VEC z[PANEL_SIZE][BLOCK];
+                for (ptrdiff_t i = 0; i < VL; i++) {
+                    const ptrdiff_t sample = v0 * VL + s + i; /* absent ones repeat the last */
+                    ptrdiff_t r = row + (sample < n_samples ? sample : n_samples - 1);
+                    VEC acc[PANEL_SIZE];
+                    if (order) r = order[r];
+                    FASTNN_UNROLL
+                    for (int c = 0; c < PANEL_VECTORS; c++)
+                        acc[c] = FN(load)(intercept + n + c * VL);
+                    FASTNN_NO_UNROLL
+                    for (ptrdiff_t at = starts[r]; at < starts[r + 1]; at++) {
+                        const VEC xv = FN(splat)(values[at]);
+                        const REAL *k = coef + n * fan_in + columns[at] * PW;
+                        FASTNN_UNROLL
+                        for (int c = 0; c < PANEL_VECTORS; c++) acc[c] += xv * FN(load)(k + c * VL);
+                    }
+                    FASTNN_UNROLL
+                    for (int c = 0; c < PANEL_VECTORS; c++) z[c][i] = acc[c];
+                }
+                for (ptrdiff_t c = 0; c < PANEL_VECTORS; c++) {
+                    FN(transpose_block)(z[c]);
+                    for (ptrdiff_t i = 0; i < VL && c * VL + i < present; i++)
+                        FN(store)(tile + (c * VL + i) * width + s, z[c][i]);
+                }
+            }
+            FN(activate)(tile, present * width, activation);
+            v0 += vectors;
+        }
+    }
 }
 
 /* Softmax over the n outputs of every sample of a chunk, in place. */
@@ -901,13 +958,6 @@ FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, p
     }
 }
 
-#define PANEL_VECTORS ((int)(PANEL_BYTES / sizeof(REAL) / VL))
-#ifdef FASTNN_PLAIN
-#define PANEL_SIZE (PANEL_BYTES / sizeof(REAL))
-#else
-#define PANEL_SIZE (PANEL_BYTES / VECTOR_BYTES)
-#endif
-
 /* grad[p][k + r][PW] += sum over samples of x[k + r] delta[p][PW], for `panels` panels. */
 FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
                                   ptrdiff_t n_vectors, ptrdiff_t n_samples, ptrdiff_t fan_in,
@@ -987,6 +1037,44 @@ FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t n_samples, 
     }
 #undef TILE
 #undef ROWS
+}
+
+/* panel_gradient from sparse rows, which are as sparse_forward's: sums over samples have the same
+ * order, and so the same bits. */
+FASTNN_KERNEL void FN(sparse_gradient)(ptrdiff_t n_vectors, ptrdiff_t n_samples, ptrdiff_t fan_out,
+                                       ptrdiff_t first, ptrdiff_t end, int fresh,
+                                       const REAL *values, const int *columns,
+                                       const ptrdiff_t *starts, const ptrdiff_t *order,
+                                       ptrdiff_t row, const REAL *delta, REAL *grad,
+                                       ptrdiff_t grad_panel)
+{
+    const ptrdiff_t panels = (fan_out + PW - 1) / PW, delta_panel = n_vectors * VL * PW;
+    for (ptrdiff_t p = 0; p < panels && fresh; p++)
+        memset(grad + p * grad_panel, 0, (size_t)((end - first) * PW) * sizeof(REAL));
+    for (ptrdiff_t s = 0; s < n_samples; s++, delta += PW) {
+        const ptrdiff_t r = order ? order[row + s] : row + s, stop = starts[r + 1];
+        ptrdiff_t at = starts[r];
+        for (ptrdiff_t left = stop - at; left > 0;) { /* to the first column from `first` on */
+            const ptrdiff_t half = left / 2;
+            if (columns[at + half] < first) {
+                at += half + 1;
+                left -= half + 1;
+            } else {
+                left = half;
+            }
+        }
+        for (; at < stop && columns[at] < end; at++) {
+            const VEC xv = FN(splat)(values[at]);
+            REAL *g = grad + (columns[at] - first) * PW;
+            for (ptrdiff_t p = 0; p < panels; p++) {
+                FASTNN_UNROLL
+                for (int c = 0; c < PANEL_VECTORS; c++)
+                    FN(store)(g + p * grad_panel + c * VL,
+                              FN(load)(g + p * grad_panel + c * VL) +
+                                  xv * FN(load)(delta + p * delta_panel + c * VL));
+            }
+        }
+    }
 }
 
 /* A wide layer's gradient by its intercepts first .. end, from the transposed deltas; first is a
