@@ -1,7 +1,9 @@
 """fastnn: small neural networks trained fast, in compiled calls on NumPy buffers.
 
-`Network` is the network, `fastnn.tutorial` has the tutorial's own names, `fastnn.reference` the
-NumPy oracle, `fastnn.plotting` the pictures; the last three load when first asked for.
+`Network` is the network; `MLPClassifier` and `MLPRegressor` stand in for scikit-learn's, and
+`patch_sklearn` puts them in their place; `fastnn.tutorial` has the tutorial's own names,
+`fastnn.reference` the NumPy oracle, `fastnn.plotting` the pictures. All but `Network` load when
+first asked for.
 """
 
 import importlib
@@ -21,15 +23,36 @@ except ImportError as error:
     raise
 
 __version__ = "0.1.0"
-__all__ = ["Network", "__version__", "get_num_threads", "set_num_threads", "show_config"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "__version__",
+    "get_num_threads",
+    "patch_sklearn",
+    "set_num_threads",
+    "show_config",
+    "unpatch_sklearn",
+]
 
-_LAZY = ("plotting", "reference", "tutorial")
+# name -> the room that it is in; None: it is a room itself
+_LAZY = {
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "patch_sklearn": "patching",
+    "unpatch_sklearn": "patching",
+    "estimators": None,
+    "plotting": None,
+    "reference": None,
+    "tutorial": None,
+}
 
 
 def __getattr__(name):
-    if name in _LAZY:
-        return importlib.import_module(f"fastnn.{name}")
-    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    room = importlib.import_module(f"fastnn.{_LAZY[name] or name}")
+    return getattr(room, name) if _LAZY[name] else room
 
 
 def __dir__():

@@ -1,4 +1,5 @@
-"""The command line: `fastnn demo` trains the tutorial's network and draws what it learnt."""
+"""The command line: `fastnn demo` trains the tutorial's network and draws what it learnt,
+`fastnn run` runs a script with fastnn in scikit-learn's place."""
 
 import argparse
 import os
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn import __version__, checks, network, reference, show_config
+from fastnn import __version__, checks, network, patching, reference, show_config
 from fastnn import kernels as builds
 
 # How far two nets that agree may be apart, as a share of the largest parameter: after all steps,
@@ -20,6 +21,8 @@ AGREE_ONE_STEP = {"float64": 1e-12, "float32": 1e-4}
 def main(argv=None):
     """Run a command; the return value is the exit status: 0, 1 (nets differ) or 2 (bad input)."""
     arguments = parser().parse_args(argv)
+    if arguments.run is run_script and (arguments.module or Path(arguments.target).exists()):
+        return run_script(arguments)  # what a script raises is shown as Python shows it
     try:
         return arguments.run(arguments)
     except (ValueError, TypeError, FloatingPointError, OSError, MemoryError) as error:
@@ -68,7 +71,25 @@ def parser():
     add("--output", type=Path, default=Path("fastnn-demo.png"), help="where to write the picture")
     add("--no-compare", action="store_true", help="do not train with NumPy as well")
     demo.set_defaults(run=run_demo)
+    run = commands.add_parser(
+        "run",
+        help="run a script with fastnn's MLPClassifier and MLPRegressor in scikit-learn's place",
+        description="Run a Python script, or with -m a module, as Python itself would, with "
+        "fastnn's MLPClassifier and MLPRegressor where it imports scikit-learn's.",
+        usage="%(prog)s [-h] [-m] SCRIPT [arguments ...]",
+        allow_abbrev=False,
+    )
+    run.add_argument("-m", dest="module", action="store_true", help="SCRIPT is a module's name")
+    run.add_argument("target", metavar="SCRIPT", help="what to run")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, help="for the script")
+    run.set_defaults(run=run_script)
     return top
+
+
+def run_script(options):
+    """Run a script as its own command would."""
+    patching.run(options.target, options.arguments, as_module=options.module)
+    return 0
 
 
 # ---- the demo -----------------------------------------------------------------------------------

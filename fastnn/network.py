@@ -66,6 +66,17 @@ class SparseRows(NamedTuple):
         """How many rows there are."""
         return len(self.row_starts) - 1
 
+    def part(self, rows):
+        """The rows of a slice; their values are not copied."""
+        starts = self.row_starts[rows.start : rows.stop + 1]
+        stored = slice(starts[0], starts[-1])
+        return SparseRows(self.values[:, stored], self.columns[stored], starts - starts[0])
+
+
+def as_rows(x):
+    """x, an array or SparseRows, as the three arguments that the kernels take rows by."""
+    return x if isinstance(x, SparseRows) else (x, NO_COLUMNS, NO_ROW_STARTS)
+
 
 def new_workspace(
     kernels, layer_units, batch_size, dtype, n_states=-1, n_threads=1, weighted=False
@@ -89,6 +100,42 @@ def threads_for(kernels, layer_units, batch_size, dtype, samples, n_jobs=None):
     if n_threads > 1:
         n_threads = kernels.useful_threads(layer_units, batch_size, dtype.itemsize, n_threads)
     return n_threads
+
+
+def forward_rows(params, layer_units, activations, x, out, n_jobs=None):
+    """Fill out, (n, units), with the activations of n rows in blocks that keep a call short.
+
+    units are those of the last layer or the sum of all layers'; n_jobs is checked already.
+    """
+    # a block is small enough to answer Ctrl-C soon and to share, too
+    n = len(out)
+    block = min(n, max(256, int(BUDGET / len(params))))
+    n_threads = threads.resolve(n_jobs) if n * len(params) > WORTH_A_THREAD else 1
+    if n_threads > 1:
+        block = max(256, min(block, n // (4 * n_threads)))
+
+    def some_blocks(first, stopped=bool):
+        workspace = new_workspace(kernels, layer_units, block, params.dtype)
+        for start in range(first * block, n, n_threads * block):
+            if stopped():
+                return
+            rows = slice(start, start + block)
+            some = x.part(rows) if isinstance(x, SparseRows) else x[rows]
+            kernels.forward(
+                params, layer_units, activations, *as_rows(some), workspace, out[rows]
+            )
+
+    if n_threads == 1:
+        some_blocks(0)
+    else:
+        threads.side_by_side(n_threads, some_blocks)
+
+
+def shuffled(order, random_state):
+    """The order of the next epoch: as scikit-learn draws it, from that of the epoch before."""
+    drawn = np.arange(len(order))
+    random_state.shuffle(drawn)
+    return order[drawn]
 
 
 class Descent(NamedTuple):
@@ -149,6 +196,23 @@ class TrainingRun:
         self._team = threads.Team(kernels, n_threads)
         self.no_output = np.empty((0, layer_units[-1]), dtype)
 
+    def plain_state(self, i):
+        """State i of the solver as one vector laid out like the parameters."""
+        plain = np.empty(
+            sum((k + 1) * n for k, n in itertools.pairwise(self.layer_units.tolist())),
+            self.packed.dtype,
+        )
+        self.kernels.unpack(
+            self.packed_state[i], self.layer_units, self.activations, self.workspace, plain
+        )
+        return plain
+
+    def load_state(self, i, plain):
+        """Go on with a state of the solver, laid out like the parameters."""
+        self.kernels.pack(
+            plain, self.layer_units, self.activations, self.workspace, self.packed_state[i]
+        )
+
     def __enter__(self):
         self._team.__enter__()
         return self
@@ -181,7 +245,7 @@ class TrainingRun:
         ZeroDivisionError
             If the weights of a batch add up to 0. The parameters are those before its step.
         """
-        rows = x if isinstance(x, SparseRows) else (x, NO_COLUMNS, NO_ROW_STARTS)
+        rows = as_rows(x)
         cursor = np.zeros(4, np.intp)
         cursor[2] = self.step
         before = self.epochs_done
@@ -364,7 +428,7 @@ class Network:
         self._one_row = []  # a workspace, at times
         self._forward_kernel = builds.for_dtype(kernels.forward, self._dtype)
         self._all_finite = builds.for_dtype(kernels.all_finite, self._dtype)
-        coefs, intercepts = _split(params, self._layer_units)
+        coefs, intercepts = split_params(params, self._layer_units)
         self._coefs = ParameterList("coefs_", coefs)
         self._intercepts = ParameterList("intercepts_", intercepts)
 
@@ -515,37 +579,13 @@ class Network:
                 workspace = self._one_row.pop()
             except IndexError:
                 workspace = new_workspace(kernels, self._units, 1, self._dtype)
-            self._forward_block(x, workspace, out)
+            self._forward_kernel(
+                self._params, self._units, self._codes, *as_rows(x), workspace, out
+            )
             self._one_row.append(workspace)
             return out
-        # in blocks that keep one compiled call short
-        block = min(n, max(256, int(BUDGET / len(self._params))))
-        n_threads = 1
-        if n * len(self._params) > WORTH_A_THREAD:
-            n_threads = threads.resolve(self._n_jobs)
-        if n_threads == 1:
-            self._forward_blocks(x, out, block)
-        else:
-            block = max(256, min(block, n // (4 * n_threads)))
-            threads.side_by_side(
-                n_threads,
-                lambda i, stopped: self._forward_blocks(x, out, block, i, n_threads, stopped),
-            )
+        forward_rows(self._params, self._units, self._codes, x, out, self._n_jobs)
         return out
-
-    def _forward_blocks(self, x, out, block, first=0, step=1, stopped=bool):
-        """Every step-th block of rows, from the first-th on, until all are done or stopped()."""
-        workspace = new_workspace(kernels, self._units, block, self._dtype)
-        for start in range(first * block, len(x), step * block):
-            if stopped():
-                return
-            rows = slice(start, start + block)
-            self._forward_block(x[rows], workspace, out[rows])
-
-    def _forward_block(self, x, workspace, out):
-        self._forward_kernel(
-            self._params, self._units, self._codes, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out
-        )
 
     def loss(self, X, y, *, alpha=0.0):
         """The mean loss over the rows, plus the penalty alpha / (2 n) times the sum of W^2.
@@ -582,11 +622,10 @@ class Network:
         self._check_params()
         grads = np.empty_like(self._params)
         loss = kernels.loss_and_grad(
-            self._params, self._units, self._codes, builds.LOSSES[self._loss], alpha, x,
-            NO_COLUMNS, NO_ROW_STARTS, y,
-            new_workspace(kernels, self._units, len(x), self._dtype), grads,
+            self._params, self._units, self._codes, builds.LOSSES[self._loss], alpha,
+            *as_rows(x), y, new_workspace(kernels, self._units, len(x), self._dtype), grads,
         )  # fmt: skip
-        return loss, *_split(grads, self._layer_units)
+        return loss, *split_params(grads, self._layer_units)
 
     # ---- training ----
 
@@ -733,10 +772,7 @@ class Network:
                 return
             order = np.arange(len(x))
             for epoch in range(len(curve)):
-                # scikit-learn's order: each epoch shuffles the order of the epoch before
-                shuffled = np.arange(len(x))
-                self._random_state.shuffle(shuffled)
-                order = order[shuffled]
+                order = shuffled(order, self._random_state)
                 run.epochs(self._params, x, y, curve[epoch : epoch + 1], order)
 
     def _forget_state(self):
@@ -789,7 +825,7 @@ def _new_params(layer_units, dtype):
     return np.zeros(n, dtype)
 
 
-def _split(params, layer_units):
+def split_params(params, layer_units):
     """Views of a flat vector: each layer's coefs (fan_in, fan_out) and intercepts (fan_out,)."""
     coefs, intercepts, at = [], [], 0
     for k, n in itertools.pairwise(layer_units):

@@ -1,0 +1,173 @@
+"""MLPClassifier and MLPRegressor against scikit-learn's own: same fit, same score, and the time.
+
+Each fit is done by both classes with the same parameters and seed; loss curves and scores must
+agree before times are compared. Runs alternate in one process, pinned to one core unless --threads
+says otherwise; a ratio compares two runs of the same round.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import statistics
+import sys
+import time
+import warnings
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results" / "estimators.json"
+FASHION = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
+START, END = "<!-- estimators -->", "<!-- end of estimators -->"
+
+
+def pin(threads):
+    """Use as many cores as threads, and no more BLAS threads; before NumPy is imported."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < threads:
+            sys.exit(f"--threads {threads} needs as many cores; there are {len(cores)}")
+        os.sched_setaffinity(0, cores[-threads:])
+
+
+def bundled():
+    """The data sets that come with scikit-learn, scaled: name -> X, y, whether classes."""
+    from sklearn import datasets
+    from sklearn.preprocessing import StandardScaler
+
+    loaders = {
+        "digits": (datasets.load_digits, True),
+        "breast cancer": (datasets.load_breast_cancer, True),
+        "wine": (datasets.load_wine, True),
+        "diabetes": (datasets.load_diabetes, False),
+    }
+    for name, (load, classes) in loaders.items():
+        X, y = load(return_X_y=True)
+        yield name, StandardScaler().fit_transform(X), y, classes
+
+
+def fashion_mnist(folder):
+    """Training and test images of Fashion-MNIST, 0 to 1, with their classes."""
+    import numpy as np
+
+    def read(name, offset):
+        path = Path(folder) / name
+        opened = gzip.open(f"{path}.gz") if not path.exists() else open(path, "rb")
+        with opened as file:
+            return np.frombuffer(file.read(), np.uint8, offset=offset)
+
+    parts = []
+    for part in ("train", "t10k"):
+        y = read(f"{part}-labels-idx1-ubyte", 8).astype(int)
+        parts += [read(f"{part}-images-idx3-ubyte", 16).reshape(len(y), 784) / 255.0, y]
+    return parts
+
+
+def compare(name, X, y, classes, dtype, rounds, params, test=None):
+    """One row of the table: both classes' fits of this problem, checked and timed."""
+    import numpy as np
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    import fastnn
+
+    X = X.astype(dtype)
+    ours, theirs = (
+        (fastnn.MLPClassifier, MLPClassifier) if classes else (fastnn.MLPRegressor, MLPRegressor)
+    )
+    assert theirs.__module__.startswith("sklearn")
+    y = y if classes else ((y - y.mean()) / y.std()).astype(dtype)
+
+    def timed(cls):
+        estimator = cls(random_state=0, **params)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            start = time.perf_counter()
+            estimator.fit(X, y)
+            seconds = time.perf_counter() - start
+        return estimator, seconds / estimator.n_iter_
+
+    times = []
+    for _ in range(rounds):
+        (a, fast), (b, slow) = timed(ours), timed(theirs)
+        times.append((fast, slow))
+    # the same learning: in float64 to rounding, in float32 as far as rounding lets it be
+    epochs = min(20, a.n_iter_, b.n_iter_)
+    curves = np.array(a.loss_curve_[:epochs]), np.array(b.loss_curve_[:epochs])
+    np.testing.assert_allclose(*curves, rtol=1e-6 if dtype == np.float64 else 2e-3)
+    scores = [float(e.score(*(test or (X, y)))) for e in (a, b)]
+    assert abs(scores[0] - scores[1]) <= (1e-6 if dtype == np.float64 and not test else 0.02)
+    ratios = [slow / fast for fast, slow in times]
+    return {
+        "data": name, "dtype": np.dtype(dtype).name, "samples": len(X), "features": X.shape[1],
+        "params": {k: list(v) if isinstance(v, tuple) else v for k, v in params.items()},
+        "epochs": [a.n_iter_, b.n_iter_], "score": scores,
+        "ms_per_epoch": [1e3 * statistics.median(t) for t in zip(*times, strict=True)],
+        "ratio": statistics.median(ratios), "spread": [min(ratios), max(ratios)],
+    }  # fmt: skip
+
+
+def table(rows):
+    """The rows as Markdown."""
+    lines = [
+        "| data | type | samples x features | fastnn, ms an epoch | scikit-learn | faster | "
+        "score, fastnn and scikit-learn |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        low, high = row["spread"]
+        fast, slow = row["ms_per_epoch"]
+        lines.append(
+            f"| {row['data']} | {row['dtype']} | {row['samples']} x {row['features']} "
+            f"| {fast:.3g} | {slow:.3g} | **{row['ratio']:.1f}x ({low:.1f}-{high:.1f})** "
+            f"| {row['score'][0]:.4f}, {row['score'][1]:.4f} |"
+        )
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    add = parser.add_argument
+    add("--rounds", type=int, default=5, help="runs of each, in alternation")
+    add("--threads", type=int, default=1, help="cores, and threads of both")
+    add("--smoke", action="store_true", help="one short round: does it all run?")
+    add("--fashion", nargs="?", const=FASHION, metavar="FOLDER",
+        help=f"Fashion-MNIST besides, from its four files in FOLDER ({FASHION})")  # fmt: skip
+    add("--epochs", type=int, default=10, help="of Fashion-MNIST")
+    add("--json", type=Path, metavar="FILE", help="write the results for machines")
+    add("--write-readme", action="store_true", help="write the table in ../README.md")
+    options = parser.parse_args()
+    pin(options.threads)
+    import numpy as np
+
+    rows, rounds = [], 1 if options.smoke else options.rounds
+    defaults = {"max_iter": 5} if options.smoke else {}
+    for dtype in (np.float64, np.float32):
+        for name, X, y, classes in bundled():
+            rows.append(compare(name, X, y, classes, dtype, rounds, defaults))
+            print(table(rows[-1:]).splitlines()[-1], flush=True)
+        if options.fashion:
+            X, y, X_test, y_test = fashion_mnist(options.fashion)
+            params = {"hidden_layer_sizes": (256, 128), "max_iter": options.epochs}
+            rows.append(
+                compare("Fashion-MNIST", X, y, True, dtype, min(rounds, 2), params,
+                        (X_test.astype(dtype), y_test))
+            )  # fmt: skip
+            print(table(rows[-1:]).splitlines()[-1], flush=True)
+    print(table(rows))
+    if options.json or options.write_readme:
+        import run
+
+        machine = run.describe(None)
+        (options.json or RESULTS).write_text(
+            json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n"
+        )
+    if options.write_readme:
+        readme = Path(__file__).parents[1] / "README.md"
+        text = readme.read_text()
+        before, rest = text.split(START)
+        readme.write_text(f"{before}{START}\n{table(rows)}\n{END}{rest.split(END)[1]}")
+
+
+if __name__ == "__main__":
+    main()
