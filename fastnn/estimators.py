@@ -64,7 +64,7 @@ _REPORTED_LOSS = {"squared_error": "mean_squared_error"}
 
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
-    "need to be preprocessed; coefs_ and intercepts_ are the last finite ones."
+    "need to be preprocessed; coefs_ and intercepts_ are the last that gave a finite loss."
 )
 
 # SciPy's L-BFGS-B used to print, and warns by now of the option that asked for it
@@ -453,7 +453,7 @@ class _Training:
     params : ndarray, (n_params,)
         The estimator's, which epochs change.
     finite_params : ndarray, (n_params,)
-        What they were when an epoch last began with finite ones.
+        Those that the last epoch with a finite loss began with.
     n_samples : int
     run : network.TrainingRun
     """
@@ -462,7 +462,7 @@ class _Training:
         params, units = estimator._parameters()
         if params is not estimator.__dict__.get("_flat", (None,))[0]:
             estimator._take_parameters(params, units)
-        self.params, self.finite_params = params, params.copy()
+        self.params, self.finite_params, self._before = params, params.copy(), params.copy()
         self.n_samples = X.shape[0]
         batch_size = min(200, self.n_samples)
         if estimator.batch_size != "auto":
@@ -540,8 +540,7 @@ class _Training:
 
     def epoch(self):
         """Train for one epoch; its mean loss."""
-        if kernels.all_finite(self.params):
-            self.finite_params[:] = self.params
+        self._before[:] = self.params
         order = network.NO_ORDER
         if self._random_state:
             self._order = network.shuffled(self._order, self._random_state)
@@ -551,6 +550,8 @@ class _Training:
             rate = self._optimizer.learning_rate
             self.run.descent = self.run.descent._replace(learning_rate=rate)
         self.run.epochs(self.params, self._x, self._y, self._loss, order)
+        if math.isfinite(self._loss[0]):
+            self.finite_params, self._before = self._before, self.finite_params
         return self._loss[0]
 
 

@@ -121,9 +121,7 @@ def forward_rows(params, layer_units, activations, x, out, n_jobs=None):
                 return
             rows = slice(start, start + block)
             some = x.part(rows) if isinstance(x, SparseRows) else x[rows]
-            kernels.forward(
-                params, layer_units, activations, *as_rows(some), workspace, out[rows]
-            )
+            kernels.forward(params, layer_units, activations, *as_rows(some), workspace, out[rows])
 
     if n_threads == 1:
         some_blocks(0)
@@ -269,8 +267,8 @@ class TrainingRun:
                     )
         if status == builds.WEIGHTLESS:
             raise ZeroDivisionError(
-                f"the weights of a batch in epoch {self.epochs_done + 1} add up to 0, so its mean "
-                "loss is undefined. The parameters are those before its step"
+                "Weights sum to zero, can't be normalized: those of a batch in epoch "
+                f"{self.epochs_done + 1}. The parameters are those before its step"
             )
         if status == builds.DIVERGED:
             self.packed_state[:], self.step = 0, 0

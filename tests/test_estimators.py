@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.neural_network import _multilayer_perceptron as theirs
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils import estimator_checks
 
 import fastnn
 from fastnn import estimators, network
@@ -280,16 +280,24 @@ def test_verbose_says_the_same(capsys):
 # ---- the same manners ---------------------------------------------------------------------------
 
 
-@parametrize_with_checks(
-    [
-        cls(solver=solver, **params)
-        for cls in CLASSES
-        for solver in ("adam", "sgd", "lbfgs")
-        for params in ({"max_iter": 100},)
-    ]
+@estimator_checks.parametrize_with_checks(
+    [cls(solver=s, max_iter=100) for cls in CLASSES for s in ("adam", "sgd", "lbfgs")]
 )
 def test_estimator_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_parameters_are_validated(cls):
+    estimator_checks.check_param_validation(cls.__name__, cls())
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("cls", CLASSES)
+def test_names_of_columns_are_kept(cls, early_stopping):
+    pytest.importorskip("pandas")
+    estimator = cls(early_stopping=early_stopping, max_iter=20)
+    estimator_checks.check_dataframe_column_names_consistency(cls.__name__, estimator)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda cls: cls.__name__)
@@ -460,7 +468,7 @@ def test_weights_that_sum_to_zero(solver):
     X, y = problem("one output", 50, 4, 0)
     for cls in PAIRS[1]:
         with pytest.raises(ZeroDivisionError, match="Weights sum to zero"):
-            cls(solver=solver).fit(X, y, sample_weight=np.zeros(50))
+            cls(solver=solver).fit(X, y, sample_weight=np.tile([1.0, -1.0], 25))
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
