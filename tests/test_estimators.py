@@ -75,8 +75,10 @@ def problem(kind, n, n_features, seed):
     signal = np.tanh(X @ rng.randn(n_features, 3) / np.sqrt(n_features))
     signal += 0.1 * rng.randn(n, 3)
     if kind == "binary":
-        y = np.where(signal[:, 0] > 0, "yes", "no")
-        y[:4] = ["yes", "no", "yes", "no"]
+        # scikit-learn before 1.9 failed on strings in early stopping
+        labels = ["yes", "no"] if VERSION >= (1, 9) else [7, 2]
+        y = np.where(signal[:, 0] > 0, *labels)
+        y[:4] = labels * 2
     elif kind == "multiclass":
         y = signal.argmax(axis=1) * 10
         y[:6] = [0, 10, 20, 0, 10, 20]
