@@ -119,6 +119,9 @@ def _rows(X, n_features, dtype):
         return np.require(X, dtype, ["C", "A"])
     X = X.tocsr()
     X.check_format(full_check=True)  # the kernels trust it
+    if not X.has_canonical_format:  # what is in order is multiplied as it is stored
+        X = X.copy()
+        X.sum_duplicates()
     return network.SparseRows(
         np.require(X.data, dtype, ["C", "A"]).reshape(1, -1),
         np.require(X.indices, np.int32, ["C", "A"]),
