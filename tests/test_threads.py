@@ -2,7 +2,10 @@
 
 import math
 import os
+import shutil
+import subprocess
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,6 +197,131 @@ assert (coefs() == before).all()
 print(os.waitpid(child, 0)[1])
 """
     assert python(code) == "0"
+
+
+# ---- who does a part ----------------------------------------------------------------------------
+
+# Tasks of random lengths and parts, for helpers that come in time, late or not at all.
+TEAM = r"""
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include "threads.h"
+
+enum { MOST = 4, TASKS = 100000 };
+
+typedef struct {
+    pthread_t caller;
+    long done[MOST], helped[MOST];
+    int parts, spins;
+} job;
+
+static void perform(void *context, int part, int parts)
+{
+    job *j = context;
+    if (parts > j->parts || part >= parts) abort();
+    for (volatile int i = 0; i < j->spins; i++) {}
+    j->helped[part] = !pthread_equal(pthread_self(), j->caller);
+    j->done[part]++; /* not atomic: two that did the same part, or one too late, would race */
+}
+
+typedef struct { void *memory; int index; } seat;
+
+static void *serve(void *context)
+{
+    seat *s = context;
+    team_serve(s->memory, s->index);
+    return NULL;
+}
+
+int main(void)
+{
+    void *memory = aligned_alloc(128, (team_bytes(MOST) + 127) / 128 * 128);
+    pthread_t threads[MOST];
+    seat seats[MOST];
+    job jobs[2] = {{0}};
+    team *team_of = memory;
+    long many = 0, helped = 0;
+    unsigned random = 1;
+    team_open(memory, MOST);
+    for (int i = 1; i < MOST; i++) {
+        seats[i] = (seat){memory, i};
+        pthread_create(&threads[i], NULL, serve, &seats[i]);
+    }
+    for (long n = 0; n < TASKS; n++) {
+        job *j = &jobs[n % 2];
+        random = random * 1664525u + 1013904223u;
+        memset(j, 0, sizeof *j);
+        j->caller = pthread_self();
+        if (n % 1000 < 900) /* offer, however little they help */
+            for (int i = 0; i < MOST - 1; i++) team_of->helpers[i].rest_end = 0;
+        j->parts = 1 + (random >> 16) % MOST;
+        j->spins = (random >> 24) % 4 ? 10 : 3000;
+        team_run(memory, perform, j, j->parts);
+        int parts = 0;
+        for (; parts < MOST && j->done[parts]; parts++)
+            if (j->done[parts] != 1) return 2;
+        for (int i = parts; i < MOST; i++)
+            if (j->done[i]) return 3;
+        if (parts < 1) return 4;
+        many += parts > 1;
+        for (int i = 0; i < parts; i++) helped += j->helped[i];
+    }
+    team_close(memory);
+    for (int i = 1; i < MOST; i++) pthread_join(threads[i], NULL);
+    team_free(memory);
+    free(memory);
+    printf("%ld shared, %ld parts by helpers\n", many, helped);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("sanitizer", [[], ["-fsanitize=thread"]], ids=["plain", "sanitizer"])
+def test_every_part_is_done_once(tmp_path, sanitizer):
+    headers = Path(__file__).parents[1] / "fastnn" / "kernels"
+    compiler = next((c for c in ("gcc", "cc", "clang") if shutil.which(c)), None)
+    if compiler is None or not headers.exists() or os.name != "posix":
+        pytest.skip("needs the source tree and a C compiler")
+    (tmp_path / "team.c").write_text(TEAM)
+    command = [compiler, "-O1", "-pthread", *sanitizer, "-I", headers, "team.c", "-o", "team"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    if built.returncode and sanitizer:
+        pytest.skip("needs ThreadSanitizer")
+    assert built.returncode == 0, built.stderr
+    done = subprocess.run(
+        [tmp_path / "team"], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"},
+    )  # fmt: skip
+    if "unexpected memory mapping" in done.stderr:
+        pytest.skip("ThreadSanitizer does not run here")
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    shared, helped = (int(n) for n in done.stdout.split()[::2][:2])
+    assert shared > 0
+    assert helped > 0
+
+
+@COMPILED_ONLY
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins itself to a core")
+def test_two_threads_on_one_core_cost_little():
+    code = """
+import os, time, numpy as np
+from fastnn import Network, threads
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+threads._available = lambda: 2
+rng = np.random.RandomState(0)
+X = rng.randn(4000, 64).astype("f4")
+y = np.eye(10, dtype="f4")[rng.randint(10, size=4000)]
+def seconds(n_jobs):
+    net = Network([64, 100, 10], "relu", loss="log_loss", dtype="f4", random_state=0, n_jobs=n_jobs)
+    start = time.perf_counter()
+    net.fit(X, y, batch_size=200, max_iter=30)
+    return time.perf_counter() - start
+times = [(seconds(1), seconds(2)) for _ in range(7)]
+one, two = (min(t) for t in zip(*times))
+print(two / one)
+"""
+    assert float(python(code)) < 2.5
 
 
 # ---- how many -----------------------------------------------------------------------------------

@@ -1,13 +1,34 @@
 /* A team of threads that lives as long as one fit: the caller, and helpers that Python started and
  * that sit in team_serve until team_close.
  *
- * team_run hands one task to some of them, does part 0 itself and returns when all parts are done.
+ * team_run cuts one task into parts, offers one to each of some helpers, does part 0 itself, then
+ * every part that its helper has not begun, and returns when all are done: it waits for work under
+ * way, never for a thread that has not got a core. What a task computes may depend on `part` of
+ * `parts` only in who does it, never in the result. All memory is the caller's.
+ *
+ * Who does a part is settled by one word for each helper:
+ *
+ *   IDLE -> OPEN    the caller, by a store, once `task`, `context`, `parts`, `part` are written
+ *   OPEN -> TAKEN   the helper, by compare-and-swap; then it reads them and does the part
+ *   OPEN -> IDLE    the caller, by compare-and-swap; then it does the part
+ *   TAKEN -> IDLE   the helper, by a store, once the part is done
+ *   IDLE -> CLOSED  the caller, by a store; the helper leaves
+ *
+ * One of the two swaps wins, so a part is done once. team_run returns with every word IDLE, and a
+ * helper reads the task between its two steps only, so what it reads is never being written. A
+ * helper that is late sees OPEN, sleeps, and then swaps: if that task is over, the swap fails, and
+ * if another is open by then, it takes that one, of which it has read nothing before. There is no
+ * number to mistake or to overflow. The orders: a store with release before OPEN and the swap with
+ * acquire hand the task over; the store of IDLE and the caller's look at it hand the results back.
+ *
  * A helper waits for its next task by spinning for some 0.1 ms, longer than the parts of a step that
  * one thread does alone (to be parked and woken in every step takes more than the help is worth),
- * and is parked by the operating system after that; so is the caller when a helper is late. Every helper has cache lines of its own, so that nobody waits for a line
- * that two others write. All memory is the caller's.
+ * and is parked by the operating system after that; so is the caller, sooner, when a helper is slow.
+ * Each helper's word has cache lines of its own.
  *
- * What a task computes may depend on `part` of `parts` only in who does it, never in the result.
+ * A helper that does not come, or works on the caller's own core, is no help, and waking it costs
+ * time. After half a millisecond of that it is left alone for a while, which doubles from trial to
+ * trial; tasks are cut into fewer parts meanwhile.
  */
 #ifndef FASTNN_THREADS_H
 #define FASTNN_THREADS_H
@@ -20,6 +41,8 @@ typedef void (*team_task)(void *context, int part, int parts);
 #if defined(__GNUC__) && !defined(_WIN32)
 #define FASTNN_HAS_THREADS 1
 #include <pthread.h>
+#include <sched.h>
+#include <time.h>
 #else
 #define FASTNN_HAS_THREADS 0
 #endif
@@ -42,67 +65,80 @@ typedef void (*team_task)(void *context, int part, int parts);
 #define TEAM_NOW(spin) (spin)
 #endif
 
-/* A number that one thread writes and another waits for. */
+/* Nanoseconds: how long a helper may fail to help, and how long it is then left alone at first and
+ * at most. A parked thread takes some 0.05 ms to come, on a virtual machine. */
+#define TEAM_TRIAL 500000
+#define TEAM_REST 500000
+#define TEAM_LONGEST_REST 32000000
+
+enum { TEAM_IDLE, TEAM_OPEN, TEAM_TAKEN, TEAM_CLOSED };
+
 typedef struct {
-    int value, waiting;
+    int state, waiting; /* see above; how many are parked until the state is another */
+    int part, core;     /* the part on offer; where the last one was done, -1: unknown */
+    long long trial_end, rest_end, rest; /* the caller's own: see team_judge; 0: none */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-} __attribute__((aligned(128))) team_flag;
+} __attribute__((aligned(128))) team_helper;
 
 typedef struct {
-    team_flag go, done; /* the number of the last task given, and of the last one finished */
-} team_helper;
-
-typedef struct {
-    int n_threads, number; /* helpers + 1; tasks given so far */
-    int closed, parts;
+    int n_threads, parts; /* helpers + 1; parts of the task */
     team_task task;
     void *context;
-    team_helper helpers[] __attribute__((aligned(128)));
+    team_helper helpers[];
 } team;
 
-static inline void flag_open(team_flag *flag)
+static inline long long team_clock(void)
 {
-    flag->value = flag->waiting = 0;
-    pthread_mutex_init(&flag->mutex, NULL);
-    pthread_cond_init(&flag->changed, NULL);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-static inline void flag_close(team_flag *flag)
+static inline int team_core(void)
 {
-    pthread_cond_destroy(&flag->changed);
-    pthread_mutex_destroy(&flag->mutex);
+#if defined(__linux__) && defined(_GNU_SOURCE)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
 }
 
 /* Sequentially consistent on both sides: either the writer sees that somebody is parked, or the
- * one about to park sees the value. */
-static inline void flag_set(team_flag *flag, int value)
+ * one about to park sees the state. */
+static inline void team_set(team_helper *helper, int state)
 {
-    __atomic_store_n(&flag->value, value, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&flag->waiting, __ATOMIC_SEQ_CST)) {
-        pthread_mutex_lock(&flag->mutex);
-        pthread_cond_signal(&flag->changed);
-        pthread_mutex_unlock(&flag->mutex);
+    __atomic_store_n(&helper->state, state, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&helper->waiting, __ATOMIC_SEQ_CST)) {
+        pthread_mutex_lock(&helper->mutex);
+        pthread_cond_broadcast(&helper->changed);
+        pthread_mutex_unlock(&helper->mutex);
     }
 }
 
-/* Until the flag is no longer `old`; its value. */
-static inline int flag_wait(team_flag *flag, int old)
+static inline int team_swap(team_helper *helper, int old, int state)
 {
-    int value;
-    const long long end = TEAM_NOW(0) + TEAM_SPINS;
+    return __atomic_compare_exchange_n(
+        &helper->state, &old, state, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Until the state is no longer `old`; what it is. */
+static inline int team_wait(team_helper *helper, int old, long long spins)
+{
+    int state;
+    const long long end = TEAM_NOW(0) + spins;
     for (long long spin = 0; TEAM_NOW(spin) < end; spin++) {
-        value = __atomic_load_n(&flag->value, __ATOMIC_ACQUIRE);
-        if (value != old) return value;
+        state = __atomic_load_n(&helper->state, __ATOMIC_ACQUIRE);
+        if (state != old) return state;
         TEAM_PAUSE();
     }
-    pthread_mutex_lock(&flag->mutex);
-    __atomic_store_n(&flag->waiting, 1, __ATOMIC_SEQ_CST);
-    while ((value = __atomic_load_n(&flag->value, __ATOMIC_SEQ_CST)) == old)
-        pthread_cond_wait(&flag->changed, &flag->mutex);
-    __atomic_store_n(&flag->waiting, 0, __ATOMIC_SEQ_CST);
-    pthread_mutex_unlock(&flag->mutex);
-    return value;
+    pthread_mutex_lock(&helper->mutex);
+    __atomic_fetch_add(&helper->waiting, 1, __ATOMIC_SEQ_CST);
+    while ((state = __atomic_load_n(&helper->state, __ATOMIC_SEQ_CST)) == old)
+        pthread_cond_wait(&helper->changed, &helper->mutex);
+    __atomic_fetch_sub(&helper->waiting, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&helper->mutex);
+    return state;
 }
 
 static inline ptrdiff_t team_bytes(int n_threads)
@@ -116,8 +152,9 @@ static inline void team_open(void *memory, int n_threads)
     memset(t, 0, sizeof *t);
     t->n_threads = n_threads;
     for (int i = 0; i < n_threads - 1; i++) {
-        flag_open(&t->helpers[i].go);
-        flag_open(&t->helpers[i].done);
+        memset(&t->helpers[i], 0, sizeof t->helpers[i]);
+        pthread_mutex_init(&t->helpers[i].mutex, NULL);
+        pthread_cond_init(&t->helpers[i].changed, NULL);
     }
 }
 
@@ -126,31 +163,70 @@ static inline void team_serve(void *memory, int index)
 {
     team *t = memory;
     team_helper *self = &t->helpers[index - 1];
-    for (int number = 0;;) {
-        number = flag_wait(&self->go, number);
-        if (t->closed) break;
-        t->task(t->context, index, t->parts);
-        flag_set(&self->done, number);
+    while (team_wait(self, TEAM_IDLE, TEAM_SPINS) != TEAM_CLOSED) {
+        if (!team_swap(self, TEAM_OPEN, TEAM_TAKEN)) continue;
+        t->task(t->context, self->part, t->parts);
+        self->core = team_core();
+        team_set(self, TEAM_IDLE);
     }
 }
 
-/* All parts of one task; with parts <= 1, or no team, a plain call. */
+/* After a task in which a helper helped or did not: whether to leave it alone from now on. */
+static inline void team_judge(team_helper *helper, int helped)
+{
+    if (helped) {
+        helper->trial_end = helper->rest = 0;
+        return;
+    }
+    const long long now = team_clock();
+    if (!helper->trial_end) {
+        helper->trial_end = now + TEAM_TRIAL;
+    } else if (now > helper->trial_end) {
+        helper->rest = helper->rest ? 2 * helper->rest : TEAM_REST;
+        if (helper->rest > TEAM_LONGEST_REST) helper->rest = TEAM_LONGEST_REST;
+        helper->rest_end = now + helper->rest;
+        helper->trial_end = 0;
+    }
+}
+
+static inline int team_resting(team_helper *helper)
+{
+    if (helper->rest_end && team_clock() > helper->rest_end) helper->rest_end = 0;
+    return helper->rest_end != 0;
+}
+
+/* All parts of one task, at most `parts`; with parts <= 1, or no team, a plain call. */
 static inline void team_run(void *memory, team_task task, void *context, int parts)
 {
     team *t = memory;
-    if (parts <= 1 || !t) {
+    int offered = 0, n = 0; /* parts; helpers looked at */
+    if (parts > 1 && t) {
+        for (; n < t->n_threads - 1 && offered < parts - 1; n++)
+            t->helpers[n].part = team_resting(&t->helpers[n]) ? 0 : ++offered;
+    }
+    if (!offered) {
         task(context, 0, 1);
         return;
     }
     t->task = task;
     t->context = context;
-    t->parts = parts;
-    t->number++;
-    for (int i = 0; i < parts - 1; i++) flag_set(&t->helpers[i].go, t->number);
-    task(context, 0, parts);
-    for (int i = 0; i < parts - 1; i++) {
-        int done = __atomic_load_n(&t->helpers[i].done.value, __ATOMIC_ACQUIRE);
-        while (done != t->number) done = flag_wait(&t->helpers[i].done, done);
+    t->parts = offered + 1;
+    for (int i = 0; i < n; i++)
+        if (t->helpers[i].part) team_set(&t->helpers[i], TEAM_OPEN);
+    task(context, 0, offered + 1);
+    for (int i = 0; i < n; i++) {
+        const int part = t->helpers[i].part;
+        if (part && team_swap(&t->helpers[i], TEAM_OPEN, TEAM_IDLE)) {
+            task(context, part, offered + 1);
+            team_judge(&t->helpers[i], 0);
+            t->helpers[i].part = 0; /* nothing to wait for */
+        }
+    }
+    const int core = team_core();
+    for (int i = 0; i < n; i++) {
+        if (!t->helpers[i].part) continue;
+        team_wait(&t->helpers[i], TEAM_TAKEN, TEAM_SPINS / 2);
+        team_judge(&t->helpers[i], core < 0 || t->helpers[i].core != core);
     }
 }
 
@@ -158,9 +234,7 @@ static inline void team_run(void *memory, team_task task, void *context, int par
 static inline void team_close(void *memory)
 {
     team *t = memory;
-    t->closed = 1;
-    t->number++;
-    for (int i = 0; i < t->n_threads - 1; i++) flag_set(&t->helpers[i].go, t->number);
+    for (int i = 0; i < t->n_threads - 1; i++) team_set(&t->helpers[i], TEAM_CLOSED);
 }
 
 /* After every helper has left. */
@@ -168,8 +242,8 @@ static inline void team_free(void *memory)
 {
     team *t = memory;
     for (int i = 0; i < t->n_threads - 1; i++) {
-        flag_close(&t->helpers[i].go);
-        flag_close(&t->helpers[i].done);
+        pthread_cond_destroy(&t->helpers[i].changed);
+        pthread_mutex_destroy(&t->helpers[i].mutex);
     }
 }
 
