@@ -7,6 +7,8 @@ import operator
 
 import numpy as np
 
+BLOCK = 50_000  # elements that are looked at together
+
 
 def shown(value):
     """value for a message: on one line, and not too long a one."""
@@ -58,14 +60,27 @@ def finite_array(name, value, dtype):
             array = np.require(value, dtype, ["C", "A"])
     if array.size < 10_000 and math.isfinite(np.vdot(array, array)):
         return array  # the shortest way: one number that is not finite makes the sum so
-    finite = np.isfinite(array)
-    if not finite.all():
-        where = tuple(int(i) for i in np.argwhere(~finite)[0])
-        got = value[where]
+    at = first_where(lambda block: ~np.isfinite(block), array)
+    if at is not None:
+        got = value[at]
         reason = f" (too large for {dtype})" if np.isfinite(got) else ""
-        at = ", ".join(map(str, where))
+        at = ", ".join(map(str, at))
         raise ValueError(f"{name}[{at}] is {got}{reason}; every value must be finite")
     return array
+
+
+def first_where(condition, array):
+    """The index of the first element for which condition(some elements) is true, or None.
+
+    array is C-contiguous. It is looked at in blocks that stay in the cache: a mask of the whole
+    may take more memory than training does.
+    """
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        mask = condition(flat[start : start + BLOCK])
+        if mask.any():
+            return tuple(int(i) for i in np.unravel_index(start + mask.argmax(), array.shape))
+    return None
 
 
 def matrix(name, value, dtype, n_columns, column, n_rows=None):

@@ -922,22 +922,26 @@ def _check_dtype(dtype):
 def _check_targets(y, loss):
     if loss == "squared_error":
         return
-    outside, wanted = (y < 0) | (y > 1), "between 0 and 1"
     if loss == "poisson":
-        outside, wanted = y < 0, "at least 0"
-    if outside.any():
-        row, column = (int(i) for i in np.argwhere(outside)[0])
+        at, wanted = checks.first_where(lambda block: block < 0, y), "at least 0"
+    else:
+        at = checks.first_where(lambda block: (block < 0) | (block > 1), y)
+        wanted = "between 0 and 1"
+    if at is not None:
         raise ValueError(
-            f"y must be {wanted} for loss {loss!r}, got y[{row}, {column}] = {y[row, column]}"
+            f"y must be {wanted} for loss {loss!r}, got y[{at[0]}, {at[1]}] = {y[at]}"
         )
     if loss == "log_loss":
-        sums = y.sum(axis=1, dtype=np.float64)
-        wrong = np.abs(sums - 1) > y.shape[1] * 4 * np.finfo(y.dtype).eps
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise ValueError(
-                f"each row of y must sum to 1 for loss 'log_loss', got {sums[row]:g} in row {row}"
-            )
+        n_rows = max(1, checks.BLOCK // y.shape[1])
+        for rows in (slice(row, row + n_rows) for row in range(0, len(y), n_rows)):
+            sums = y[rows].sum(axis=1, dtype=np.float64)
+            wrong = np.abs(sums - 1) > y.shape[1] * 4 * np.finfo(y.dtype).eps
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise ValueError(
+                    "each row of y must sum to 1 for loss 'log_loss', got "
+                    f"{sums[row]:g} in row {rows.start + row}"
+                )
 
 
 def _check_descent(

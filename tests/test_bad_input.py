@@ -133,6 +133,15 @@ def test_numbers_that_float32_cannot_hold(name, value):
         Network([2, 3, 1], random_state=0).fit(X, Y, max_iter=2, **{name: value})
 
 
+def test_the_first_of_many_that_is_not_finite():
+    x = np.zeros((70_001, 2))
+    x[60_000, 1], x[-1] = np.nan, np.inf
+    with pytest.raises(ValueError, match=r"X\[60000, 1\] is nan; every value"):
+        Network([2, 1]).predict(x)
+    with pytest.raises(ValueError, match=r"X\[9999, 0\] is inf; every value"):
+        Network([2, 1]).predict(np.asfortranarray(x)[60_001:])
+
+
 def test_class_numbers_for_several_outputs():
     net = Network([2, 3, 3], loss="log_loss")
     with pytest.raises(ValueError, match=r"one column for each output.*np.eye\(3\)\[y\]"):
@@ -144,6 +153,14 @@ def test_targets_of_the_log_losses():
         Network([2, 3, 1], loss="binary_log_loss").fit(X, Y + 2)
     with pytest.raises(ValueError, match=r"each row of y must sum to 1.*in row 0"):
         Network([2, 3, 2], loss="log_loss").fit(X, np.ones((6, 2)))
+    many = np.tile([0.1, 0.2, 0.7], (60_000, 1))
+    for value, message in (
+        (2.0, r"between 0 and 1 .*, got y\[59999, 1\] = 2\.0"),
+        (0.5, r"must sum to 1 .*, got 1\.3 in row 59999"),
+    ):
+        many[-1, 1] = value
+        with pytest.raises(ValueError, match=message):
+            Network([2, 3, 3], loss="log_loss").fit(np.zeros((60_000, 2)), many)
     soft = np.tile([0.1, 0.2, 0.7], (6, 1))
     for dtype in ("float32", "float64"):
         Network([2, 3, 3], loss="log_loss", dtype=dtype).fit(X, soft, max_iter=1)
