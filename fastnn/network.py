@@ -111,21 +111,24 @@ def forward_rows(params, layer_units, activations, x, out, n_jobs=None):
     block = min(n, max(256, int(BUDGET / len(params))))
     n_threads = threads.resolve(n_jobs) if n * len(params) > WORTH_A_THREAD else 1
     if n_threads > 1:
-        block = max(256, min(block, n // (4 * n_threads)))
+        block = max(96, min(block, n // (4 * n_threads)))
+    packed = block < n
+    if packed:  # once, not in every call
+        plain = params
+        params = aligned_zeros(kernels.packed_size(layer_units, plain.dtype.itemsize), plain.dtype)
+        workspace = new_workspace(kernels, layer_units, 1, plain.dtype)
+        kernels.pack(plain, layer_units, activations, workspace, params)
 
-    def some_blocks(first, stopped=bool):
+    def some_blocks(starts):
         workspace = new_workspace(kernels, layer_units, block, params.dtype)
-        for start in range(first * block, n, n_threads * block):
-            if stopped():
-                return
+        for start in starts:
             rows = slice(start, start + block)
             some = x.part(rows) if isinstance(x, SparseRows) else x[rows]
-            kernels.forward(params, layer_units, activations, *as_rows(some), workspace, out[rows])
+            kernels.forward(
+                params, layer_units, activations, *as_rows(some), workspace, out[rows], packed
+            )
 
-    if n_threads == 1:
-        some_blocks(0)
-    else:
-        threads.side_by_side(n_threads, some_blocks)
+    threads.side_by_side(n_threads, range(0, n, block), some_blocks)
 
 
 def shuffled(order, random_state):

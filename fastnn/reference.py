@@ -236,8 +236,10 @@ def gradient_sums(params, layer_units, activations, loss, x, y):
     return total, grads, a[-1]
 
 
-def forward(params, layer_units, activations, x, columns, row_starts, workspace, out):
-    """a_l = f_l(a_(l-1) W_l + b_l) for every row of x.
+def forward(
+    params, layer_units, activations, x, columns, row_starts, workspace, out, packed=False
+):
+    """a_l = f_l(a_(l-1) W_l + b_l) for every row of x. Packed parameters are the same here.
 
     Sparse rows are scipy's CSR: row i has the values row_starts[i] .. row_starts[i + 1] of x, in
     any order; those of one column are added. out takes the last layer's activations, or all

@@ -145,26 +145,44 @@ class Team:
             self._helpers, self.memory = [], np.empty(0, np.uint8)
 
 
-def side_by_side(n_threads, work):
-    """Call work(i, stopped) for i = 0 .. n_threads - 1, each in a thread.
+def side_by_side(n_threads, items, work):
+    """Call work(some items) in up to n_threads threads, of which the caller's is one.
 
-    Once a call has raised, or Ctrl-C came, stopped() is true; the first exception is raised here
-    when all have returned.
+    Each gets an iterator; every item comes out of one of them. Fewer threads work where there are
+    fewer items, or where the system starts no more. Once a call has raised, or Ctrl-C came, the
+    iterators end; the exception is raised here when all have returned.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    left, lock, errors, helpers = iter(items), threading.Lock(), [], []
 
-    stop = threading.Event()
+    def taken():
+        while not errors:
+            with lock:
+                item = next(left, lock)
+            if item is lock:
+                return
+            yield item
 
-    def careful(i):
+    def help_out():
         try:
-            work(i, stop.is_set)
-        except BaseException:
-            stop.set()
-            raise
+            work(taken())
+        except BaseException as error:
+            errors.append(error)
 
-    with ThreadPoolExecutor(n_threads, thread_name_prefix="fastnn") as pool:
-        try:
-            list(pool.map(careful, range(n_threads)))
-        except BaseException:
-            stop.set()
-            raise
+    try:
+        for i in range(1, min(n_threads, len(items))):
+            helper = threading.Thread(target=help_out, daemon=True, name=f"fastnn-{i}")
+            try:
+                helper.start()
+            except RuntimeError:  # can't start new thread
+                break
+            helpers.append(helper)
+        work(taken())
+        for helper in helpers:
+            helper.join()
+    except BaseException as error:
+        errors.append(error)
+        for helper in helpers:
+            helper.join()
+        raise
+    if errors:
+        raise errors[0]

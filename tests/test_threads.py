@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from test_kernels import problem, run
 from test_process import python
 
 import fastnn
-from fastnn import Network, threads
+from fastnn import Network, network, threads
 from fastnn import kernels as builds
 
 # so wide, or with so many chunks, that every phase is shared even among many threads; odd widths
@@ -117,26 +118,73 @@ def test_small_work_starts_no_thread(monkeypatch):
     net.predict(X)
 
 
+def watch_starts(monkeypatch, refuse=False):
+    """The names of the threads that are started, or asked for."""
+    started, start = [], threading.Thread.start
+
+    def watched(self):
+        started.append(self.name)
+        if refuse:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", watched)
+    return started
+
+
 @COMPILED_ONLY
-def test_predict_by_threads(monkeypatch):
+@pytest.mark.parametrize("refuse", [False, True])
+@pytest.mark.parametrize(("n", "n_started"), [(30_001, 3), (20_000, 3), (200, 2), (96, 0)])
+def test_predict_by_threads(monkeypatch, n, n_started, refuse):
     all_threads(monkeypatch)
-    net = fitted(4)
-    X = np.random.RandomState(1).randn(30_001, 100)
-    many = net.predict(X)
-    net.n_jobs = 1
-    np.testing.assert_array_equal(net.predict(X), many)
+    monkeypatch.setattr(network, "WORTH_A_THREAD", 1)
+    net = fitted(1)
+    X = np.random.RandomState(1).randn(n, 100)
+    one, every = net.predict(X), net.forward(X)
+    started = watch_starts(monkeypatch, refuse)
+    net.n_jobs = 4
+    np.testing.assert_array_equal(net.predict(X), one)
+    # the caller works, too, and nobody is started who would find nothing to do
+    assert len(started) == min(n_started, 1 if refuse else 3)
+    for a, b in zip(net.forward(X), every, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert threading.active_count() == 1
 
 
-def test_predict_passes_on_what_went_wrong(monkeypatch):
-    all_threads(monkeypatch)
-    net = fitted(4)
+@pytest.mark.parametrize("where", ["caller", "helper"])
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_predict_passes_on_what_went_wrong(where, error):
+    meet, left = threading.Barrier(2), []
 
-    def fail(*args):
-        raise MemoryError("no workspace")
+    def work(items):
+        next(items)
+        meet.wait(10)
+        if (threading.current_thread() is threading.main_thread()) == (where == "caller"):
+            raise error("no workspace")
+        deadline = time.monotonic() + 10  # the other is told
+        for item in items:
+            left.append(item)
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
 
-    monkeypatch.setattr(net, "_forward_block", fail)
-    with pytest.raises(MemoryError, match="no workspace"):
-        net.predict(np.zeros((30_000, 100)))
+    with pytest.raises(error, match="no workspace"):
+        threads.side_by_side(2, range(10**9), work)
+    assert len(left) < 10**6
+    assert threading.active_count() == 1
+
+
+def test_predict_after_the_main_thread_ended():
+    code = """
+import threading, time, numpy as np
+from fastnn import Network, network, threads
+threads._available = lambda: 3
+network.WORTH_A_THREAD = 1
+def late():
+    threading.main_thread().join()
+    print(Network([3, 1]).predict(np.zeros((5000, 3))).shape)
+threading.Thread(target=late).start()
+"""
+    assert python(code) == "(5000, 1)"
 
 
 def test_fits_in_threads_side_by_side(monkeypatch):

@@ -61,6 +61,7 @@ def forward(
     row_starts: Indices,
     workspace: Bytes,
     out: Real,
+    packed: bool = False,
 ) -> None: ...
 def loss_and_grad(
     params: Real,

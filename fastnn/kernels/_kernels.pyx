@@ -864,7 +864,7 @@ cdef void forward_row(
 # ---- whole-network calls ------------------------------------------------------------------------
 
 def forward(
-    const real[::1] params,             # IN  plain parameters
+    const real[::1] params,             # IN  plain parameters, or packed ones
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
     const real[:, ::1] x,               # IN  (n, layer_units[0]), or sparse rows: (1, n_stored)
@@ -872,6 +872,7 @@ def forward(
     row_starts,                         # IN  intp (n + 1,) where rows begin, or empty: dense
     unsigned char[::1] workspace,       # workspace_size(layer_units, n, itemsize, -1) bytes
     real[:, ::1] out,                   # OUT (n, layer_units[-1]), or (n, sum(layer_units[1:]))
+    bint packed=False,                  # params are
 ):
     """a_l = f_l(a_(l-1) W_l + b_l) for every row of x.
 
@@ -885,13 +886,17 @@ def forward(
     cdef Rows rows = rows_of(x, columns, row_starts)
     cdef real *work
     cdef const real *one
+    cdef const real *coefs
     cdef Py_ssize_t i, row = 0, n_rows = out.shape[0], column
     cdef bint every = out.shape[1] > layer_units[layer_units.shape[0] - 1]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
                               layer_units.shape[0] - 1, n_rows, -1, 1, False, &workspace[0],
                               &params[0])
-        if n_rows <= FEW_ROWS:
+        coefs = &params[0]
+        if packed:
+            pass
+        elif n_rows <= FEW_ROWS:
             while row < n_rows:
                 if rows.starts == NULL:
                     one = &x[row, 0]
@@ -903,11 +908,12 @@ def forward(
                 row += 1
         else:
             pack_params(&params[0], &plan, work + plan.params)
+            coefs = work + plan.params
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
             chunk.sparse = as_stored(&rows, &plan, &chunk)
             gather_inputs(&rows, &plan, &chunk, work, 0, 1)
-            forward_chunk(&plan, work + plan.params, work, &chunk)
+            forward_chunk(&plan, coefs, work, &chunk)
             column = 0
             for i in range(0 if every else plan.n_layers - 1, plan.n_layers):
                 layer = &plan.layers[i]
