@@ -562,16 +562,14 @@ class _Objective:
     """The loss and its gradient at a vector of parameters, for L-BFGS-B, in double."""
 
     def __init__(self, estimator, units, X, y, sample_weight):
-        self._units, self._codes = units, estimator._codes(units)
-        self._loss, self._alpha = estimator._loss_code(), float(estimator.alpha)
-        dtype = np.dtype(np.float64)
-        self._x = network.as_rows(_rows(X, units[0], dtype))
-        self._y = _targets(y, sample_weight, units[-1], dtype)
-        self._workspace = network.new_workspace(
-            kernels, units, len(self._y), dtype, weighted=sample_weight is not None
-        )
         if sample_weight is not None and np.sum(sample_weight) == 0:
             raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+        self._units, dtype = units, np.dtype(np.float64)
+        self._mean_loss = network.MeanLoss(
+            units, estimator._codes(units), estimator._loss_code(), float(estimator.alpha),
+            _rows(X, units[0], dtype), _targets(y, sample_weight, units[-1], dtype),
+            estimator.n_jobs,
+        )  # fmt: skip
 
     def split(self, params):
         """coefs and intercepts, as views."""
@@ -579,11 +577,7 @@ class _Objective:
 
     def __call__(self, params):
         grads = np.empty_like(params)
-        loss = kernels.loss_and_grad(
-            params, self._units, self._codes, self._loss, self._alpha, *self._x, self._y,
-            self._workspace, grads,
-        )  # fmt: skip
-        return loss, grads
+        return self._mean_loss(params, grads), grads
 
 
 class _LineSearches:

@@ -8,6 +8,7 @@ import copy
 import itertools
 import math
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -66,15 +67,12 @@ class SparseRows(NamedTuple):
         """How many rows there are."""
         return len(self.row_starts) - 1
 
-    def part(self, rows):
-        """The rows of a slice; their values are not copied."""
-        starts = self.row_starts[rows.start : rows.stop + 1]
-        return SparseRows(self.values, self.columns, starts)
 
-
-def as_rows(x):
-    """x, an array or SparseRows, as the three arguments that the kernels take rows by."""
-    return x if isinstance(x, SparseRows) else (x, NO_COLUMNS, NO_ROW_STARTS)
+def as_rows(x, part=None):
+    """x, an array or SparseRows, or a slice of it, as the kernels' three arguments for rows."""
+    if isinstance(x, SparseRows):
+        return x._replace(row_starts=x.row_starts[part.start : part.stop + 1]) if part else x
+    return x[part] if part else x, NO_COLUMNS, NO_ROW_STARTS
 
 
 def new_workspace(
@@ -123,12 +121,103 @@ def forward_rows(params, layer_units, activations, x, out, n_jobs=None):
         workspace = new_workspace(kernels, layer_units, block, params.dtype)
         for start in starts:
             rows = slice(start, start + block)
-            some = x.part(rows) if isinstance(x, SparseRows) else x[rows]
             kernels.forward(
-                params, layer_units, activations, *as_rows(some), workspace, out[rows], packed
+                params, layer_units, activations, *as_rows(x, rows), workspace, out[rows], packed
             )
 
     threads.side_by_side(n_threads, range(0, n, block), some_blocks)
+
+
+def _fixed_parts(multiply_adds, y, weighted):
+    """Slices of all rows, of so many multiply-adds each, and the weight of every slice.
+
+    They depend on the data alone. 1024 rows take some ten times as long as what a part takes
+    whatever its length, for packing and for adding gradients.
+    """
+    n, size = len(y), max(1024, int(BUDGET / multiply_adds))
+    n_parts = -(-n // size)
+    stops = [n * i // n_parts for i in range(n_parts + 1)]
+    parts = [slice(*pair) for pair in itertools.pairwise(stops)]
+    if not weighted:
+        return parts, [part.stop - part.start for part in parts]
+    weights = [float(y[part, -1].sum(dtype=np.float64)) for part in parts]
+    if not all(weights):  # a part without weight has no mean
+        return [slice(0, n)], [sum(weights)]
+    return parts, weights
+
+
+class MeanLoss:
+    """The mean loss over the rows, with its penalty, and its gradient, at any parameters.
+
+    Many rows are done in parts, so that Ctrl-C is answered and threads can share them; the parts'
+    means are added in order, and the number of threads changes nothing.
+
+    Parameters
+    ----------
+    layer_units : ndarray of intp, (n_layers + 1,)
+    activations : ndarray of int32, (n_layers,)
+    loss : int
+        An enumeration of the kernels.
+    alpha : float
+        The penalty is alpha / (2 n) times the sum of the squared coefs.
+    x, y : ndarray, (n, units)
+        Checked already. With a column more in y than there are outputs, that is the weight of
+        each row, the mean is a weighted one, and n the sum of the weights.
+    n_jobs : None or int
+        Checked already.
+    """
+
+    def __init__(self, layer_units, activations, loss, alpha, x, y, n_jobs=None):
+        self._net, self._alpha = (layer_units, activations, loss), alpha
+        units = layer_units.tolist()
+        weighted = y.shape[1] > units[-1]
+        multiply_adds = sum(3.0 * k * n + 20.0 * n for k, n in itertools.pairwise(units))
+        parts, self._weights = _fixed_parts(multiply_adds, y, weighted)
+        self._rows = [(*as_rows(x, part), y[part]) for part in parts]
+        self._n_threads = 1
+        if len(parts) > 1 and len(y) * multiply_adds > WORTH_A_THREAD:
+            self._n_threads = threads.resolve(n_jobs)
+        longest = max(part.stop - part.start for part in parts)
+        self._new_workspace = lambda: new_workspace(
+            kernels, layer_units, longest, y.dtype, weighted=weighted
+        )
+        self._workspaces = [self._new_workspace()]  # those that nobody uses
+
+    def __call__(self, params, grads):
+        """The loss; grads, laid out like params, takes the gradient, or is empty."""
+        if len(self._rows) > 1:
+            return self._by_parts(params, grads)
+        return self._part(0, params, self._workspaces[0], grads)
+
+    def _part(self, i, params, workspace, grads):
+        alpha = 0.0 if i else self._alpha  # over n once it has its share of the mean
+        return kernels.loss_and_grad(params, *self._net, alpha, *self._rows[i], workspace, grads)
+
+    def _by_parts(self, params, grads):
+        shares = [weight / sum(self._weights) for weight in self._weights]
+        losses, lock = [0.0] * len(shares), threading.Lock()
+        waiting, spare, added = {}, [], 0  # gradients that come after others; gradients to fill
+
+        def some_parts(numbers):
+            nonlocal added
+            with lock:
+                workspace = self._workspaces.pop() if self._workspaces else self._new_workspace()
+            for i in numbers:
+                with lock:
+                    own = spare.pop() if spare else np.empty_like(grads)
+                losses[i] = self._part(i, params, workspace, own)
+                with lock, np.errstate(all="ignore"):
+                    waiting[i] = own
+                    while added in waiting:
+                        own = waiting.pop(added)
+                        own *= shares[added]
+                        np.add(grads if added else 0.0, own, out=grads)
+                        spare.append(own)
+                        added += 1
+            self._workspaces.append(workspace)
+
+        threads.side_by_side(self._n_threads, range(len(shares)), some_parts)
+        return sum(share * loss for share, loss in zip(shares, losses, strict=True))
 
 
 def shuffled(order, random_state):
@@ -580,7 +669,7 @@ class Network:
             except IndexError:
                 workspace = new_workspace(kernels, self._units, 1, self._dtype)
             self._forward_kernel(
-                self._params, self._units, self._codes, *as_rows(x), workspace, out
+                self._params, self._units, self._codes, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out
             )
             self._one_row.append(workspace)
             return out
@@ -600,7 +689,7 @@ class Network:
         -------
         float
         """
-        return self.loss_and_grad(X, y, alpha=alpha)[0]
+        return self._mean_loss(X, y, alpha)(self._params, np.empty(0, self._dtype))
 
     def loss_and_grad(self, X, y, *, alpha=0.0):
         """The mean loss over the rows, with its penalty, and its gradient.
@@ -617,15 +706,16 @@ class Network:
         coef_grads : list of ndarray, (fan_in, fan_out)
         intercept_grads : list of ndarray, (fan_out,)
         """
+        grads = np.empty_like(self._params)
+        loss = self._mean_loss(X, y, alpha)(self._params, grads)
+        return loss, *split_params(grads, self._layer_units)
+
+    def _mean_loss(self, X, y, alpha):
         x, y = self._check_xy(X, y)
         alpha = checks.real_number("alpha", alpha, 0, closed="left")
         self._check_params()
-        grads = np.empty_like(self._params)
-        loss = kernels.loss_and_grad(
-            self._params, self._units, self._codes, builds.LOSSES[self._loss], alpha,
-            *as_rows(x), y, new_workspace(kernels, self._units, len(x), self._dtype), grads,
-        )  # fmt: skip
-        return loss, *split_params(grads, self._layer_units)
+        loss = builds.LOSSES[self._loss]
+        return MeanLoss(self._units, self._codes, loss, alpha, x, y, self._n_jobs)
 
     # ---- training ----
 

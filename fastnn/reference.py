@@ -264,16 +264,16 @@ def loss_and_grad(
     """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient.
 
     Where y has one column more than there are outputs, that is the weight of each row: the mean
-    is a weighted one, and n the sum of the weights.
+    is a weighted one, and n the sum of the weights. With empty grads the loss alone.
     """
     x = dense_rows(x, columns, row_starts, layer_units[0])
     n = float(weights_of(y, layer_units[-1]).sum(dtype=np.float64))
     total, sums, _ = gradient_sums(params, layer_units, activations, loss, x, y)
-    grads[:] = sums / n
-    for (coef, _), (coef_grad, _) in zip(
-        split(params, layer_units), split(grads, layer_units), strict=True
-    ):
-        coef_grad += alpha * coef / n
+    if len(grads):
+        grads[:] = sums / n
+        layers = zip(split(params, layer_units), split(grads, layer_units), strict=True)
+        for (coef, _), (coef_grad, _) in layers:
+            coef_grad += alpha * coef / n
     return float(np.divide(total + penalty(params, layer_units, alpha), n))
 
 

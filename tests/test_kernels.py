@@ -323,6 +323,11 @@ def test_forward_loss_and_grad(kernels, dtype, net, n, rng):
         want = reference.loss_and_grad(
             params, units, codes, loss, alpha, x, *DENSE, y, None, grads
         )
+        for module in (kernels, reference):
+            alone = module.loss_and_grad(
+                params, units, codes, loss, alpha, x, *DENSE, y, workspace, np.empty(0, dtype)
+            )
+            assert alone == (value if module is kernels else want)
         # activations are of order 1, and a loss may be a small difference of theirs
         assert_close(np.array([value]), np.array([want]), dtype, n * units.max(), floor=0.1)
         assert_close(got, grads, dtype, n * units.max())

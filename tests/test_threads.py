@@ -187,6 +187,68 @@ threading.Thread(target=late).start()
     assert python(code) == "(5000, 1)"
 
 
+@pytest.fixture
+def short_parts(monkeypatch):
+    """The shortest parts of a mean loss, and each worth a thread."""
+    all_threads(monkeypatch)
+    monkeypatch.setattr(network, "BUDGET", 1)
+    monkeypatch.setattr(network, "WORTH_A_THREAD", 1)
+    calls, kernel = [], network.kernels.loss_and_grad
+
+    def counted(*args):
+        calls.append(len(args[5]))
+        return kernel(*args)
+
+    monkeypatch.setattr(network.kernels, "loss_and_grad", counted)
+    return calls
+
+
+def mean_loss(y, n_jobs, alpha=0.3):
+    rng = np.random.RandomState(0)
+    units, codes = np.array([30, 20, 3], np.intp), np.array([3, 0], np.int32)
+    x, params = rng.randn(len(y), 30), rng.randn(683)
+    grads = np.empty_like(params)
+    return network.MeanLoss(units, codes, 0, alpha, x, y, n_jobs)(params, grads), grads
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_mean_loss_by_parts(monkeypatch, short_parts, weighted):
+    rng = np.random.RandomState(1)
+    y = rng.rand(5000, 3 + weighted)
+    (loss, grads), (again, same) = mean_loss(y, 1), mean_loss(y, 4)
+    assert short_parts == [1000] * 10
+    assert loss == again
+    np.testing.assert_array_equal(grads, same)
+    monkeypatch.undo()
+    want, want_grads = mean_loss(y, 1)
+    np.testing.assert_allclose(loss, want, rtol=1e-13)
+    np.testing.assert_allclose(grads, want_grads, rtol=1e-11, atol=1e-13)
+
+
+def test_a_part_without_weight_has_no_mean(short_parts):
+    y = np.random.RandomState(1).rand(5000, 4)
+    y[2000:3000, -1] = 0
+    loss, grads = mean_loss(y, 4)
+    assert short_parts == [5000]
+    assert np.isfinite(loss)
+    assert np.isfinite(grads).all()
+
+
+def test_ctrl_c_between_the_parts_of_a_loss(monkeypatch, short_parts):
+    net, kernel = Network([3, 1], random_state=0, n_jobs=2), network.kernels.loss_and_grad
+
+    def interrupted(*args):
+        if len(short_parts) == 2:
+            raise KeyboardInterrupt
+        return kernel(*args)
+
+    monkeypatch.setattr(network.kernels, "loss_and_grad", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        net.loss(np.zeros((20_000, 3)), np.zeros(20_000))
+    assert len(short_parts) < 5
+    assert threading.active_count() == 1
+
+
 def test_fits_in_threads_side_by_side(monkeypatch):
     all_threads(monkeypatch)
     nets = [None] * 4
@@ -361,7 +423,7 @@ rng = np.random.RandomState(0)
 X = rng.randn(4000, 64).astype("f4")
 y = np.eye(10, dtype="f4")[rng.randint(10, size=4000)]
 def seconds(n_jobs):
-    net = Network([64, 100, 10], "relu", loss="log_loss", dtype="f4", random_state=0, n_jobs=n_jobs)
+    net = Network([64, 100, 10], "relu", loss="log_loss", dtype="f4", n_jobs=n_jobs)
     start = time.perf_counter()
     net.fit(X, y, batch_size=200, max_iter=30)
     return time.perf_counter() - start

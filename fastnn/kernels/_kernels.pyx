@@ -923,6 +923,32 @@ def forward(
             row += chunk.count
 
 
+cdef void mean_gradient(
+    Plan *plan, real *work, const real *params, double weight, double alpha, real *grads
+) noexcept nogil:
+    """The gradient of the mean loss from the sums over all chunks, in the one slice there is."""
+    cdef Layer *layer
+    cdef real scale = <real> (1.0 / weight), decay = <real> (alpha / weight)
+    cdef Py_ssize_t i, j, count
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        if layer.by_lanes:
+            add_lanes_of(plan, layer, work, 0, layer.fan_in, work + plan.slice + layer.coef,
+                         layer.fan_in * plan.panel)
+            add_lanes_of(plan, layer, work, layer.fan_in, layer.fan_in + 1,
+                         work + plan.slice + layer.intercept, plan.panel)
+    unpack_params(work + plan.slice, plan, grads)
+    j = 0
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        for count in range(j, j + layer.fan_in * layer.fan_out):
+            grads[count] = grads[count] * scale + params[count] * decay
+        j += layer.fan_in * layer.fan_out
+        for count in range(j, j + layer.fan_out):
+            grads[count] = grads[count] * scale
+        j += layer.fan_out
+
+
 def loss_and_grad(
     const real[::1] params,             # IN  plain parameters
     const Py_ssize_t[::1] layer_units,
@@ -934,7 +960,7 @@ def loss_and_grad(
     row_starts,
     const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
     unsigned char[::1] workspace,       # workspace_size(layer_units, n, itemsize, -1) bytes
-    real[::1] grads,                    # OUT laid out like params
+    real[::1] grads,                    # OUT laid out like params; empty: the loss alone
 ):
     """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient.
 
@@ -942,13 +968,11 @@ def loss_and_grad(
     is a weighted one, and n the sum of the weights.
     """
     cdef Plan plan
-    cdef Layer *layer
     cdef Chunk chunk
     cdef real *work
-    cdef real scale, decay
     cdef Rows rows = rows_of(x, columns, row_starts)
     cdef double total = 0, weight = y.shape[0]
-    cdef Py_ssize_t i, j, row = 0, n_rows = y.shape[0], count
+    cdef Py_ssize_t row = 0, n_rows = y.shape[0]
     cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
@@ -966,31 +990,15 @@ def loss_and_grad(
                    0, 1)
             forward_chunk(&plan, work + plan.params, work, &chunk)
             total += loss_of(&plan, work, &chunk, loss)
-            backward_chunk(&plan, work + plan.params, work, &chunk)
+            if grads.shape[0]:
+                backward_chunk(&plan, work + plan.params, work, &chunk)
             row += chunk.count
-        for i in range(plan.n_layers):
-            layer = &plan.layers[i]
-            if layer.by_lanes:
-                add_lanes_of(&plan, layer, work, 0, layer.fan_in, work + plan.slice + layer.coef,
-                             layer.fan_in * plan.panel)
-                add_lanes_of(&plan, layer, work, layer.fan_in, layer.fan_in + 1,
-                             work + plan.slice + layer.intercept, plan.panel)
         if alpha != 0:
             penalty_part(&plan, work + plan.params, work, 0, 1)
             total += penalty(&plan, work, alpha)
         total /= weight
-        unpack_params(work + plan.slice, &plan, &grads[0])
-        scale = <real> (1.0 / weight)
-        decay = <real> (alpha / weight)
-        j = 0
-        for i in range(plan.n_layers):
-            layer = &plan.layers[i]
-            for count in range(j, j + layer.fan_in * layer.fan_out):
-                grads[count] = grads[count] * scale + params[count] * decay
-            j += layer.fan_in * layer.fan_out
-            for count in range(j, j + layer.fan_out):
-                grads[count] = grads[count] * scale
-            j += layer.fan_out
+        if grads.shape[0]:
+            mean_gradient(&plan, work, &params[0], weight, alpha, &grads[0])
     return total
 
 
