@@ -33,7 +33,7 @@ from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import validate_data
 
-from fastnn import checks, network
+from fastnn import checks, network, threads
 from fastnn import kernels as builds
 from fastnn.network import kernels
 
@@ -290,6 +290,7 @@ class _Compiled(CallbackSupportMixin):
     # ---- what they are made of ----
 
     def _fit(self, X, y, **options):
+        threads.resolve(self.n_jobs)  # the environment may ask for what is no number
         self._fit_task = None
         followed = hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx")
         if followed and not options["incremental"]:

@@ -838,6 +838,7 @@ class Network:
             )
         batch_size = min(checks.whole_number("batch_size", batch_size), len(x))
         shuffle = checks.boolean("shuffle", shuffle)
+        threads.resolve(self._n_jobs)  # the environment may ask for what is no number
         return x, y, _check_descent(self._dtype, **options), batch_size, shuffle
 
     def _train(self, x, y, descent, batch_size, shuffle, curve):

@@ -488,7 +488,23 @@ def test_bad_environment(eight_cores, text):
         fastnn.get_num_threads()
 
 
-@pytest.mark.parametrize("n", [0, -2, 1.5, "2", True, [2]])
+def test_a_bad_environment_is_found_before_anything_changes(monkeypatch):
+    net = Network([2, 1], random_state=0).fit(np.eye(2), [0, 1], max_iter=3)
+    before = net.loss_curve_, net.coefs_[0].copy(), net._step
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "two")
+    for fit in (net.fit, net.partial_fit):
+        with pytest.raises(ValueError, match="FASTNN_NUM_THREADS"):
+            fit(np.eye(2), [0, 1])
+        assert net.loss_curve_ == before[0]
+        np.testing.assert_array_equal(net.coefs_[0], before[1])
+        assert net._step == before[2] == 3
+    mlp = fastnn.MLPRegressor(hidden_layer_sizes=(2,))
+    with pytest.raises(ValueError, match="FASTNN_NUM_THREADS"):
+        mlp.fit(np.eye(2), [0, 1])
+    assert not hasattr(mlp, "coefs_")
+
+
+@pytest.mark.parametrize("n", [0, -2, np.int64(-2), 1.5, "2", True, [2]])
 def test_bad_numbers(n):
     for call in (fastnn.set_num_threads, lambda n: Network([1, 1], n_jobs=n)):
         with pytest.raises(
