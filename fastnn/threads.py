@@ -79,17 +79,31 @@ def _available():
 
 
 @functools.cache
-def _quota(root=Path("/sys/fs/cgroup")):
-    """Whole cores that the control group's quota allows (version 2, or 1), at least 1."""
+def _quota(root=Path("/sys/fs/cgroup"), member=Path("/proc/self/cgroup")):
+    """Whole cores that quotas allow this process's control group and all above it, at least 1."""
+    folders = {root, root / "cpu"}  # version 2 and 1; in a container, all that is there
     try:
-        if (root / "cpu.max").exists():
-            quota, period = (root / "cpu.max").read_text().split()[:2]
+        lines = member.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if ".." not in path and (not controllers or "cpu" in controllers.split(",")):
+            folder = (root / "cpu" if controllers else root) / path.strip("/")
+            folders.update(f for f in (folder, *folder.parents) if f.is_relative_to(root))
+    return min(map(_quota_of, folders))
+
+
+def _quota_of(folder):
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()[:2]
         else:
             quota, period = (
-                (root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
+                (folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
             )
         cores = int(quota) / int(period)
-    except (OSError, ValueError):  # no quota ("max"), or no control groups
+    except (OSError, ValueError, ArithmeticError):  # no quota ("max"), or none that can be
         return math.inf
     return max(1, math.ceil(cores)) if cores > 0 else math.inf
 

@@ -523,14 +523,38 @@ def test_bad_numbers(n):
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
         ({}, math.inf),
         ({"cpu.max": "rubbish"}, math.inf),
+        ({"cpu.max": "100000 0"}, math.inf),
+        # this process's group and those above it, but no other
+        ({"self": "0::/a/b\n", "a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n"}, 3),
+        (
+            {
+                "self": "0::/a/b\n",
+                "a/b/cpu.max": "100000 100000\n",
+                "a/cpu.max": "300000 100000\n",
+                "a/c/cpu.max": "1 100000\n",
+            },
+            1,
+        ),
+        ({"self": "0::/gone\n", "cpu.max": "200000 100000\n"}, 2),
+        ({"self": "0::/../x\n", "cpu.max": "200000 100000\n"}, 2),
+        (
+            {
+                "self": "5:memory:/x\n4:cpu,cpuacct:/a\n0::/\n",
+                "cpu/a/cpu.cfs_quota_us": "200000\n",
+                "cpu/a/cpu.cfs_period_us": "100000\n",
+                "cpu/x/cpu.cfs_quota_us": "100000\n",
+                "cpu/x/cpu.cfs_period_us": "100000\n",
+            },
+            2,
+        ),
     ],
 )
 def test_quota_of_the_control_group(tmp_path, files, cores):
     for name, text in files.items():
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text)
-    assert threads._quota(tmp_path) == cores
+    assert threads._quota(tmp_path, tmp_path / "self") == cores
 
 
 def test_every_build_can_use_threads():
