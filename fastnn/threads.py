@@ -9,6 +9,7 @@ import functools
 import math
 import os
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -129,12 +130,20 @@ class Team:
     def __init__(self, kernels, n_threads):
         self._kernels, self.n_threads, self._helpers = kernels, n_threads, []
         self.memory = np.empty(0, np.uint8)
+        self._close = lambda: None
 
     def __enter__(self):
+        self._close()  # Ctrl-C at the beginning of __exit__ leaves it open
         if self.n_threads == 1:
             return self
         self.memory = builds.aligned_empty(self._kernels.team_size(self.n_threads))
         self._kernels.open_team(self.memory, self.n_threads)
+        self._helpers = []
+        # and if nobody enters again, the helpers leave when nobody has the team any more
+        self._close = weakref.finalize(
+            self, _close_team, self._kernels, self.memory, self._helpers
+        )
+        self._close.atexit = False
         try:
             for i in range(1, self.n_threads):
                 helper = threading.Thread(
@@ -146,17 +155,20 @@ class Team:
         except RuntimeError:  # can't start new thread: the result is the same with those there are
             self.n_threads = len(self._helpers) + 1
         except BaseException:  # Ctrl-C
-            self._kernels.close_team(self.memory)
+            self._close()
             raise
         return self
 
     def __exit__(self, *exception):
-        if len(self.memory):
-            self._kernels.close_team(self.memory)
-            for helper in self._helpers:
-                helper.join()
-            self._kernels.free_team(self.memory)
-            self._helpers, self.memory = [], np.empty(0, np.uint8)
+        self._close()
+        self.memory = np.empty(0, np.uint8)
+
+
+def _close_team(kernels, memory, helpers):
+    kernels.close_team(memory)
+    for helper in helpers:
+        helper.join()
+    kernels.free_team(memory)
 
 
 def side_by_side(n_threads, items, work):

@@ -1,9 +1,11 @@
 """Threads change no bit, respect the limits they are given, and do not outlive their fit."""
 
+import gc
 import math
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -279,6 +281,30 @@ def test_a_system_without_threads_to_give(monkeypatch):
     net = fitted(4)
     monkeypatch.undo()
     np.testing.assert_array_equal(net.coefs_[0], fitted(1).coefs_[0])
+
+
+@COMPILED_ONLY
+def test_an_interrupted_end_sends_the_helpers_home(monkeypatch):
+    all_threads(monkeypatch)
+
+    def interrupt(frame, event, arg):
+        if event == "call" and frame.f_code is threads.Team.__exit__.__code__:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    def interrupted():
+        with pytest.raises(KeyboardInterrupt):
+            fitted(3)
+        sys.settrace(None)
+
+    tracer = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        interrupted()
+    finally:
+        sys.settrace(tracer)
+    gc.collect()
+    assert threading.active_count() == 1
 
 
 def test_divergence_sends_the_helpers_home(monkeypatch):
