@@ -145,8 +145,8 @@ def n_jobs(name, value):
     TypeError, ValueError
         For anything else.
     """
-    if value is None or (type(value) is int and value == -1):
-        return value
+    if value is None or (isinstance(value, numbers.Integral) and value == -1):
+        return value if value is None else -1
     try:
         return whole_number(name, value)
     except (TypeError, ValueError) as error:

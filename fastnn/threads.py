@@ -8,6 +8,7 @@ started for work that one thread does as fast.
 import functools
 import math
 import os
+import sys
 import threading
 import weakref
 from pathlib import Path
@@ -62,9 +63,18 @@ def _from_environment(name):
     text = os.environ.get(name, "").strip()
     if not text:
         return None
-    if not text.isdecimal() or int(text) < 1:
+    n = _count(text)
+    if n is None:
         raise ValueError(f"{name} must be a whole number >= 1, got {checks.shown(text)}")
-    return int(text)
+    return n
+
+
+def _count(text):
+    """text as a whole number >= 1, or None; Python reads no number of many thousand digits."""
+    digits = text.strip().removeprefix("+")
+    if not digits.isdecimal():
+        return None
+    return (int(digits) if len(digits) < 1000 else sys.maxsize) or None
 
 
 def _available():
@@ -74,8 +84,7 @@ def _available():
     else:
         cores = os.cpu_count() or 1
     # a list has a number for each level of nesting; what is not a number, OpenMP ignores too
-    outermost = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    bound = int(outermost) if outermost.isdecimal() else 0
+    bound = _count(os.environ.get("OMP_NUM_THREADS", "").split(",")[0])
     return min(cores, _quota(), bound or cores)
 
 

@@ -44,8 +44,7 @@ def test_the_same_bits(kernels, dtype, case, solver, n_threads, rng):
     net, n, batch_size = CASES[case]
     units = np.array(net[0], np.intp)
     # a test of one thread against one would hold whatever the code does
-    useful = kernels.useful_threads(units, batch_size, dtype.itemsize, n_threads)
-    assert useful > 1 or case == "middle, slices"
+    assert kernels.useful_threads(units, batch_size, dtype.itemsize, n_threads) > 1
     params, x, y = problem(rng, dtype, net[0], n, net[2])
     order = rng.permutation(n) if batch_size < n else np.empty(0, np.intp)
     args = (kernels, dtype, net, params, x, y, solver, batch_size, order, 2)
@@ -502,9 +501,18 @@ def test_environment(eight_cores):
     assert fastnn.get_num_threads() == 4
     fastnn.set_num_threads(2)
     assert fastnn.get_num_threads() == 2
-    for text in ("", "nonsense", "0"):
+    for text in ("", "nonsense", "0", "9" * 5000):
         eight_cores.setenv("OMP_NUM_THREADS", text)
         assert threads.resolve(-1) == 8
+    eight_cores.setenv("OMP_NUM_THREADS", "+2")
+    assert threads.resolve(-1) == 2
+    eight_cores.delenv("OMP_NUM_THREADS")
+    fastnn.set_num_threads(np.int64(-1))
+    assert fastnn.get_num_threads() == 8
+    assert Network([1, 1], n_jobs=np.int64(-1)).n_jobs == -1
+    fastnn.set_num_threads(None)
+    eight_cores.setenv("FASTNN_NUM_THREADS", "9" * 5000)
+    assert fastnn.get_num_threads() == 8
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])

@@ -362,18 +362,16 @@ def useful_threads(
     """How many of n_threads have something to do in a step of training."""
     cdef Plan plan
     cdef Py_ssize_t i, n_layers = layer_units.shape[0] - 1
-    cdef double work, widest = 0, total = 0
+    cdef double total = 0
     make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, 0, n_threads, False,
               NULL)
     if not FASTNN_HAS_THREADS:
         return 1
     for i in range(n_layers):
-        work = <double> layer_units[i] * layer_units[i + 1] / plan.lanes
-        total += work
-        widest = max(widest, work)
+        total += <double> layer_units[i] * layer_units[i + 1] / plan.lanes
     if plan.slices > 1:
         return parts_of(3 * total * batch_size, min(n_threads, <int> SLICES))
-    return parts_of(max(widest, total) * plan.chunk, n_threads)
+    return parts_of(total * plan.chunk, n_threads)
 
 
 def team_size(int n_threads):
