@@ -125,7 +125,10 @@ def forward_rows(params, layer_units, activations, x, out, n_jobs=None):
                 params, layer_units, activations, *as_rows(x, rows), workspace, out[rows], packed
             )
 
-    threads.side_by_side(n_threads, range(0, n, block), some_blocks)
+    if n_threads == 1:
+        some_blocks(range(0, n, block))
+    else:
+        threads.side_by_side(n_threads, range(0, n, block), some_blocks)
 
 
 def _fixed_parts(multiply_adds, y, weighted):
