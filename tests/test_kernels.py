@@ -313,7 +313,7 @@ def test_forward_loss_and_grad(kernels, dtype, net, n, rng):
     np.testing.assert_array_equal(last, every[:, -units[-1] :])
     packed = aligned_zeros(kernels.packed_size(units, dtype.itemsize), dtype)
     kernels.pack(params, units, codes, workspace, packed)
-    kernels.forward(packed, units, codes, x, workspace, last, True)
+    kernels.forward(packed, units, codes, x, *DENSE, workspace, last, True)
     np.testing.assert_array_equal(last, every[:, -units[-1] :])
     for alpha in (0.0, 0.5):
         got, grads = np.empty_like(params), np.empty_like(params)
