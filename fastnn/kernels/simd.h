@@ -48,7 +48,7 @@
 
 /* Vector width, and register tiles that fill but do not overflow the register file:
  * TILE_ROWS x TILE_VECTORS accumulators for forward and delta, GRAD_ROWS x GRAD_PANELS panels of 64
- * bytes for wide gradients. */
+ * bytes for wide gradients, 4 x LANE_COLUMNS for narrow ones. */
 #if defined(FASTNN_PLAIN)
 #define FASTNN_TARGET "plain"
 #define TILE_ROWS 4
@@ -62,6 +62,7 @@
 #define TILE_VECTORS 3
 #define GRAD_ROWS 8
 #define GRAD_PANELS 3
+#define LANE_COLUMNS 4
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define FASTNN_TARGET "avx2"
@@ -109,6 +110,9 @@
 
 #ifndef GRAD_PANELS
 #define GRAD_PANELS 1
+#endif
+#ifndef LANE_COLUMNS
+#define LANE_COLUMNS 2
 #endif
 
 /* Coefficients are packed in panels of 64 bytes of outputs whatever the instruction set. */

@@ -892,7 +892,8 @@ FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, const int in
                                  ptrdiff_t fan_out, int fresh, const REAL *x, const REAL *delta,
                                  REAL *sums)
 {
-    VEC acc[4][2], sum[2]; /* sum: of the deltas alone, for the tile that has the last row */
+    VEC acc[4][LANE_COLUMNS];
+    VEC sum[LANE_COLUMNS]; /* of the deltas alone, for the tile that has the last row */
     REAL *const intercept_sums = sums + (fan_in * fan_out + n) * VL;
     FASTNN_UNROLL
     for (int c = 0; c < columns && intercepts; c++)
@@ -904,14 +905,16 @@ FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, const int in
             acc[r][c] = fresh ? FN(splat)((REAL)0)
                               : FN(load)(sums + ((k + r) * fan_out + n + c) * VL);
     }
-    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
-        const int vectors = tile_vectors(n_vectors - v0);
+    while (n_vectors > 0) {
+        const int vectors = tile_vectors(n_vectors);
         const ptrdiff_t width = vectors * VL;
-        const REAL *xt = x + v0 * VL * fan_in + k * width;
-        const REAL *dt = delta + v0 * VL * fan_out + n * width;
+        const REAL *xt = x + k * width, *dt = delta + n * width;
+        n_vectors -= vectors;
+        x += width * fan_in;
+        delta += width * fan_out;
         FASTNN_NO_UNROLL
         for (int v = 0; v < vectors; v++, xt += VL, dt += VL) {
-            VEC d[2];
+            VEC d[LANE_COLUMNS];
             FASTNN_UNROLL
             for (int c = 0; c < columns; c++) {
                 d[c] = FN(load)(dt + c * width);
@@ -924,7 +927,6 @@ FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, const int in
                 for (int c = 0; c < columns; c++) acc[r][c] += xv * d[c];
             }
         }
-        v0 += vectors;
     }
     FASTNN_UNROLL
     for (int r = 0; r < rows; r++) {
@@ -951,7 +953,8 @@ FASTNN_KERNEL void FN(lane_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
 #define COLUMNS(rows)                                                                             \
     {                                                                                             \
         ptrdiff_t n = 0;                                                                          \
-        for (; n + 2 <= fan_out; n += 2) { CALL(rows, 2) }                                        \
+        for (; n + LANE_COLUMNS <= fan_out; n += LANE_COLUMNS) { CALL(rows, LANE_COLUMNS) }       \
+        if (LANE_COLUMNS > 2 && n + 2 <= fan_out) { CALL(rows, 2) n += 2; }                       \
         if (n < fan_out) { CALL(rows, 1) }                                                        \
     }
     ptrdiff_t k = first;
