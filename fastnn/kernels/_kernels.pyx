@@ -194,6 +194,8 @@ cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept nogi
 
 cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t unit, int part, int parts) noexcept nogil:
     """Where `part` of `parts` begins among n things that are split by units."""
+    if part == 0 or part == parts:      # a thread alone need not divide
+        return n if part else 0
     return min(n, (n + unit - 1) // unit * part // parts * unit)
 
 
@@ -235,6 +237,9 @@ cdef void make_plan(
     plan.chunk = 24576 // (per_sample * itemsize) // tile * tile
     if plan.chunk < 2 * tile:
         plan.chunk = round_up(max(tile, min(256, 1500000000 // per_row)), tile)
+    # A batch of too few chunks to be sliced saves more by fewer calls than the cache would.
+    if batch <= (SLICES - 1) * plan.chunk:
+        plan.chunk = max(plan.chunk, 131072 // (per_sample * itemsize) // tile * tile)
     plan.chunk = min(plan.chunk, round_up(batch, plan.lanes))
 
     # packed parameters, and the sums and the desk that go with each layer

@@ -704,9 +704,9 @@ FASTNN_KERNEL void FN(split_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n
     }
 }
 
-/* Wide layers: this many bytes of coefs, which stay in the second-level cache, go over all tiles
- * before the next. */
-#define SUPERBLOCK (384 * 1024)
+/* Wide layers: this many coefs, which stay in the second-level cache, go over all tiles before the
+ * next. */
+#define SUPERBLOCK (384 * 1024 / (ptrdiff_t)sizeof(REAL))
 
 /* Outputs first .. end of one layer over a chunk of n_vectors vectors of samples; first is a
  * multiple of TILE_ROWS. Softmax, which needs all outputs, is left to softmax_chunk. */
@@ -715,8 +715,11 @@ FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
                                      const REAL *intercept, const REAL *x, REAL *out,
                                      int activation)
 {
-    ptrdiff_t block = SUPERBLOCK / (fan_in * (ptrdiff_t)sizeof(REAL)) / PW * PW;
-    if (block < PW) block = PW;
+    ptrdiff_t block = end - first;
+    if (fan_in * block > SUPERBLOCK) {
+        block = SUPERBLOCK / fan_in / PW * PW;
+        if (block < PW) block = PW;
+    }
     /* A layer of one block is activated at the end in one go, whose groups are all full. */
     const int whole = end - first == fan_out && fan_out <= block;
     for (ptrdiff_t n = first; n < end; n += block) {
@@ -862,8 +865,11 @@ FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, pt
                                        const REAL *delta, const REAL *a, REAL *out,
                                        int activation)
 {
-    ptrdiff_t block = SUPERBLOCK / (fan_out * (ptrdiff_t)sizeof(REAL)) / TILE_ROWS * TILE_ROWS;
-    if (block < TILE_ROWS) block = TILE_ROWS;
+    ptrdiff_t block = end - first;
+    if (fan_out * block > SUPERBLOCK) {
+        block = SUPERBLOCK / fan_out / TILE_ROWS * TILE_ROWS;
+        if (block < TILE_ROWS) block = TILE_ROWS;
+    }
     for (ptrdiff_t k = first; k < end; k += block) {
         const ptrdiff_t stop = end - k < block ? end : k + block;
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
