@@ -55,8 +55,8 @@ cdef extern from "simd.h" nogil:
         const void *rows, Py_ssize_t width, Py_ssize_t n_features, void *out)
     void c_dense_forward(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
-        Py_ssize_t end, const void *coef, const void *intercept, const void *x, void *out,
-        int activation)
+        Py_ssize_t end, Py_ssize_t panel, const void *coef, const void *intercept, const void *x,
+        void *out, int activation)
     void c_sparse_forward(
         Py_ssize_t n_samples, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
         Py_ssize_t end, const void *coef, const void *intercept, const void *values,
@@ -68,8 +68,8 @@ cdef extern from "simd.h" nogil:
         const void *x, void *out, int activation)
     void c_propagate_delta(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
-        Py_ssize_t end, const void *coef, const void *delta, const void *a, void *out,
-        int activation)
+        Py_ssize_t end, Py_ssize_t panel, const void *coef, const void *delta, const void *a,
+        void *out, int activation)
     void c_lane_gradient(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
         Py_ssize_t end, int fresh, const void *x, const void *delta, void *sums)
@@ -157,6 +157,7 @@ cdef struct Layer:
     Py_ssize_t fan_in, fan_out
     int activation
     bint by_lanes           # gradient summed lane by lane (narrow) or by panels (wide)
+    Py_ssize_t panel        # outputs in a panel: all of a very narrow layer, without padding
     Py_ssize_t coef, intercept, coef_size, intercept_size   # in packed parameters
     Py_ssize_t a, delta, transposed     # in a desk: activations and deltas of a chunk
     Py_ssize_t lanes        # in a slice: lane sums
@@ -204,6 +205,11 @@ cdef inline int parts_of(double work, int n_threads) noexcept nogil:
     return <int> max(1.0, min(<double> n_threads, work / PART_WORK))
 
 
+cdef inline Py_ssize_t rows_unit(Plan *plan, Layer *layer) noexcept nogil:
+    """By how many rows a layer's gradient is split: those of a tile, or whole vectors of sums."""
+    return plan.panel if layer.by_lanes else <Py_ssize_t> GRAD_ROWS
+
+
 cdef void make_plan(
     Plan *plan,
     const Py_ssize_t *layer_units,
@@ -219,7 +225,7 @@ cdef void make_plan(
     cdef Layer scratch
     cdef Layer *layer
     cdef Py_ssize_t i, panels, per_sample, per_row = 0, tile, align = 128 // itemsize
-    cdef Py_ssize_t at, sums = 0, partials
+    cdef Py_ssize_t at, sums = 0, partials, unit
     plan.layers = layers
     plan.n_layers = n_layers
     plan.lanes = LANES_F32 if itemsize == 4 else LANES_F64
@@ -255,9 +261,10 @@ cdef void make_plan(
         layer.by_lanes = (
             4 * layer.fan_out <= plan.panel or layer.fan_in * layer.fan_out <= batch
         )
+        layer.panel = plan.panel if 4 * layer.fan_out > plan.panel else layer.fan_out
         panels = round_up(layer.fan_out, plan.panel) // plan.panel
         layer.coef = plan.packed_size
-        layer.coef_size = panels * layer.fan_in * plan.panel
+        layer.coef_size = round_up(panels * layer.fan_in * layer.panel, plan.panel)
         layer.intercept = layer.coef + layer.coef_size
         layer.intercept_size = panels * plan.panel
         plan.packed_size = round_up(layer.intercept + layer.intercept_size, align)
@@ -271,8 +278,8 @@ cdef void make_plan(
             sums += (layer.fan_in + 1) * layer.fan_out * plan.lanes
         else:
             plan.desk_size += round_up(plan.chunk * panels * plan.panel, align)
-        layer.block = BLOCK_BYTES // (panels * plan.panel * itemsize) // GRAD_ROWS * GRAD_ROWS
-        layer.block = max(layer.block, <Py_ssize_t> GRAD_ROWS)
+        unit = rows_unit(plan, layer)
+        layer.block = max(BLOCK_BYTES // (panels * plan.panel * itemsize) // unit, 1) * unit
         plan.scratch_size = max(
             plan.scratch_size, min(layer.block, layer.fan_in) * panels * plan.panel)
 
@@ -449,7 +456,7 @@ cdef void pack_params(const real *params, Plan *plan, real *packed) noexcept nog
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
         pack_layer(params, params + layer.fan_in * layer.fan_out, layer.fan_in, layer.fan_out,
-                   plan.panel, packed + layer.coef, packed + layer.intercept)
+                   layer.panel, packed + layer.coef, packed + layer.intercept)
         params += (layer.fan_in + 1) * layer.fan_out
 
 
@@ -459,7 +466,7 @@ cdef void unpack_params(const real *packed, Plan *plan, real *params) noexcept n
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
         unpack_layer(packed + layer.coef, packed + layer.intercept, layer.fan_in, layer.fan_out,
-                     plan.panel, params, params + layer.fan_in * layer.fan_out)
+                     layer.panel, params, params + layer.fan_in * layer.fan_out)
         params += (layer.fan_in + 1) * layer.fan_out
 
 
@@ -678,8 +685,8 @@ cdef void forward_layer(
         return
     c_dense_forward(chunk.n_vectors, layer.fan_in, layer.fan_out,
                     share(layer.fan_out, TILE_ROWS, part, parts),
-                    share(layer.fan_out, TILE_ROWS, part + 1, parts), packed + layer.coef,
-                    packed + layer.intercept, inputs_of(plan, i, chunk, work),
+                    share(layer.fan_out, TILE_ROWS, part + 1, parts), layer.panel,
+                    packed + layer.coef, packed + layer.intercept, inputs_of(plan, i, chunk, work),
                     work + chunk.desk + layer.a, layer.activation)
 
 
@@ -729,7 +736,7 @@ cdef void delta_layer(
     cdef Py_ssize_t first = share(layer.fan_in, plan.panel, part, parts)
     cdef Py_ssize_t end = share(layer.fan_in, plan.panel, part + 1, parts)
     cdef real *desk = work + chunk.desk
-    c_propagate_delta(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end,
+    c_propagate_delta(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end, layer.panel,
                       packed + layer.coef, desk + layer.delta, desk + before.a,
                       desk + before.delta, before.activation)
     if not before.by_lanes:
@@ -803,8 +810,12 @@ cdef void add_lanes_of(
     Py_ssize_t grad_panel
 ) noexcept nogil:
     """Lane sums of a narrow layer -> rows first .. end of its packed gradient."""
-    c_add_lanes(layer.fan_out, first, end, work + plan.slice + plan.packed_size + layer.lanes,
-                grad, grad_panel)
+    cdef real *sums = work + plan.slice + plan.packed_size + layer.lanes
+    if layer.panel == plan.panel:
+        c_add_lanes(layer.fan_out, first, end, sums, grad, grad_panel)
+    elif first < end:                   # rows without padding between them are one long row
+        c_add_lanes((end - first) * layer.fan_out, 0, 1, sums + first * layer.fan_out * plan.lanes,
+                    grad, plan.panel)
 
 
 cdef double *penalty_partials(Plan *plan, real *work) noexcept nogil:
@@ -937,7 +948,7 @@ cdef void mean_gradient(
         layer = &plan.layers[i]
         if layer.by_lanes:
             add_lanes_of(plan, layer, work, 0, layer.fan_in, work + plan.slice + layer.coef,
-                         layer.fan_in * plan.panel)
+                         layer.fan_in * layer.panel)
             add_lanes_of(plan, layer, work, layer.fan_in, layer.fan_in + 1,
                          work + plan.slice + layer.intercept, plan.panel)
     unpack_params(work + plan.slice, plan, grads)
@@ -1089,11 +1100,11 @@ cdef void step_rows(
     Py_ssize_t grad_panel
 ) noexcept nogil:
     """The solver's step on rows first .. end of a layer's coefs."""
-    cdef Py_ssize_t width = job.plan.panel, panel = layer.fan_in * width, p
+    cdef Py_ssize_t width = layer.panel, panel = layer.fan_in * width, p
     if end - first == layer.fan_in and grad_panel == panel:
         solver_step(job, layer.coef, layer.coef_size, grad, job.coef_scale, job.decay)
         return
-    for p in range(layer.intercept_size // width):
+    for p in range(layer.intercept_size // job.plan.panel):
         solver_step(job, layer.coef + p * panel + first * width, (end - first) * width,
                     grad + p * grad_panel, job.coef_scale, job.decay)
 
@@ -1108,17 +1119,17 @@ cdef void gradient_part(Job *job, real *work, int part, int parts) noexcept nogi
     cdef Py_ssize_t i, k, first, end, stop, grad_panel
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
-        first = share(layer.fan_in, GRAD_ROWS, part, parts)
-        end = share(layer.fan_in, GRAD_ROWS, part + 1, parts)
+        first = share(layer.fan_in, rows_unit(plan, layer), part, parts)
+        end = share(layer.fan_in, rows_unit(plan, layer), part + 1, parts)
         k = first
         while k < end:
             stop = min(k + layer.block, end)
             if plan.scratch_size:
                 grad = work + plan.scratch + part * plan.scratch_size
-                grad_panel = (stop - k) * plan.panel
+                grad_panel = (stop - k) * layer.panel
             else:
-                grad = grads + layer.coef + k * plan.panel
-                grad_panel = layer.fan_in * plan.panel
+                grad = grads + layer.coef + k * layer.panel
+                grad_panel = layer.fan_in * layer.panel
             gradient_rows(plan, i, work, chunk, k, stop, grad, grad_panel)
             if chunk.last:
                 if layer.by_lanes:
@@ -1176,10 +1187,10 @@ cdef void slice_step(Job *job, real *work, int part, int parts) noexcept nogil:
     cdef Py_ssize_t used = (job.n_chunks + job.n_rounds - 1) // job.n_rounds
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
-        first = share(layer.fan_in, GRAD_ROWS, part, parts)
-        end = share(layer.fan_in, GRAD_ROWS, part + 1, parts)
-        grad = grads + layer.coef + first * plan.panel
-        panel = layer.fan_in * plan.panel
+        first = share(layer.fan_in, rows_unit(plan, layer), part, parts)
+        end = share(layer.fan_in, rows_unit(plan, layer), part + 1, parts)
+        grad = grads + layer.coef + first * layer.panel
+        panel = layer.fan_in * layer.panel
         if layer.by_lanes:
             rows = end - first + (part == parts - 1)    # the intercepts' row behind the last
             at = plan.packed_size + layer.lanes + first * layer.fan_out * plan.lanes
@@ -1476,7 +1487,7 @@ def dense_forward(
         work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, False, &workspace[0],
                               &x[0, 0])
         layer = &plan.layers[0]
-        pack_layer(&coef[0, 0], &intercept[0], layer.fan_in, layer.fan_out, plan.panel,
+        pack_layer(&coef[0, 0], &intercept[0], layer.fan_in, layer.fan_out, layer.panel,
                    work + layer.coef, work + layer.intercept)
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
@@ -1509,7 +1520,7 @@ def propagate_delta(
                               &a[0, 0])
         layer = &plan.layers[0]
         deltas = work + plan.desk + layer.delta
-        pack_layer(&coef[0, 0], &coef[0, 0], layer.fan_in, layer.fan_out, plan.panel,
+        pack_layer(&coef[0, 0], &coef[0, 0], layer.fan_in, layer.fan_out, layer.panel,
                    work + layer.coef, work + layer.intercept)
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
@@ -1518,8 +1529,8 @@ def propagate_delta(
             gather(&delta[0, 0], NULL, row, chunk.count, layer.fan_out, plan.lanes, deltas, 0, 1)
             # in place: a row of the result depends on no other row of a
             c_propagate_delta(chunk.n_vectors, layer.fan_in, layer.fan_out, 0, layer.fan_in,
-                              work + layer.coef, deltas, work + chunk.x, work + chunk.x,
-                              activation)
+                              layer.panel, work + layer.coef, deltas, work + chunk.x,
+                              work + chunk.x, activation)
             scatter(work + chunk.x, NULL, row, chunk.count, layer.fan_in, plan.lanes, &out[0, 0],
                     layer.fan_in)
             row += chunk.count

@@ -168,15 +168,17 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
     FASTNN_FOR(gather_rows, out)(sources, width, first, end, out)
 #define c_split_rows(rows, width, n_features, out)                                                \
     FASTNN_FOR(split_rows, out)(rows, width, n_features, out)
-#define c_dense_forward(n_vectors, fan_in, fan_out, first, end, coef, ...)                        \
-    FASTNN_FOR(dense_forward, coef)(n_vectors, fan_in, fan_out, first, end, coef, __VA_ARGS__)
+#define c_dense_forward(n_vectors, fan_in, fan_out, first, end, panel, coef, ...)                 \
+    FASTNN_FOR(dense_forward, coef)                                                               \
+    (n_vectors, fan_in, fan_out, first, end, panel, coef, __VA_ARGS__)
 #define c_softmax_chunk(n_vectors, n, z) FASTNN_FOR(softmax_chunk, z)(n_vectors, n, z)
 #define c_sparse_forward(n_samples, fan_in, fan_out, first, end, coef, ...)                       \
     FASTNN_FOR(sparse_forward, coef)(n_samples, fan_in, fan_out, first, end, coef, __VA_ARGS__)
 #define c_row_forward(fan_in, fan_out, coef, ...)                                                 \
     FASTNN_FOR(row_forward, coef)(fan_in, fan_out, coef, __VA_ARGS__)
-#define c_propagate_delta(n_vectors, fan_in, fan_out, first, end, coef, ...)                      \
-    FASTNN_FOR(propagate_delta, coef)(n_vectors, fan_in, fan_out, first, end, coef, __VA_ARGS__)
+#define c_propagate_delta(n_vectors, fan_in, fan_out, first, end, panel, coef, ...)               \
+    FASTNN_FOR(propagate_delta, coef)                                                             \
+    (n_vectors, fan_in, fan_out, first, end, panel, coef, __VA_ARGS__)
 #define c_lane_gradient(n_vectors, fan_in, fan_out, first, end, fresh, x, ...)                    \
     FASTNN_FOR(lane_gradient, x)(n_vectors, fan_in, fan_out, first, end, fresh, x, __VA_ARGS__)
 #define c_add_lanes(fan_out, first, end, sums, ...)                                               \

@@ -564,8 +564,8 @@ FASTNN_INLINE void FN(product)(const int rows, const int vectors, ptrdiff_t dept
 /* rows outputs of one tile: z = intercept + sum_k coef[k] x[k]; relu here, the other activations
  * as a pass over what was just written. */
 FASTNN_INLINE void FN(forward_rows)(const int rows, const int vectors, ptrdiff_t fan_in,
-                                    const REAL *coef, const REAL *intercept, const REAL *x,
-                                    REAL *out, int activation)
+                                    ptrdiff_t panel, const REAL *coef, const REAL *intercept,
+                                    const REAL *x, REAL *out, int activation)
 {
     VEC acc[TILE_ROWS][TILE_VECTORS];
     FASTNN_UNROLL
@@ -573,7 +573,7 @@ FASTNN_INLINE void FN(forward_rows)(const int rows, const int vectors, ptrdiff_t
         FASTNN_UNROLL
         for (int v = 0; v < vectors; v++) acc[r][v] = FN(splat)(intercept[r]);
     }
-    FN(product)(rows, vectors, fan_in, coef, 1, PW, x, acc);
+    FN(product)(rows, vectors, fan_in, coef, 1, panel, x, acc);
     if (activation == RELU) {
         FASTNN_UNROLL
         for (int r = 0; r < rows; r++) {
@@ -590,8 +590,8 @@ FASTNN_INLINE void FN(forward_rows)(const int rows, const int vectors, ptrdiff_t
 
 /* rows inputs of one tile: delta_in[k] = activation'(a[k]) sum_n coef[k][n] delta[n]. */
 FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t fan_in,
-                                  ptrdiff_t fan_out, const REAL *coef, const REAL *delta,
-                                  const REAL *a, REAL *out, int activation)
+                                  ptrdiff_t fan_out, ptrdiff_t panel, const REAL *coef,
+                                  const REAL *delta, const REAL *a, REAL *out, int activation)
 {
     VEC acc[TILE_ROWS][TILE_VECTORS];
     FASTNN_UNROLL
@@ -602,7 +602,8 @@ FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t f
     FASTNN_NO_UNROLL
     for (ptrdiff_t n = 0; n < fan_out; n += PW) {
         const ptrdiff_t depth = fan_out - n < PW ? fan_out - n : PW;
-        FN(product)(rows, vectors, depth, coef + n * fan_in, PW, 1, delta + n * vectors * VL, acc);
+        FN(product)(rows, vectors, depth, coef + n * fan_in, panel, 1, delta + n * vectors * VL,
+                    acc);
     }
 #define TIMES_DERIVATIVE(code)                                                                    \
     FASTNN_UNROLL                                                                                 \
@@ -636,22 +637,24 @@ FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t f
     }
 
 FASTNN_INLINE void FN(forward_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff_t first,
-                                    ptrdiff_t end, const REAL *coef, const REAL *intercept,
-                                    const REAL *x, REAL *out, int activation)
+                                    ptrdiff_t end, ptrdiff_t panel, const REAL *coef,
+                                    const REAL *intercept, const REAL *x, REAL *out,
+                                    int activation)
 {
 #define CALL(rows)                                                                                \
-    FN(forward_rows)(rows, vectors, fan_in, coef + r0 / PW * PW * fan_in + r0 % PW,               \
+    FN(forward_rows)(rows, vectors, fan_in, panel, coef + r0 / PW * PW * fan_in + r0 % PW,        \
                      intercept + r0, x, out + r0 * vectors * VL, activation)
     ROW_BLOCKS(CALL)
 #undef CALL
 }
 
 FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t first, ptrdiff_t end,
-                                  ptrdiff_t fan_in, ptrdiff_t fan_out, const REAL *coef,
-                                  const REAL *delta, const REAL *a, REAL *out, int activation)
+                                  ptrdiff_t fan_in, ptrdiff_t fan_out, ptrdiff_t panel,
+                                  const REAL *coef, const REAL *delta, const REAL *a, REAL *out,
+                                  int activation)
 {
 #define CALL(rows)                                                                                \
-    FN(delta_rows)(rows, vectors, fan_in, fan_out, coef + r0 * PW, delta,                         \
+    FN(delta_rows)(rows, vectors, fan_in, fan_out, panel, coef + r0 * panel, delta,               \
                    a + r0 * vectors * VL, out + r0 * vectors * VL, activation)
     ROW_BLOCKS(CALL)
 #undef CALL
@@ -709,11 +712,12 @@ FASTNN_KERNEL void FN(split_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n
 #define SUPERBLOCK (384 * 1024 / (ptrdiff_t)sizeof(REAL))
 
 /* Outputs first .. end of one layer over a chunk of n_vectors vectors of samples; first is a
- * multiple of TILE_ROWS. Softmax, which needs all outputs, is left to softmax_chunk. */
+ * multiple of TILE_ROWS; panel is PW or, if that is less, may be fan_out. Softmax, which needs all
+ * outputs, is left to softmax_chunk. */
 FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                     ptrdiff_t first, ptrdiff_t end, const REAL *coef,
-                                     const REAL *intercept, const REAL *x, REAL *out,
-                                     int activation)
+                                     ptrdiff_t first, ptrdiff_t end, ptrdiff_t panel,
+                                     const REAL *coef, const REAL *intercept, const REAL *x,
+                                     REAL *out, int activation)
 {
     ptrdiff_t block = end - first;
     if (fan_in * block > SUPERBLOCK) {
@@ -728,7 +732,8 @@ FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
             const int vectors = tile_vectors(n_vectors - v0);
             REAL *tile = out + v0 * VL * fan_out;
 #define CALL(nv)                                                                                  \
-    FN(forward_tile)(nv, fan_in, n, stop, coef, intercept, x + v0 * VL * fan_in, tile, activation)
+    FN(forward_tile)(nv, fan_in, n, stop, panel, coef, intercept, x + v0 * VL * fan_in, tile,     \
+                     activation)
             BY_VECTORS(vectors, CALL)
 #undef CALL
             if (activation != RELU && !whole)
@@ -861,9 +866,9 @@ FASTNN_KERNEL void FN(row_forward)(ptrdiff_t fan_in, ptrdiff_t fan_out, const RE
 
 /* Inputs first .. end of delta_in = activation'(a) * delta W^T; first is a multiple of TILE_ROWS. */
 FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
-                                       ptrdiff_t first, ptrdiff_t end, const REAL *coef,
-                                       const REAL *delta, const REAL *a, REAL *out,
-                                       int activation)
+                                       ptrdiff_t first, ptrdiff_t end, ptrdiff_t panel,
+                                       const REAL *coef, const REAL *delta, const REAL *a,
+                                       REAL *out, int activation)
 {
     ptrdiff_t block = end - first;
     if (fan_out * block > SUPERBLOCK) {
@@ -876,8 +881,8 @@ FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, pt
             const int vectors = tile_vectors(n_vectors - v0);
             const ptrdiff_t at = v0 * VL * fan_in;
 #define CALL(nv)                                                                                  \
-    FN(delta_tile)(nv, k, stop, fan_in, fan_out, coef, delta + v0 * VL * fan_out, a + at, out + at, \
-                   activation)
+    FN(delta_tile)(nv, k, stop, fan_in, fan_out, panel, coef, delta + v0 * VL * fan_out, a + at,  \
+                   out + at, activation)
             BY_VECTORS(vectors, CALL)
 #undef CALL
             v0 += vectors;
@@ -976,25 +981,24 @@ FASTNN_KERNEL void FN(lane_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
 FASTNN_KERNEL void FN(add_lanes)(ptrdiff_t fan_out, ptrdiff_t first, ptrdiff_t end,
                                  const REAL *sums, REAL *grad, ptrdiff_t grad_panel)
 {
-    const ptrdiff_t n_sums = (end - first) * fan_out, last = (fan_out - 1) / PW * grad_panel;
-    for (ptrdiff_t i = 0; i < (end - first) * PW && fan_out % PW; i += VL)
+    const ptrdiff_t last = (fan_out - 1) / PW * grad_panel;
+    BITS kept[BLOCK]; /* of the last vector of a row */
+    IVEC mask;
+    for (ptrdiff_t i = 0; i < VL; i++) kept[i] = i <= (fan_out - 1) % VL ? -1 : 0;
+    memcpy(&mask, kept, sizeof mask);
+    for (ptrdiff_t i = 0; i < (end - first) * PW && VL < PW && fan_out % PW; i += VL)
         FN(store)(grad + last + i, FN(splat)((REAL)0));
     sums += first * fan_out * VL;
-    for (ptrdiff_t s = 0, n = 0, row = 0; s < n_sums; s += VL) {
-        const ptrdiff_t count = n_sums - s < VL ? n_sums - s : VL;
-        VEC v[BLOCK];
-        REAL added[BLOCK];
-        FASTNN_UNROLL
-        for (int i = 0; i < BLOCK; i++) /* behind the last sum its own once more */
-            v[i] = FN(load)(sums + (s + (i < count ? i : count - 1)) * VL);
-        FN(sum_lanes)(v);
-        memcpy(added, v, sizeof added);
-        for (ptrdiff_t i = 0; i < count; i++) {
-            grad[n / PW * grad_panel + row + n % PW] = added[i];
-            if (++n == fan_out) {
-                n = 0;
-                row += PW;
-            }
+    for (ptrdiff_t row = 0; row < (end - first) * PW; row += PW, sums += fan_out * VL) {
+        for (ptrdiff_t n = 0; n < fan_out; n += VL) {
+            const ptrdiff_t left = fan_out - n;
+            VEC v[BLOCK];
+            FASTNN_UNROLL
+            for (int i = 0; i < (int)BLOCK; i++) /* behind the last sum its own once more */
+                v[i] = FN(load)(sums + (n + (i < left ? i : left - 1)) * VL);
+            FN(sum_lanes)(v);
+            FN(store)(grad + n / PW * grad_panel + row + n % PW,
+                      left < VL ? FN(keep)(mask, v[0]) : v[0]);
         }
     }
 }
