@@ -547,7 +547,7 @@ class _Training:
         self._before[:] = self.params
         order = network.NO_ORDER
         if self._random_state:
-            self._order = network.shuffled(self._order, self._random_state)
+            network.draw_order(self._order, self._random_state)
         if self._random_state and self._in_batches:
             order = self._order
         if isinstance(self._optimizer, SGDOptimizer):

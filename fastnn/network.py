@@ -223,11 +223,9 @@ class MeanLoss:
         return sum(share * loss for share, loss in zip(shares, losses, strict=True))
 
 
-def shuffled(order, random_state):
-    """The order of the next epoch: as scikit-learn draws it, from that of the epoch before."""
-    drawn = np.arange(len(order))
-    random_state.shuffle(drawn)
-    return order[drawn]
+def draw_order(order, random_state):
+    """Make the order of an epoch that of the next, as scikit-learn draws it."""
+    random_state.shuffle(order)
 
 
 class Descent(NamedTuple):
@@ -866,7 +864,7 @@ class Network:
                 return
             order = np.arange(len(x))
             for epoch in range(len(curve)):
-                order = shuffled(order, self._random_state)
+                draw_order(order, self._random_state)
                 run.epochs(self._params, x, y, curve[epoch : epoch + 1], order)
 
     def _forget_state(self):
