@@ -225,7 +225,9 @@ class MeanLoss:
 
 def draw_order(order, random_state):
     """Make the order of an epoch that of the next, as scikit-learn draws it."""
-    random_state.shuffle(order)
+    bit_generator = random_state._bit_generator
+    with bit_generator.lock:
+        kernels.shuffle(bit_generator, order)
 
 
 class Descent(NamedTuple):

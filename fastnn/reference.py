@@ -413,6 +413,11 @@ def train_epoch(
 # ---- odds and ends --------------------------------------------------------------------------
 
 
+def shuffle(bit_generator, order):
+    """Shuffle order as NumPy's RandomState does."""
+    np.random.RandomState(bit_generator).shuffle(order)
+
+
 def all_finite(x):
     """Whether x holds neither NaN nor infinity."""
     return bool(np.isfinite(x).all())

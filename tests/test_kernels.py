@@ -164,6 +164,18 @@ def test_derivatives(kernels, dtype, function, rng):
     np.testing.assert_allclose(got, want, rtol=0, atol=np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("n", [0, *SIZES, 1000])
+def test_shuffle_is_numpys(kernels, n):
+    """The same permutations, and the same random numbers left."""
+    ours, numpys = np.random.RandomState(n), np.random.RandomState(n)
+    got, want = np.arange(n), np.arange(n)
+    for _ in range(5):
+        kernels.shuffle(ours._bit_generator, got)
+        numpys.shuffle(want)
+        np.testing.assert_array_equal(got, want)
+    assert ours.randint(1 << 30) == numpys.randint(1 << 30)
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_all_finite(kernels, dtype, n):
     x = np.full(n, np.finfo(dtype).max, dtype)

@@ -31,7 +31,9 @@
 #   to go on. No floating-point mode is touched.
 # Errors. None: network.py has checked everything. Enumerations are those of simd.h, reference.py.
 
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport sqrt, pow, isfinite
+from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
 
 ctypedef fused real:
@@ -1626,6 +1628,33 @@ def relu(const real[::1] x, real[::1] out):
 def relu_derivative(const real[::1] a, real[::1] out):
     """1 where a > 0, else 0, with a = relu x."""
     c_relu_derivative(&a[0], &out[0], a.shape[0])
+
+
+cdef struct BitGenerator:               # the beginning of numpy/random/bitgen.h's
+    void *state
+    void *next_uint64
+    uint32_t (*next_uint32)(void *state) noexcept nogil
+
+
+def shuffle(bit_generator, Py_ssize_t[::1] order):
+    """RandomState(bit_generator).shuffle(order), fewer than 2^32 numbers, in half the time.
+
+    Fisher and Yates, each j drawn among 0 .. i by masking bits until one is small enough. Here a
+    draw that is too large swaps i with itself and does not count: no branch to mispredict.
+    """
+    cdef BitGenerator *generator = <BitGenerator *> PyCapsule_GetPointer(
+        bit_generator.capsule, "BitGenerator")
+    cdef Py_ssize_t i = order.shape[0] - 1, j, mask = 1, taken
+    with nogil:
+        while mask < i:
+            mask = 2 * mask + 1
+        while i > 0:
+            j = generator.next_uint32(generator.state) & mask
+            taken = j <= i
+            j = j if taken else i
+            order[i], order[j] = order[j], order[i]
+            i -= taken
+            mask >>= i <= mask >> 1
 
 
 def all_finite(const real[::1] x):
