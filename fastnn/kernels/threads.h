@@ -26,9 +26,9 @@
  * and is parked by the operating system after that; so is the caller, sooner, when a helper is slow.
  * Each helper's word has cache lines of its own.
  *
- * A helper that does not come, or works on the caller's own core, is no help, and waking it costs
- * time. After half a millisecond of that it is left alone for a while, which doubles from trial to
- * trial; tasks are cut into fewer parts meanwhile.
+ * A helper that does not come for half a millisecond, or works on the caller's own core, is no help,
+ * and waking it costs time. It is left alone for a while, which doubles from trial to trial; tasks
+ * are cut into fewer parts meanwhile.
  */
 #ifndef FASTNN_THREADS_H
 #define FASTNN_THREADS_H
@@ -171,17 +171,14 @@ static inline void team_serve(void *memory, int index)
     }
 }
 
-/* After a task in which a helper helped or did not: whether to leave it alone from now on. */
-static inline void team_judge(team_helper *helper, int helped)
+/* After a task that a helper did not help with, or on the caller's own core: whether to leave it
+ * alone from now on. */
+static inline void team_judge(team_helper *helper, int came)
 {
-    if (helped) {
-        helper->trial_end = helper->rest = 0;
-        return;
-    }
     const long long now = team_clock();
-    if (!helper->trial_end) {
+    if (!came && !helper->trial_end) {
         helper->trial_end = now + TEAM_TRIAL;
-    } else if (now > helper->trial_end) {
+    } else if (came || now > helper->trial_end) {
         helper->rest = helper->rest ? 2 * helper->rest : TEAM_REST;
         if (helper->rest > TEAM_LONGEST_REST) helper->rest = TEAM_LONGEST_REST;
         helper->rest_end = now + helper->rest;
@@ -226,7 +223,10 @@ static inline void team_run(void *memory, team_task task, void *context, int par
     for (int i = 0; i < n; i++) {
         if (!t->helpers[i].part) continue;
         team_wait(&t->helpers[i], TEAM_TAKEN, TEAM_SPINS / 2);
-        team_judge(&t->helpers[i], core < 0 || t->helpers[i].core != core);
+        if (core >= 0 && t->helpers[i].core == core)
+            team_judge(&t->helpers[i], 1);
+        else
+            t->helpers[i].trial_end = t->helpers[i].rest = 0;
     }
 }
 
