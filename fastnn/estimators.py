@@ -23,6 +23,7 @@ from numbers import Integral
 import numpy as np
 import scipy
 from scipy.optimize import minimize
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
@@ -61,6 +62,10 @@ _NOT_COPIED = ("_flat", "_fit_task")
 
 # what is reported of several outputs is a mean over them; see above
 _REPORTED_LOSS = {"squared_error": "mean_squared_error"}
+
+_NOT_THE_SAME = (
+    "a warm start needs the hidden_layer_sizes of the fit before, which had {} hidden layers"
+)
 
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -117,8 +122,10 @@ def _rows(X, n_features, dtype):
         raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] takes {n_features}")
     if not hasattr(X, "tocsr"):
         return np.require(X, dtype, ["C", "A"])
-    X = X.tocsr()
+    # an object of our own: SciPy mends and marks the one that it looks at
+    X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
     X.check_format(full_check=True)  # the kernels trust it
+    X = X.tocsr()
     if not X.has_canonical_format:  # what is in order is multiplied as it is stored
         X = X.copy()
         X.sum_duplicates()
@@ -141,9 +148,8 @@ def _targets(y, sample_weight, n_outputs, dtype):
 
 def _converted(estimator, cls):
     """A copy of estimator as one of cls, which is its class or the one whose place that takes."""
-    params = estimator.get_params(deep=False)
-    params.pop("n_jobs", None)
-    converted = cls(**params)
+    names = [name for name in cls._get_param_names() if hasattr(estimator, name)]
+    converted = cls(**{name: getattr(estimator, name) for name in names})
     attributes = {
         k: v for k, v in vars(estimator).items() if k not in _NOT_CONVERTED + _NOT_COPIED
     }
@@ -167,6 +173,7 @@ def _compiled(cls):
     n_jobs = inspect.Parameter("n_jobs", inspect.Parameter.KEYWORD_ONLY, default=None)
     parameters = [*signature.parameters.values(), n_jobs]
     __init__.__signature__ = signature.replace(parameters=parameters)
+    __init__.__qualname__ = f"{cls.__name__}.__init__"
     cls.__init__ = __init__
     before, heading, after = original.__doc__.partition("\n    Attributes\n")
     cls.__doc__ = before.rstrip() + "\n" + _N_JOBS + heading + after
@@ -179,6 +186,8 @@ def _compiled(cls):
 
 class _Compiled(CallbackSupportMixin):
     """What both classes have in place of scikit-learn's own; comes before it among the bases."""
+
+    n_jobs = None  # for a subclass whose constructor knows nothing of it
 
     # ---- parameters: one vector, of which coefs_ and intercepts_ are views ----
 
@@ -204,20 +213,43 @@ class _Compiled(CallbackSupportMixin):
         if "coefs_" in state:
             self._take_parameters(*self._parameters())
 
+    def _get_doc_link(self):
+        return self._original()._get_doc_link()
+
     def _codes(self, units):
         """The activation of each layer as the kernels number them."""
         names = [self.activation] * (len(units) - 2) + [self.out_activation_]
         return np.array([builds.ACTIVATIONS[network.ACTIVATIONS[n]] for n in names], np.int32)
 
     def _loss_code(self):
-        if self.out_activation_ == "logistic":
-            return builds.LOSSES["binary_log_loss"]
-        return builds.LOSSES[_REPORTED_LOSS.get(self.loss, self.loss)]
+        loss = _REPORTED_LOSS.get(self.loss, self.loss)
+        if loss == "log_loss" and self.out_activation_ == "logistic":
+            loss = "binary_log_loss"
+        return builds.LOSSES[loss]
+
+    def _has_own_arithmetic(self):
+        """Whether a subclass computes by itself, so that scikit-learn's own code must run."""
+        own = [
+            name
+            for name in ("_backprop", "_compute_loss_grad", "_forward_pass")
+            if getattr(type(self), name) is not getattr(self._original, name)
+        ]
+        if own:
+            warnings.warn(
+                f"{type(self).__name__} has its own {own[0]} and so trains by scikit-learn's "
+                "code, the slow way",
+                stacklevel=3,
+            )
+        return bool(own)
 
     # ---- scikit-learn's three methods ----
 
     def _fit_stochastic(self, X, y, *rest):
-        # rest is sample_weight (from 1.7 on), lists that are of no use here, incremental
+        if self._has_own_arithmetic():
+            return super()._fit_stochastic(X, y, *rest)
+        # rest is sample_weight (from 1.7 on), lists that are of no use here, units, incremental
+        if len(rest[-2]) != len(self.coefs_) + 1:
+            raise ValueError(_NOT_THE_SAME.format(len(self.coefs_) - 1))
         sample_weight = rest[0] if len(rest) == 7 else None
         incremental = rest[-1]
         validation = [None] * (len(rest) - 4)  # X, y and, from 1.7 on, sample_weight
@@ -252,7 +284,11 @@ class _Compiled(CallbackSupportMixin):
             raise ValueError(_NOT_FINITE)
 
     def _fit_lbfgs(self, X, y, *rest):
+        if self._has_own_arithmetic():
+            return super()._fit_lbfgs(X, y, *rest)
         sample_weight = rest[0] if len(rest) == 6 else None
+        if list(rest[-1]) != _units_of(self.coefs_, self.intercepts_).tolist():
+            raise ValueError(_NOT_THE_SAME.format(len(self.coefs_) - 1))
         # SciPy works in double whatever it is given, so that this is what scikit-learn's
         # parameters are after lbfgs, for float32 data too
         units = _units_of(self.coefs_, self.intercepts_)
@@ -272,7 +308,7 @@ class _Compiled(CallbackSupportMixin):
             self.n_iter_ = min(result.nit, self.max_iter)
         else:
             self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
-        self.loss_ = result.fun
+        self.loss_ = np.float64(result.fun)
         if not np.isfinite(result.x).all():
             raise ValueError(_NOT_FINITE)
         search.params[:] = result.x
@@ -284,7 +320,8 @@ class _Compiled(CallbackSupportMixin):
         dtype = _float_type(X, params)
         x, params = _rows(X, units[0], dtype), params.astype(dtype, copy=False)
         out = np.empty((X.shape[0], units[-1]), dtype)
-        network.forward_rows(params, units, self._codes(units), x, out, self.n_jobs)
+        n_jobs = checks.n_jobs("n_jobs", self.n_jobs)
+        network.forward_rows(params, units, self._codes(units), x, out, n_jobs)
         return out
 
     # ---- what they are made of ----
@@ -305,7 +342,7 @@ class _Compiled(CallbackSupportMixin):
 
     def _split_validation(self, X, y, sample_weight):
         """What to train on and what to validate with: X, y, sample_weight of each."""
-        by_class = originals.is_classifier(self) and self.n_outputs_ == 1
+        by_class = is_classifier(self) and self.n_outputs_ == 1
         arrays = [X, y] if sample_weight is None else [X, y, sample_weight]
         parts = train_test_split(
             *arrays,
@@ -319,7 +356,7 @@ class _Compiled(CallbackSupportMixin):
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
             )
-        if originals.is_classifier(self):
+        if is_classifier(self):
             validation[1] = self._label_binarizer.inverse_transform(validation[1])
         return train, validation
 
@@ -363,6 +400,8 @@ class _Compiled(CallbackSupportMixin):
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, *rest):
         """Loss and gradient in scikit-learn's order, all coefs before all intercepts."""
+        if type(self)._backprop is not self._original._backprop:
+            return super()._loss_grad_lbfgs(packed_coef_inter, X, y, *rest)
         sample_weight = rest[0] if len(rest) == 5 else None
         _, units = self._parameters()
         coefs, intercepts = _split_packed(packed_coef_inter, units)
@@ -417,10 +456,15 @@ class MLPClassifier(_Compiled, originals.MLPClassifier):
 
     def _score(self, X, y, sample_weight=None):
         """The accuracy on validated data, as `sklearn.metrics.accuracy_score` has it."""
-        same = self._predict(X, check_input=False) == y
+        if sample_weight is not None:
+            return super()._score(X, y, sample_weight=sample_weight)
+        predicted = self._predict(X, check_input=False)
+        if hasattr(y, "toarray"):  # multi-label, as sparse as it was given
+            predicted, y = predicted.toarray(), y.toarray()
+        same = predicted == y
         if same.ndim == 2:  # multi-label: all of a row
             same = same.all(axis=1)
-        return float(np.average(same, weights=sample_weight))
+        return float(np.average(same))
 
 
 @_compiled
@@ -429,14 +473,14 @@ class MLPRegressor(_Compiled, originals.MLPRegressor):
 
     def _score(self, X, y, sample_weight=None):
         """R^2 on validated data, as `sklearn.metrics.r2_score` has it; NaN for what diverged."""
+        if sample_weight is not None:
+            return super()._score(X, y, sample_weight=sample_weight)
         predicted = self._predict(X, check_input=False).reshape(len(y), -1)
         if not np.isfinite(predicted).all():
             return math.nan
-        y = y.reshape(len(y), -1)
-        weight = 1.0 if sample_weight is None else sample_weight.reshape(-1, 1)
-        rest = (weight * (y - predicted) ** 2).sum(axis=0, dtype=np.float64)
-        mean = np.average(y, axis=0, weights=sample_weight)
-        total = (weight * (y - mean) ** 2).sum(axis=0, dtype=np.float64)
+        y = y.reshape(len(y), -1).astype(np.float64, copy=False)
+        rest = ((y - predicted) ** 2).sum(axis=0)
+        total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
         # an output that does not vary is 1 where it is met, and else 0
         scores = np.where(rest == 0, 1.0, 0.0)
         np.divide(rest, total, out=rest, where=total != 0)
@@ -475,7 +519,7 @@ class _Training:
                 warnings.warn(
                     "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                     "clipped",
-                    stacklevel=2,
+                    stacklevel=3,
                 )
         self._x = _rows(X, units[0], params.dtype)
         self._y = _targets(y, sample_weight, units[-1], params.dtype)
@@ -518,7 +562,9 @@ class _Training:
         self.run.step = getattr(self._optimizer, "t", 0)
         for i, name in enumerate(self._states()):
             arrays = getattr(self._optimizer, name)
-            state = _join(arrays[:n_layers], arrays[n_layers:]).astype(self.params.dtype)
+            state = _join(arrays[:n_layers], arrays[n_layers:]).astype(
+                self.params.dtype, copy=False
+            )
             self.run.load_state(i, state)
 
     def _save_state(self):

@@ -672,7 +672,14 @@ class Network:
             except IndexError:
                 workspace = new_workspace(kernels, self._units, 1, self._dtype)
             self._forward_kernel(
-                self._params, self._units, self._codes, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out
+                self._params,
+                self._units,
+                self._codes,
+                x,
+                NO_COLUMNS,
+                NO_ROW_STARTS,
+                workspace,
+                out,
             )
             self._one_row.append(workspace)
             return out

@@ -4,55 +4,71 @@ imports them from `sklearn.neural_network`, and takes them out again."""
 import importlib
 import runpy
 import sys
+import threading
+import types
 from pathlib import Path
 
 NAMES = ("MLPClassifier", "MLPRegressor")
 
-_originals = {}
+_lock = threading.Lock()
+_reasons = []  # to be patched: each block that has not ended, and None for a call by itself
+
+
+def _put_in_place():
+    """Have sklearn.neural_network hold what it should, for the reasons that there are."""
+    from fastnn import estimators
+
+    room = importlib.import_module("sklearn.neural_network")
+    for name in NAMES:
+        ours = getattr(estimators, name)
+        setattr(room, name, ours if _reasons else ours._original)
 
 
 class _Patch:
-    """What patch_sklearn returns: as a context manager it ends the patch that it began, if any."""
-
-    def __init__(self, began):
-        self._began = began
+    """What patch_sklearn returns. As a context manager it is a reason of its own for its block."""
 
     def __enter__(self):
+        with _lock:
+            _reasons.append(self)
+            if not self._was_patched and None in _reasons:
+                _reasons.remove(None)
         return self
 
     def __exit__(self, *exception):
-        if self._began:
-            unpatch_sklearn()
+        with _lock:
+            if self in _reasons:  # unless unpatch_sklearn was called in between
+                _reasons.remove(self)
+            _put_in_place()
 
 
 def patch_sklearn():
     """Have `sklearn.neural_network` hold fastnn's MLPClassifier and MLPRegressor.
 
     Code that imports them from there afterwards trains with fastnn; names that were imported
-    before stay what they are. A second call changes nothing.
+    before stay what they are. A second call changes nothing. Processes that this one starts are
+    patched only if they are forks of it.
 
     Returns
     -------
     context manager
         For `with fastnn.patch_sklearn():`, which ends as it began: in a process that was patched
-        before, nothing is taken back.
+        before, or where another thread's block goes on, it stays patched.
     """
-    from fastnn import estimators
-
-    room = importlib.import_module("sklearn.neural_network")
-    began = not _originals
-    if began:
-        _originals.update((name, getattr(room, name)) for name in NAMES)
-        for name in NAMES:
-            setattr(room, name, getattr(estimators, name))
-    return _Patch(began)
+    patch = _Patch()
+    with _lock:
+        patch._was_patched = None in _reasons
+        if not patch._was_patched:
+            _reasons.append(None)
+        _put_in_place()
+    return patch
 
 
 def unpatch_sklearn():
     """Give `sklearn.neural_network` its own classes back; without a patch, nothing happens."""
-    room = sys.modules.get("sklearn.neural_network")
-    while _originals:
-        setattr(room, *_originals.popitem())
+    with _lock:
+        if _reasons:
+            _reasons.clear()
+            _put_in_place()
 
 
 def run(target, arguments, as_module=False):
@@ -73,14 +89,17 @@ def run(target, arguments, as_module=False):
     Exception
         Whatever the script raises.
     """
+    patch_sklearn()  # for good: threads and exit handlers may outlive the script's last line
     sys.argv = [target, *arguments]
-    with patch_sklearn():
-        if as_module:
-            # as `python -m` does: modules of the present folder come first
-            sys.path.insert(0, str(Path.cwd()))
-            runpy.run_module(target, run_name="__main__", alter_sys=True)
-        else:
-            if not Path(target).exists():
-                raise FileNotFoundError(f"there is no script {target}")
-            sys.path.insert(0, str(Path(target).resolve().parent))
-            runpy.run_path(target, run_name="__main__")
+    if as_module:
+        sys.path[:1] = [str(Path.cwd())]
+        runpy.run_module(target, run_name="__main__", alter_sys=True)
+        return
+    path = Path(target).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no script {target}")
+    sys.path[:1] = [str(path.parent)]
+    # not runpy.run_path, which takes the module away when the script has ended
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    module.__file__ = str(path)
+    exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), vars(module))

@@ -184,7 +184,7 @@ def loss_delta(a, y, loss, activation):
             DERIVATIVE[activation](a, derivative)
             delta = delta * derivative
     elif loss == POISSON:
-        terms = np.where(y == 0, 0, y * np.log(y / a)) + delta
+        terms = np.where(y == 0, 0, y * np.log(y / a)) + delta  # NaN for y < 0
     else:
         eps = np.finfo(a.dtype).eps
         p = np.clip(a, eps, 1 - eps).astype(np.float64)

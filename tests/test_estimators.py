@@ -19,22 +19,22 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, load_iris
 from sklearn.ensemble import BaggingRegressor, VotingClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_predict
-from sklearn.neural_network import _multilayer_perceptron as theirs
+from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
+from sklearn.neural_network import _multilayer_perceptron as originals
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
 import fastnn
-from fastnn import estimators, network
+from fastnn import estimators, network, threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
 needs_weights = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has no weights")
 PAIRS = [
-    (fastnn.MLPClassifier, theirs.MLPClassifier),
-    (fastnn.MLPRegressor, theirs.MLPRegressor),
+    (fastnn.MLPClassifier, originals.MLPClassifier),
+    (fastnn.MLPRegressor, originals.MLPRegressor),
 ]
 CLASSES = [ours for ours, _ in PAIRS]
 
@@ -407,21 +407,24 @@ def test_many_threads_may_predict():
             if not np.array_equal(mlp.predict_proba(X), want):
                 wrong.append(True)
 
-    threads = [threading.Thread(target=predict) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    workers = [threading.Thread(target=predict) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     assert not wrong
 
 
-def test_number_of_threads_changes_no_bit():
+def test_number_of_threads_changes_no_bit(monkeypatch):
+    monkeypatch.setattr(threads, "_available", lambda: 3)
     rng = np.random.RandomState(0)
     X, y = rng.randn(3000, 40), rng.randint(0, 5, 3000)
+    many = rng.randn(20000, 40)
+    assert len(many) * 27000 > network.WORTH_A_THREAD
     results = []
     for n_jobs in (1, 2, 3):
         mlp = fastnn.MLPClassifier((256, 64), max_iter=2, random_state=0, n_jobs=n_jobs).fit(X, y)
-        results.append((mlp.loss_curve_, mlp.predict_proba(X).tobytes()))
+        results.append((mlp.loss_curve_, mlp.predict_proba(many).tobytes()))
     assert results[0] == results[1] == results[2]
 
 
@@ -436,6 +439,34 @@ def test_sparse_rows_are_dense_rows():
         np.testing.assert_array_equal(
             other.predict_proba(scipy.sparse.csr_array(X)), fits[0].predict_proba(X)
         )
+
+
+@pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csc_array])
+def test_sparse_input_is_not_modified(container):
+    X, y = problem("binary", 60, 5, 0)
+    rows = container(X)
+    rows.data = np.r_[rows.data, np.zeros(50)]  # more than is used, which SciPy would cut off
+    rows.indices = np.r_[rows.indices, np.zeros(50, rows.indices.dtype)]
+    rows.indptr = rows.indptr.astype(np.int64)
+    before = {name: getattr(rows, name) for name in ("data", "indices", "indptr")}
+    mlp = fastnn.MLPClassifier(max_iter=2, random_state=0).fit(rows, y)
+    mlp.predict(rows)
+    for name, array in before.items():
+        assert getattr(rows, name) is array, name
+    rows.indices[3] = 50_000_000
+    for use in (mlp.predict, lambda rows: mlp.fit(rows, y)):
+        with pytest.raises(ValueError, match=r"ind\w+ (values )?must be <"):
+            use(rows)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csc_matrix])
+def test_sparse_labels(container, early_stopping):
+    X, y = problem("multilabel", 90, 5, 0)
+    params = {"max_iter": 5, "random_state": 0, "early_stopping": early_stopping}
+    a, b = fit_both(*PAIRS[0], X, container(y), params)
+    assert_same_fit(a, b)
+    assert scipy.sparse.issparse(a.predict(X)) == scipy.sparse.issparse(b.predict(X))
 
 
 # ---- what goes wrong ----------------------------------------------------------------------------
@@ -471,6 +502,86 @@ def test_weights_that_sum_to_zero(solver):
     for cls in PAIRS[1]:
         with pytest.raises(ZeroDivisionError, match="Weights sum to zero"):
             cls(solver=solver).fit(X, y, sample_weight=np.tile([1.0, -1.0], 25))
+
+
+@needs_weights
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda cls: cls.__name__)
+def test_validation_weights_that_are_all_zero(ours, theirs):
+    X, y = problem("binary" if ours is fastnn.MLPClassifier else "one output", 60, 5, 0)
+    params = {"hidden_layer_sizes": (), "early_stopping": True, "random_state": 0, "max_iter": 2}
+    weight, errors = np.ones(60), []
+    split = train_test_split
+    with pytest.MonkeyPatch.context() as patch:
+        for room in (estimators, originals):
+            patch.setattr(
+                room, "train_test_split",
+                lambda *arrays, **kw: [
+                    np.zeros_like(part) if i == 5 else part
+                    for i, part in enumerate(split(*arrays, **kw))
+                ],
+            )  # fmt: skip
+        for cls in (ours, theirs):
+            with pytest.raises((ValueError, ZeroDivisionError)) as caught:
+                cls(**params).fit(X, y, sample_weight=weight)
+            errors.append((caught.type, str(caught.value)))
+    assert errors[0] == errors[1]
+
+
+@pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has no Poisson loss")
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_poisson_loss_of_what_is_no_count(solver):
+    X, y = problem("counts", 60, 5, 0)
+    y[3] = -1
+    params = {"loss": "poisson", "random_state": 0, "max_iter": 5, "solver": solver}
+    for estimator in fit_both(*PAIRS[1], X, y, params):
+        assert np.isnan(estimator.loss_)
+
+
+def test_a_warm_start_with_another_number_of_layers():
+    X, y = problem("binary", 60, 5, 0)
+    for solver in ("adam", "lbfgs"):
+        mlp = fastnn.MLPClassifier((8,), warm_start=True, max_iter=2, solver=solver).fit(X, y)
+        mlp.set_params(hidden_layer_sizes=(8, 8))
+        with pytest.raises(ValueError, match="a warm start needs the hidden_layer_sizes"):
+            mlp.fit(X, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_arithmetic_of_a_subclass_is_used(solver):
+    X, y = problem("one output", 60, 5, 0)
+    calls = []
+
+    class Own(fastnn.MLPRegressor):
+        def _backprop(self, *args):
+            calls.append(1)
+            return super()._backprop(*args)
+
+    params = {"solver": solver, "max_iter": 3, "random_state": 0}
+    with pytest.warns(UserWarning, match="Own has its own _backprop"):
+        own = Own(**params).fit(X, y)
+    assert len(calls) >= 3
+    np.testing.assert_allclose(own.predict(X), fastnn.MLPRegressor(**params).fit(X, y).predict(X))
+
+
+def test_subclasses_with_constructors_of_their_own():
+    class Narrow(fastnn.MLPRegressor):
+        def __init__(self, width=3):
+            super().__init__(hidden_layer_sizes=(width,))
+            self.width = width
+
+    class Old(fastnn.MLPRegressor):
+        def __init__(self, width=3):
+            super(fastnn.MLPRegressor, self).__init__()  # past fastnn's own
+            self.width = width
+
+    X, y = problem("one output", 60, 5, 0)
+    for cls in (Narrow, Old):
+        mlp = clone(cls(4)).fit(X, y)
+        other = mlp.to_sklearn()
+        assert type(other) is originals.MLPRegressor
+        np.testing.assert_allclose(other.predict(X), mlp.predict(X))
+    kept = fastnn.MLPRegressor.from_sklearn(fastnn.MLPRegressor(n_jobs=2))
+    assert kept.n_jobs == 2
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 from conftest import PYTHON
@@ -52,6 +53,38 @@ def test_as_a_context_manager():
     with pytest.raises(RuntimeError), fastnn.patch_sklearn():
         raise RuntimeError
     assert in_place() == THEIRS
+    with fastnn.patch_sklearn():
+        fastnn.unpatch_sklearn()
+        assert in_place() == THEIRS
+    with fastnn.patch_sklearn():
+        fastnn.patch_sklearn()
+    assert in_place() == OURS
+
+
+def test_in_threads(monkeypatch):
+    """Whoever comes first and whoever goes last, what was there before is there afterwards."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-7)
+    wrong = []
+
+    def patched(barrier):
+        barrier.wait()
+        with fastnn.patch_sklearn():
+            if in_place() != OURS:
+                wrong.append("not patched")
+
+    try:
+        for _ in range(300):
+            barrier = threading.Barrier(3)
+            threads = [threading.Thread(target=patched, args=(barrier,)) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert in_place() == THEIRS
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
 
 
 SCRIPT = """
@@ -84,6 +117,34 @@ def test_run_a_script(tmp_path):
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "ValueError: of the script" in done.stderr
+
+
+def test_a_script_is_run_as_python_runs_it(tmp_path):
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    (tmp_path / "elsewhere.py").write_text("")
+    (folder / "beside.py").write_text("")
+    (folder / "train.py").write_text("""
+import atexit, os, pathlib, pickle, sys
+import beside
+try:
+    import elsewhere
+except ImportError:
+    print("not elsewhere")
+os.chdir("/")
+print(pathlib.Path(__file__).exists(), sys.modules["__main__"].__file__ == __file__)
+class Own:
+    pass
+def last():
+    from sklearn.neural_network import MLPRegressor
+    print(MLPRegressor.__module__, type(pickle.loads(pickle.dumps(Own()))) is Own)
+atexit.register(last)
+""")
+    done = fastnn_run("scripts/train.py", cwd=tmp_path)
+    assert done.stdout.split("\n") == [
+        "not elsewhere", "True True", "fastnn.estimators True", ""
+    ], done.stderr  # fmt: skip
+    assert done.returncode == 0
 
 
 def test_no_such_script(capsys):

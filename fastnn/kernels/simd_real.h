@@ -1215,6 +1215,7 @@ FASTNN_INLINE VEC FN(sample_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const 
                                         FN(log_vec)(normal) + (ratio - normal),
                                         FN(splat)((REAL)-HUGE_VALUE));
             sum += FN(keep)(FN(less)(zero, target), target * logs) + (mean - target);
+            sum += FN(keep)(FN(less)(target, zero), FN(sqrt)(target)); /* NaN */
         }
         return sum;
     }
