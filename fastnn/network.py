@@ -106,23 +106,29 @@ def forward_rows(params, layer_units, activations, x, out, n_jobs=None):
     """
     # a block is small enough to answer Ctrl-C soon and to share, too
     n = len(out)
-    block = min(n, max(256, int(BUDGET / len(params))))
-    n_threads = threads.resolve(n_jobs) if n * len(params) > WORTH_A_THREAD else 1
+    multiply_adds = len(params)
+    if isinstance(x, SparseRows):  # the first layer multiplies what is stored, within its rows
+        stored = int(x.row_starts[-1] - x.row_starts[0]) / n
+        multiply_adds -= max(0.0, layer_units[0] - stored) * layer_units[1]
+    block = min(n, max(256, int(BUDGET / multiply_adds)))
+    n_threads = threads.resolve(n_jobs) if n * multiply_adds > WORTH_A_THREAD else 1
     if n_threads > 1:
         block = max(96, min(block, n // (4 * n_threads)))
-    packed = block < n
-    if packed:  # once, not in every call
-        plain = params
-        params = aligned_zeros(kernels.packed_size(layer_units, plain.dtype.itemsize), plain.dtype)
-        workspace = new_workspace(kernels, layer_units, 1, plain.dtype)
-        kernels.pack(plain, layer_units, activations, workspace, params)
+    if block >= n:
+        workspace = new_workspace(kernels, layer_units, n, params.dtype)
+        kernels.forward(params, layer_units, activations, *as_rows(x), workspace, out)
+        return
+    # packed once, not in every call
+    packed = aligned_zeros(kernels.packed_size(layer_units, params.dtype.itemsize), params.dtype)
+    workspace = new_workspace(kernels, layer_units, 1, params.dtype)
+    kernels.pack(params, layer_units, activations, workspace, packed)
 
     def some_blocks(starts):
         workspace = new_workspace(kernels, layer_units, block, params.dtype)
         for start in starts:
             rows = slice(start, start + block)
             kernels.forward(
-                params, layer_units, activations, *as_rows(x, rows), workspace, out[rows], packed
+                packed, layer_units, activations, *as_rows(x, rows), workspace, out[rows], True
             )
 
     if n_threads == 1:
@@ -671,16 +677,8 @@ class Network:
                 workspace = self._one_row.pop()
             except IndexError:
                 workspace = new_workspace(kernels, self._units, 1, self._dtype)
-            self._forward_kernel(
-                self._params,
-                self._units,
-                self._codes,
-                x,
-                NO_COLUMNS,
-                NO_ROW_STARTS,
-                workspace,
-                out,
-            )
+            net = self._params, self._units, self._codes
+            self._forward_kernel(*net, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out)
             self._one_row.append(workspace)
             return out
         forward_rows(self._params, self._units, self._codes, x, out, self._n_jobs)

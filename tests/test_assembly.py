@@ -21,7 +21,10 @@ pytestmark = [
     pytest.mark.skipif(not HEADERS.exists(), reason="needs the source tree"),
 ]
 
-KERNELS = ("dense_forward", "propagate_delta", "panel_gradient", "lane_gradient")
+KERNELS = (
+    *("dense_forward", "propagate_delta", "panel_gradient", "lane_gradient"),
+    *("rows_forward", "stored_forward"),
+)
 KEPT = ", ".join(f"(void *)&{name}_{real}" for name in KERNELS for real in ("f32", "f64"))
 SOURCE = f'#include "simd.h"\nvoid *kept[] = {{{KEPT}}};\n'
 
@@ -108,6 +111,8 @@ def test_no_accumulator_is_spilled(build, real, tmp_path):
         f"dense_forward_{real}": tile,
         f"propagate_delta_{real}": tile,
         f"panel_gradient_{real}": sizes["GRAD_ROWS"] * panels,
+        f"rows_forward_{real}": sizes["BLOCK_ROWS"] * sizes["TILE_VECTORS"],
+        f"stored_forward_{real}": sizes["STORED_VECTORS"],
         f"lane_gradient_{real}": 0,  # where tiles are 1 or 2 vectors wide, it is no loop
     }
     for kernel, accumulators in full.items():

@@ -1,6 +1,7 @@
 """Every compiled build against the oracle, function by function."""
 
 import inspect
+import itertools
 
 import numpy as np
 import pytest
@@ -257,6 +258,63 @@ def test_a_sample_does_not_depend_on_its_position(kernels, dtype, rng):
     whole = forward(x)
     for n in SIZES:
         np.testing.assert_array_equal(forward(x[97 - n :]), whole[97 - n :])
+
+
+# widths around whole vectors and panels; wide enough for coefs that take several goes; one that
+# packing would take out of the caches, and one without a hidden layer
+FEW_NETS = [
+    ((5, 33, 7, 2), ("sigmoid", "tanh", "softmax")),
+    ((1, 1, 64), ("tanh", "identity")),
+    ((65, 16, 17, 31, 8), ("relu", "identity", "tanh", "exp")),
+    ((200, 63, 65, 1), ("relu", "relu", "sigmoid")),
+    ((130, 97, 15), ("tanh", "softmax")),
+    ((520, 530, 3), ("relu", "softmax")),
+    ((40, 5), ("softmax",)),
+]
+
+
+@pytest.mark.parametrize("net", range(len(FEW_NETS)))
+def test_few_rows_have_the_bits_of_many(kernels, dtype, net, rng):
+    """Few rows go without packing, in blocks; what is next to the arrays is left alone."""
+    units, codes = units_of(*FEW_NETS[net][0]), codes_of(*FEW_NETS[net][1])
+    n_params = sum((k + 1) * n for k, n in itertools.pairwise(units))
+    # not aligned, and the end of what may be read
+    params = np.empty(n_params + 1, dtype)[1:]
+    params[:] = rng.uniform(-1, 1, n_params) / 4
+    x = rng.randn(97, units[0]).astype(dtype)
+    packed = np.zeros(kernels.packed_size(units, dtype.itemsize), dtype)
+    workspace = new_workspace(kernels, units, 97, dtype)
+    kernels.pack(params, units, codes, workspace, packed)
+    for width in (units[-1], units[1:].sum()):
+        whole = np.empty((97, width), dtype)
+        kernels.forward(packed, units, codes, x, *DENSE, workspace, whole, True)
+        for n in [*range(1, 41), 47, 48, 49]:
+            own = new_workspace(kernels, units, n, dtype)
+            own[:] = 255
+            out = np.full((n + 2, width), 7, dtype)
+            kernels.forward(params, units, codes, x[97 - n :], *DENSE, own, out[1:-1])
+            np.testing.assert_array_equal(out[1:-1], whole[97 - n :])
+            assert (out[[0, -1]] == 7).all()
+
+
+@pytest.mark.parametrize("kind", ["rising", "half", "any"])
+@pytest.mark.parametrize("net", range(len(FEW_NETS)))
+def test_plain_and_packed_coefs_give_sparse_rows_the_same_bits(kernels, dtype, net, kind, rng):
+    units, codes = units_of(*FEW_NETS[net][0]), codes_of(*FEW_NETS[net][1])
+    n_params = sum((k + 1) * n for k, n in itertools.pairwise(units))
+    params = (rng.uniform(-1, 1, n_params) / 4).astype(dtype)
+    packed = np.zeros(kernels.packed_size(units, dtype.itemsize), dtype)
+    kernels.pack(params, units, codes, new_workspace(kernels, units, 1, dtype), packed)
+    for n in [*range(1, 18), 33, 40, 48, 49, 97, 300]:
+        sparse, dense = sparse_rows(rng, n, units[0], dtype, kind)
+        workspace = new_workspace(kernels, units, n, dtype)
+        for width in (units[-1], units[1:].sum()):
+            out, want = np.empty((n, width), dtype), np.empty((n, width), dtype)
+            kernels.forward(packed, units, codes, dense, *DENSE, workspace, want, True)
+            for rows in (sparse, (dense, *DENSE)):
+                workspace[:] = 255
+                kernels.forward(params, units, codes, *rows, workspace, out)
+                np.testing.assert_array_equal(out, want)
 
 
 def test_pack_and_unpack(kernels, dtype, rng):

@@ -9,8 +9,10 @@
 #   "slice" the gradients of a part of the batch.
 # Rows. x is dense, or sparse as scipy's CSR arrays are. The first layer multiplies a chunk of
 #   really sparse rows as they are stored; others become dense as they are gathered into tiles.
-#   Either way the bits are those of dense rows. A column of y more than there are outputs has the
-#   weight of each row; it is one row more in a tile of y.
+#   Either way the bits are those of dense rows. Few rows are multiplied with plain parameters, as
+#   packing those would take longer than it saves, and so are really sparse ones by the first
+#   layer. A column of y more than there are outputs has the weight of each row; it is one row more
+#   in a tile of y.
 # Order of work. A batch is cut into chunks whose activations stay in the first-level cache (or,
 #   for wide nets, whose coefficients are read seldom). Each chunk goes forward, through the loss
 #   and back before the next; gradients are summed over chunks; the solver steps once a batch, row
@@ -65,9 +67,14 @@ cdef extern from "simd.h" nogil:
         const int *columns, const Py_ssize_t *starts, const Py_ssize_t *order, Py_ssize_t row,
         void *out, int activation)
     void c_softmax_chunk(Py_ssize_t n_vectors, Py_ssize_t n, void *z)
-    void c_row_forward(
-        Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef, const void *intercept,
-        const void *x, void *out, int activation)
+    void c_rows_forward(
+        Py_ssize_t n_rows, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef,
+        const void *intercept, const void *x, Py_ssize_t x_step, void *out, Py_ssize_t out_step,
+        int activation)
+    void c_stored_forward(
+        Py_ssize_t n_rows, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef,
+        const void *intercept, const void *values, const int *columns, const Py_ssize_t *starts,
+        void *out, Py_ssize_t out_step, int activation)
     void c_propagate_delta(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
         Py_ssize_t end, Py_ssize_t panel, const void *coef, const void *delta, const void *a,
@@ -453,12 +460,20 @@ cdef void unpack_layer(
 
 
 cdef void pack_params(const real *params, Plan *plan, real *packed) noexcept nogil:
+    pack_layers(params, plan, 0, plan.n_layers, packed)
+
+
+cdef void pack_layers(
+    const real *params, Plan *plan, Py_ssize_t first, Py_ssize_t end, real *packed
+) noexcept nogil:
+    """Layers first .. end; params are those of the whole net."""
     cdef Py_ssize_t i
     cdef Layer *layer
-    for i in range(plan.n_layers):
+    for i in range(end):
         layer = &plan.layers[i]
-        pack_layer(params, params + layer.fan_in * layer.fan_out, layer.fan_in, layer.fan_out,
-                   layer.panel, packed + layer.coef, packed + layer.intercept)
+        if i >= first:
+            pack_layer(params, params + layer.fan_in * layer.fan_out, layer.fan_in, layer.fan_out,
+                       layer.panel, packed + layer.coef, packed + layer.intercept)
         params += (layer.fan_in + 1) * layer.fan_out
 
 
@@ -586,14 +601,17 @@ cdef inline void gather_inputs(
                       parts)
 
 
-cdef const Rows *as_stored(const Rows *rows, Plan *plan, Chunk *chunk) noexcept nogil:
+cdef const Rows *as_stored(
+    const Rows *rows, Plan *plan, Chunk *chunk, bint plain
+) noexcept nogil:
     """The rows, if the first layer had better take the chunk's as they are stored; else NULL.
 
     They must be really sparse, and each with rising columns: else sums would have another order
-    than those over dense rows.
+    than those over dense rows. Packed parameters of narrow layers, and gradients that are summed
+    by lanes, want tiles; plain parameters do not.
     """
     cdef Py_ssize_t i, s, row, stored = 0
-    if rows.starts == NULL or plan.layers[0].by_lanes:
+    if rows.starts == NULL or (plan.layers[0].by_lanes and not plain):
         return NULL
     for s in range(chunk.row, chunk.row + chunk.count):
         row = s if rows.order == NULL else rows.order[s]
@@ -702,10 +720,11 @@ cdef real *output_of(Plan *plan, real *work, Chunk *chunk) noexcept nogil:
 
 
 cdef real *forward_chunk(
-    Plan *plan, const real *packed, real *work, Chunk *chunk
+    Plan *plan, const real *packed, real *work, Chunk *chunk, Py_ssize_t first
 ) noexcept nogil:
+    """Layers from `first` on."""
     cdef Py_ssize_t i
-    for i in range(plan.n_layers):
+    for i in range(first, plan.n_layers):
         forward_layer(plan, i, packed, work, chunk, 0, 1)
     return output_of(plan, work, chunk)
 
@@ -855,26 +874,52 @@ cdef double penalty(Plan *plan, real *work, double alpha) noexcept nogil:
     return 0.5 * alpha * total
 
 
-cdef enum:
-    FEW_ROWS = 4            # with up to so many rows, packing takes longer than it saves
+cdef enum:                  # up to so many rows, packing takes longer than it saves:
+    FEW_ROWS = 12           # whatever the net,
+    FEW_BYTES = 16384       # one for so many bytes of packed parameters, but
+    FEW_MOST = 96
 
 
-cdef void forward_row(
-    Plan *plan, const real *params, const real *x, real *work, real *out, bint every
+cdef inline void forward_stored(
+    Layer *layer, const real *params, Chunk *chunk, real *a, Py_ssize_t a_step
 ) noexcept nogil:
-    """One row through the net with plain parameters; out takes the last layer or every one."""
-    cdef Py_ssize_t i
+    """The first layer of a chunk of sparse rows, as they are stored, with plain parameters."""
+    cdef const Rows *rows = chunk.sparse
+    c_stored_forward(chunk.count, layer.fan_in, layer.fan_out, params,
+                     params + layer.fan_in * layer.fan_out, <const real *> rows.values,
+                     rows.columns, rows.starts + chunk.row, a, a_step, layer.activation)
+
+
+cdef void forward_few(
+    Plan *plan, const real *params, const Rows *rows, Chunk *chunk, real *work, real *out,
+    Py_ssize_t out_step
+) noexcept nogil:
+    """A chunk through the net with plain parameters; out takes the last layer or every one."""
+    cdef Py_ssize_t i, s, width = plan.layers[plan.n_layers - 1].fan_out
+    cdef Py_ssize_t x_step = plan.layers[0].fan_in, a_step
+    cdef bint every = out_step > width
     cdef Layer *layer
+    cdef const real *x = <const real *> rows.values + chunk.row * x_step
     cdef real *a
+    if rows.starts != NULL and chunk.sparse == NULL:
+        x = work + chunk.x
+        for s in range(chunk.count):
+            gather_sparse(rows, chunk.row + s, 1, x_step, 1, work + chunk.x + s * x_step, 0, 1)
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
-        a = out if every or i == plan.n_layers - 1 else work + plan.desk + layer.a
-        c_row_forward(layer.fan_in, layer.fan_out, params, params + layer.fan_in * layer.fan_out,
-                      x, a, layer.activation)
-        params += (layer.fan_in + 1) * layer.fan_out
-        x = a
+        a, a_step = out, out_step
         if every:
             out += layer.fan_out
+        elif i < plan.n_layers - 1:
+            a, a_step = work + chunk.desk + layer.a, layer.fan_out
+        if i == 0 and chunk.sparse != NULL:
+            forward_stored(layer, params, chunk, a, a_step)
+        else:
+            c_rows_forward(chunk.count, layer.fan_in, layer.fan_out, params,
+                           params + layer.fan_in * layer.fan_out, x, x_step, a, a_step,
+                           layer.activation)
+        params += (layer.fan_in + 1) * layer.fan_out
+        x, x_step = a, a_step
 
 
 # ---- whole-network calls ------------------------------------------------------------------------
@@ -901,42 +946,48 @@ def forward(
     cdef Chunk chunk
     cdef Rows rows = rows_of(x, columns, row_starts)
     cdef real *work
-    cdef const real *one
     cdef const real *coefs
-    cdef Py_ssize_t i, row = 0, n_rows = out.shape[0], column
-    cdef bint every = out.shape[1] > layer_units[layer_units.shape[0] - 1]
+    cdef Py_ssize_t i, row = 0, n_rows = out.shape[0], first, column, width = out.shape[1]
+    cdef Py_ssize_t n_packed = 0    # layers at the end that are packed
+    cdef bint few
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
                               layer_units.shape[0] - 1, n_rows, -1, 1, False, &workspace[0],
                               &params[0])
-        coefs = &params[0]
-        if packed:
-            pass
-        elif n_rows <= FEW_ROWS:
-            while row < n_rows:
-                if rows.starts == NULL:
-                    one = &x[row, 0]
-                else:
-                    one = work + plan.desk + plan.desk_x
-                    gather_sparse(&rows, row, 1, layer_units[0], 1,
-                                  work + plan.desk + plan.desk_x, 0, 1)
-                forward_row(&plan, &params[0], one, work, &out[row, 0], every)
-                row += 1
-        else:
-            pack_params(&params[0], &plan, work + plan.params)
-            coefs = work + plan.params
+        coefs = &params[0] if packed else work + plan.params
+        few = not packed and n_rows <= max(
+            <Py_ssize_t> FEW_ROWS,
+            min(<Py_ssize_t> FEW_MOST,
+                plan.packed_size * <Py_ssize_t> sizeof(real) // FEW_BYTES))
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
-            chunk.sparse = as_stored(&rows, &plan, &chunk)
-            gather_inputs(&rows, &plan, &chunk, work, 0, 1)
-            forward_chunk(&plan, coefs, work, &chunk)
-            column = 0
-            for i in range(0 if every else plan.n_layers - 1, plan.n_layers):
-                layer = &plan.layers[i]
-                scatter(work + chunk.desk + layer.a, NULL, row, chunk.count, layer.fan_out,
-                        plan.lanes, &out[0, column], out.shape[1])
-                column += layer.fan_out
+            chunk.sparse = as_stored(&rows, &plan, &chunk, not packed)
             row += chunk.count
+            # the only layer of a net needs no tile for the next
+            if few or (plan.n_layers == 1 and chunk.sparse != NULL and not packed):
+                forward_few(&plan, &params[0], &rows, &chunk, work, &out[chunk.row, 0], width)
+                continue
+            first = 1 if chunk.sparse != NULL and not packed else 0
+            if not packed and n_packed < plan.n_layers - first:
+                pack_layers(&params[0], &plan, first, plan.n_layers - n_packed,
+                            work + plan.params)
+                n_packed = plan.n_layers - first
+            if first:
+                layer = &plan.layers[0]
+                forward_stored(layer, &params[0], &chunk, work + chunk.desk + layer.delta,
+                               layer.fan_out)
+                gather(work + chunk.desk + layer.delta, NULL, 0, chunk.count, layer.fan_out,
+                       plan.lanes, work + chunk.desk + layer.a, 0, 1)
+            else:
+                gather_inputs(&rows, &plan, &chunk, work, 0, 1)
+            forward_chunk(&plan, coefs, work, &chunk, first)
+            column = 0
+            for i in range(0 if width > layer_units[plan.n_layers] else plan.n_layers - 1,
+                           plan.n_layers):
+                layer = &plan.layers[i]
+                scatter(work + chunk.desk + layer.a, NULL, chunk.row, chunk.count, layer.fan_out,
+                        plan.lanes, &out[0, column], width)
+                column += layer.fan_out
 
 
 cdef void mean_gradient(
@@ -1000,11 +1051,11 @@ def loss_and_grad(
         pack_params(&params[0], &plan, work + plan.params)
         while row < n_rows:
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
-            chunk.sparse = as_stored(&rows, &plan, &chunk)
+            chunk.sparse = as_stored(&rows, &plan, &chunk, False)
             gather_inputs(&rows, &plan, &chunk, work, 0, 1)
             gather(&y[0, 0], NULL, row, chunk.count, plan.n_targets, plan.lanes, work + chunk.y,
                    0, 1)
-            forward_chunk(&plan, work + plan.params, work, &chunk)
+            forward_chunk(&plan, work + plan.params, work, &chunk, 0)
             total += loss_of(&plan, work, &chunk, loss)
             if grads.shape[0]:
                 backward_chunk(&plan, work + plan.params, work, &chunk)
@@ -1065,7 +1116,7 @@ cdef void place(Job *job, Py_ssize_t c, Chunk *chunk) noexcept nogil:
         chunk.y = plan.y + row * plan.n_targets
     else:
         chunk.x, chunk.y = chunk.desk + plan.desk_x, chunk.desk + plan.desk_y
-    chunk.sparse = as_stored(&job.x, plan, chunk)
+    chunk.sparse = as_stored(&job.x, plan, chunk, False)
 
 
 cdef void gather_part(Job *job, Chunk *chunk, real *work, int part, int parts) noexcept nogil:
@@ -1171,7 +1222,7 @@ cdef void slice_chunks(Job *job, real *work, int part) noexcept nogil:
             chunk.fresh = r == 0
             if job.seen + (r - job.round) < job.n_rounds:
                 gather_part(job, &chunk, work, 0, 1)
-            forward_chunk(plan, <const real *> job.packed, work, &chunk)
+            forward_chunk(plan, <const real *> job.packed, work, &chunk, 0)
             scatter_output(job, &chunk, work)
             loss = loss_of(plan, work, &chunk, job.loss)
             losses[s] = loss if r == 0 else losses[s] + loss
@@ -1495,7 +1546,7 @@ def dense_forward(
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
             gather(&x[0, 0], NULL, row, chunk.count, layer.fan_in, plan.lanes, work + chunk.x,
                    0, 1)
-            scatter(forward_chunk(&plan, work, work, &chunk), NULL, row, chunk.count,
+            scatter(forward_chunk(&plan, work, work, &chunk, 0), NULL, row, chunk.count,
                     layer.fan_out, plan.lanes, &out[0, 0], layer.fan_out)
             row += chunk.count
 

@@ -115,6 +115,14 @@
 #define LANE_COLUMNS 2
 #endif
 
+/* Without packing: rows that share a load of coefs; vectors of outputs in the registers of one row
+ * alone, and of a sparse one, whose coefs come from anywhere; features in a go, whose coefs stay in
+ * the caches for all rows, however wide the layer. */
+#define BLOCK_ROWS 4
+#define ROW_VECTORS 4
+#define STORED_VECTORS 8
+#define ROW_FEATURES 64
+
 /* Coefficients are packed in panels of 64 bytes of outputs whatever the instruction set. */
 #define PANEL_BYTES 64
 
@@ -174,8 +182,10 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 #define c_softmax_chunk(n_vectors, n, z) FASTNN_FOR(softmax_chunk, z)(n_vectors, n, z)
 #define c_sparse_forward(n_samples, fan_in, fan_out, first, end, coef, ...)                       \
     FASTNN_FOR(sparse_forward, coef)(n_samples, fan_in, fan_out, first, end, coef, __VA_ARGS__)
-#define c_row_forward(fan_in, fan_out, coef, ...)                                                 \
-    FASTNN_FOR(row_forward, coef)(fan_in, fan_out, coef, __VA_ARGS__)
+#define c_rows_forward(n_rows, fan_in, fan_out, coef, ...)                                        \
+    FASTNN_FOR(rows_forward, coef)(n_rows, fan_in, fan_out, coef, __VA_ARGS__)
+#define c_stored_forward(n_rows, fan_in, fan_out, coef, ...)                                      \
+    FASTNN_FOR(stored_forward, coef)(n_rows, fan_in, fan_out, coef, __VA_ARGS__)
 #define c_propagate_delta(n_vectors, fan_in, fan_out, first, end, panel, coef, ...)               \
     FASTNN_FOR(propagate_delta, coef)                                                             \
     (n_vectors, fan_in, fan_out, first, end, panel, coef, __VA_ARGS__)

@@ -804,64 +804,181 @@ FASTNN_KERNEL void FN(softmax_chunk)(ptrdiff_t n_vectors, ptrdiff_t n, REAL *z)
     }
 }
 
-/* outputs n .. n + columns VL of one row from coefs as people see them, (fan_in, fan_out). Loads may
- * run over the end of a row of coefs, but for the last ones not over the end of them all. */
-FASTNN_INLINE void FN(row_block)(const int columns, ptrdiff_t n, ptrdiff_t fan_in,
-                                 ptrdiff_t fan_out, const REAL *coef, const REAL *intercept,
-                                 const REAL *x, REAL *out)
+/* ---- a layer from coefs as people see them, (fan_in, fan_out), without packing: lanes are outputs */
+
+/* Sums over features have the order of dense_forward's, and so its bits. Loads may run over the end
+ * of a row of coefs, but for the last ones not over the end of them all. `part` goes through memory,
+ * accumulators must not. */
+FASTNN_INLINE void FN(load_part)(const int vectors, const REAL *p, ptrdiff_t width, VEC *part)
 {
-    const ptrdiff_t width = fan_out - n < columns * VL ? fan_out - n : columns * VL;
-    const size_t bytes = (size_t)width * sizeof(REAL);
-    VEC acc[4], part[4]; /* part goes through memory, acc must not */
-    ptrdiff_t k = 0;
-    FASTNN_UNROLL
-    for (int i = 0; i < columns; i++) part[i] = FN(splat)((REAL)0);
-    memcpy(part, intercept + n, bytes);
-    FASTNN_UNROLL
-    for (int i = 0; i < columns; i++) acc[i] = part[i];
-    FASTNN_NO_UNROLL
-    for (; k * fan_out + n + columns * VL <= fan_in * fan_out; k++) {
-        const VEC xv = FN(splat)(x[k]);
+    if (width == vectors * VL) {
         FASTNN_UNROLL
-        for (int i = 0; i < columns; i++)
-            acc[i] += xv * FN(load_any)(coef + k * fan_out + n + i * VL);
-    }
-    for (; k < fan_in; k++) {
-        memcpy(part, coef + k * fan_out + n, bytes);
-        FASTNN_UNROLL
-        for (int i = 0; i < columns; i++) acc[i] += FN(splat)(x[k]) * part[i];
+        for (int i = 0; i < vectors; i++) part[i] = FN(load_any)(p + i * VL);
+        return;
     }
     FASTNN_UNROLL
-    for (int i = 0; i < columns; i++) part[i] = acc[i];
-    memcpy(out + n, part, bytes);
+    for (int i = 0; i < vectors; i++) part[i] = FN(splat)((REAL)0);
+    memcpy(part, p, (size_t)width * sizeof(REAL));
 }
 
-/* One row through one layer, without packing: lanes are outputs. Sums over features have the order
- * of dense_forward's, and so its bits. */
-FASTNN_KERNEL void FN(row_forward)(ptrdiff_t fan_in, ptrdiff_t fan_out, const REAL *coef,
-                                   const REAL *intercept, const REAL *x, REAL *out,
-                                   int activation)
+FASTNN_INLINE void FN(store_part)(const int vectors, REAL *p, ptrdiff_t width, const VEC *v)
 {
-    ptrdiff_t n = 0;
-    for (; n + VL < fan_out; n += 4 * VL)
-        FN(row_block)(4, n, fan_in, fan_out, coef, intercept, x, out);
-    if (n < fan_out) FN(row_block)(1, n, fan_in, fan_out, coef, intercept, x, out);
+    VEC part[STORED_VECTORS];
+    if (width == vectors * VL) {
+        FASTNN_UNROLL
+        for (int i = 0; i < vectors; i++) FN(store_any)(p + i * VL, v[i]);
+        return;
+    }
+    FASTNN_UNROLL
+    for (int i = 0; i < vectors; i++) part[i] = v[i];
+    memcpy(p, part, (size_t)width * sizeof(REAL));
+}
+
+/* Outputs n .. n + vectors VL of some rows, which lie x_step and out_step apart: features k .. stop
+ * of their sums, which begin with the intercepts and go on with what is in out. */
+FASTNN_INLINE void FN(row_block)(const int rows, const int vectors, ptrdiff_t n, ptrdiff_t k,
+                                 ptrdiff_t stop, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                 const REAL *coef, const REAL *intercept, const REAL *x,
+                                 ptrdiff_t x_step, REAL *out, ptrdiff_t out_step)
+{
+    const ptrdiff_t width = fan_out - n < vectors * VL ? fan_out - n : vectors * VL;
+    const ptrdiff_t over = fan_in * fan_out - vectors * VL + 1; /* from where loads may not begin */
+    const ptrdiff_t end = stop * fan_out < over ? stop * fan_out : over;
+    VEC acc[BLOCK_ROWS][ROW_VECTORS], part[ROW_VECTORS];
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FN(load_part)(vectors, k ? out + r * out_step + n : intercept + n, width, part);
+        FASTNN_UNROLL
+        for (int i = 0; i < vectors; i++) acc[r][i] = part[i];
+    }
+    FASTNN_NO_UNROLL
+    for (ptrdiff_t at = k * fan_out + n; at < end; at += fan_out, k++) {
+        VEC c[ROW_VECTORS];
+        FASTNN_UNROLL
+        for (int i = 0; i < vectors; i++) c[i] = FN(load_any)(coef + at + i * VL);
+        FASTNN_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const VEC xv = FN(splat)(x[r * x_step + k]);
+            FASTNN_UNROLL
+            for (int i = 0; i < vectors; i++) acc[r][i] += xv * c[i];
+        }
+    }
+    FASTNN_NO_UNROLL
+    for (; k < stop; k++) {
+        FN(load_part)(vectors, coef + k * fan_out + n, width, part);
+        FASTNN_UNROLL
+        for (int r = 0; r < rows; r++) {
+            FASTNN_UNROLL
+            for (int i = 0; i < vectors; i++) acc[r][i] += FN(splat)(x[r * x_step + k]) * part[i];
+        }
+    }
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) FN(store_part)(vectors, out + r * out_step + n, width, acc[r]);
+}
+
+/* One row's activations from its sums, in place. */
+FASTNN_KERNEL void FN(activate_row)(REAL *z, ptrdiff_t fan_out, int activation)
+{
     switch (activation) {
-    case SIGMOID: FN(sigmoid_array)(out, out, fan_out); break;
-    case TANH: FN(tanh_array)(out, out, fan_out); break;
-    case RELU: FN(relu_array)(out, out, fan_out); break;
-    case EXP: FN(exp_array)(out, out, fan_out); break;
+    case SIGMOID: FN(sigmoid_array)(z, z, fan_out); break;
+    case TANH: FN(tanh_array)(z, z, fan_out); break;
+    case RELU: FN(relu_array)(z, z, fan_out); break;
+    case EXP: FN(exp_array)(z, z, fan_out); break;
     case SOFTMAX: {
-        REAL top = out[0], sum = 0;
-        for (n = 1; n < fan_out; n++) top = out[n] < top ? top : out[n];
-        for (n = 0; n < fan_out; n++) out[n] -= top;
-        FN(exp_array)(out, out, fan_out);
-        for (n = 0; n < fan_out; n++) sum += out[n];
-        for (n = 0; n < fan_out; n++) out[n] /= sum;
+        REAL top = z[0], sum = 0;
+        for (ptrdiff_t n = 1; n < fan_out; n++) top = z[n] < top ? top : z[n];
+        for (ptrdiff_t n = 0; n < fan_out; n++) z[n] -= top;
+        FN(exp_array)(z, z, fan_out);
+        for (ptrdiff_t n = 0; n < fan_out; n++) sum += z[n];
+        for (ptrdiff_t n = 0; n < fan_out; n++) z[n] /= sum;
         break;
     }
     default: break;
     }
+}
+
+/* Some rows, x_step apart, through one layer; out_step apart. */
+FASTNN_KERNEL void FN(rows_forward)(ptrdiff_t n_rows, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                    const REAL *coef, const REAL *intercept, const REAL *x,
+                                    ptrdiff_t x_step, REAL *out, ptrdiff_t out_step,
+                                    int activation)
+{
+#define CALL(rows, vectors)                                                                       \
+    FN(row_block)(rows, vectors, n, k, stop, fan_in, fan_out, coef, intercept, x + r * x_step,    \
+                  x_step, out + r * out_step, out_step)
+#define ROWS(vectors)                                                                             \
+    {                                                                                             \
+        ptrdiff_t r = 0;                                                                          \
+        for (; r + 4 <= n_rows; r += 4) CALL(4, vectors);                                         \
+        switch (n_rows - r) {                                                                     \
+        case 3: CALL(3, vectors); break;                                                          \
+        case 2: CALL(2, vectors); break;                                                          \
+        case 1: CALL(1, vectors); break;                                                          \
+        default: break;                                                                           \
+        }                                                                                         \
+    }
+    for (ptrdiff_t k = 0; k < fan_in; k += ROW_FEATURES) {
+        const ptrdiff_t stop = fan_in - k < ROW_FEATURES ? fan_in : k + ROW_FEATURES;
+        ptrdiff_t n = 0;
+        if (n_rows == 1) {
+            const ptrdiff_t r = 0;
+            for (; n + VL < fan_out; n += ROW_VECTORS * VL) CALL(1, ROW_VECTORS);
+            if (n < fan_out) CALL(1, 1);
+        } else {
+            for (; n + VL < fan_out; n += TILE_VECTORS * VL) ROWS(TILE_VECTORS)
+            if (n < fan_out) ROWS(1)
+        }
+    }
+#undef ROWS
+#undef CALL
+    for (ptrdiff_t r = 0; r < n_rows; r++) FN(activate_row)(out + r * out_step, fan_out, activation);
+}
+
+/* Outputs n .. n + vectors VL of one sparse row of `count` numbers, whose columns rise. */
+FASTNN_INLINE void FN(stored_block)(const int vectors, ptrdiff_t n, ptrdiff_t fan_in,
+                                    ptrdiff_t fan_out, const REAL *coef, const REAL *intercept,
+                                    const REAL *values, const int *columns, ptrdiff_t count,
+                                    REAL *out)
+{
+    const ptrdiff_t width = fan_out - n < vectors * VL ? fan_out - n : vectors * VL;
+    const ptrdiff_t last = fan_in * fan_out - vectors * VL - n; /* where a load may begin */
+    ptrdiff_t at = 0, end = count;
+    VEC acc[STORED_VECTORS], part[STORED_VECTORS];
+    while (end > 0 && columns[end - 1] * fan_out > last) end--;
+    FN(load_part)(vectors, intercept + n, width, part);
+    FASTNN_UNROLL
+    for (int i = 0; i < vectors; i++) acc[i] = part[i];
+    FASTNN_NO_UNROLL
+    for (; at < end; at++) {
+        const VEC xv = FN(splat)(values[at]);
+        const REAL *c = coef + columns[at] * fan_out + n;
+        FASTNN_UNROLL
+        for (int i = 0; i < vectors; i++) acc[i] += xv * FN(load_any)(c + i * VL);
+    }
+    FASTNN_NO_UNROLL
+    for (; at < count; at++) {
+        FN(load_part)(vectors, coef + columns[at] * fan_out + n, width, part);
+        FASTNN_UNROLL
+        for (int i = 0; i < vectors; i++) acc[i] += FN(splat)(values[at]) * part[i];
+    }
+    FN(store_part)(vectors, out + n, width, acc);
+}
+
+/* rows_forward from sparse rows: row r has the numbers starts[r] .. starts[r + 1]. */
+FASTNN_KERNEL void FN(stored_forward)(ptrdiff_t n_rows, ptrdiff_t fan_in, ptrdiff_t fan_out,
+                                      const REAL *coef, const REAL *intercept, const REAL *values,
+                                      const int *columns, const ptrdiff_t *starts, REAL *out,
+                                      ptrdiff_t out_step, int activation)
+{
+#define CALL(vectors)                                                                             \
+    for (ptrdiff_t r = 0; r < n_rows; r++)                                                        \
+        FN(stored_block)(vectors, n, fan_in, fan_out, coef, intercept, values + starts[r],        \
+                         columns + starts[r], starts[r + 1] - starts[r], out + r * out_step);
+    ptrdiff_t n = 0;
+    for (; n + VL < fan_out; n += STORED_VECTORS * VL) CALL(STORED_VECTORS)
+    if (n < fan_out) CALL(1)
+#undef CALL
+    for (ptrdiff_t r = 0; r < n_rows; r++) FN(activate_row)(out + r * out_step, fan_out, activation);
 }
 
 /* Inputs first .. end of delta_in = activation'(a) * delta W^T; first is a multiple of TILE_ROWS. */
