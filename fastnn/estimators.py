@@ -76,6 +76,8 @@ _NOT_FINITE = (
 _SCIPY_PRINTS = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15)
 
 
+_INT32, _INTP = np.dtype(np.int32), np.dtype(np.intp)
+
 # ---- arrays -------------------------------------------------------------------------------------
 
 
@@ -116,12 +118,19 @@ def _units_of(coefs, intercepts):
     return np.array(units, np.intp)
 
 
+def _as(dtype, array):
+    """array, or a copy, contiguous and aligned, of that type."""
+    if type(array) is np.ndarray and array.dtype == dtype and array.flags.carray:
+        return array  # np.require takes 2 us to say so
+    return np.require(array, dtype, ["C", "A"])
+
+
 def _rows(X, n_features, dtype):
     """X, validated by scikit-learn, as the kernels read it for a net of so many features."""
     if X.shape[1] != n_features:
         raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] takes {n_features}")
     if not hasattr(X, "tocsr"):
-        return np.require(X, dtype, ["C", "A"])
+        return _as(dtype, X)
     # an object of our own: SciPy mends and marks the one that it looks at
     X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
     X.check_format(full_check=True)  # the kernels trust it
@@ -130,9 +139,9 @@ def _rows(X, n_features, dtype):
         X = X.copy()
         X.sum_duplicates()
     return network.SparseRows(
-        np.require(X.data, dtype, ["C", "A"]).reshape(1, -1),
-        np.require(X.indices, np.int32, ["C", "A"]),
-        np.require(X.indptr, np.intp, ["C", "A"]),
+        _as(dtype, X.data).reshape(1, -1),
+        _as(_INT32, X.indices),
+        _as(_INTP, X.indptr),
     )
 
 

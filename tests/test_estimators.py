@@ -717,3 +717,27 @@ def test_conversion_is_exact(ours, theirs, solver):
     assert type(ours().to_sklearn()) is theirs
     with pytest.raises(TypeError, match="must be a scikit-learn"):
         ours.from_sklearn(StandardScaler())
+
+
+BROKEN = {
+    "indices must be <": lambda X: X.indices.__setitem__(0, 50),
+    "indices must be >=": lambda X: X.indices.__setitem__(-1, -1),
+    "non-decreasing": lambda X: X.indptr.__setitem__(3, 1000),
+    "start with 0": lambda X: X.indptr.__setitem__(0, 1),
+    "Last value": lambda X: X.indptr.__setitem__(-1, 10**6),
+    "same size": lambda X: setattr(X, "data", X.data[:-1]),
+    "pointer size": lambda X: setattr(X, "indptr", X.indptr[:-1]),
+}
+
+
+@pytest.mark.parametrize("message", BROKEN)
+def test_sparse_arrays_that_are_none_are_refused(message):
+    """The kernels would read where nothing is."""
+    X = scipy.sparse.random(20, 50, 0.1, format="csr", random_state=0)
+    mlp = fastnn.MLPClassifier((5,), max_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mlp.fit(X, np.arange(20) % 2)
+    BROKEN[message](X)
+    with pytest.raises(ValueError, match=message):
+        mlp._forward_pass_fast(X, check_input=False)
