@@ -91,12 +91,14 @@ def compare(name, X, y, classes, dtype, rounds, params, test=None):
     for _ in range(rounds):
         (a, fast), (b, slow) = timed(ours), timed(theirs)
         times.append((fast, slow))
-    # the same learning: in float64 to rounding, in float32 as far as rounding lets it be
-    epochs = min(20, a.n_iter_, b.n_iter_)
+    # the same learning: in float64 to rounding; in float32, where that grows from step to step,
+    # in the first epoch and in what comes of it all
+    double = dtype == np.float64
+    epochs = min(20, a.n_iter_, b.n_iter_) if double else 1
     curves = np.array(a.loss_curve_[:epochs]), np.array(b.loss_curve_[:epochs])
-    np.testing.assert_allclose(*curves, rtol=1e-6 if dtype == np.float64 else 2e-3)
+    np.testing.assert_allclose(*curves, rtol=1e-6 if double else 1e-4)
     scores = [float(e.score(*(test or (X, y)))) for e in (a, b)]
-    assert abs(scores[0] - scores[1]) <= (1e-6 if dtype == np.float64 and not test else 0.02)
+    assert abs(scores[0] - scores[1]) <= (1e-6 if double and not test else 0.005), scores
     ratios = [slow / fast for fast, slow in times]
     return {
         "data": name, "dtype": np.dtype(dtype).name, "samples": len(X), "features": X.shape[1],
