@@ -296,11 +296,11 @@ class _Compiled(CallbackSupportMixin):
         if self._has_own_arithmetic():
             return super()._fit_lbfgs(X, y, *rest)
         sample_weight = rest[0] if len(rest) == 6 else None
-        if list(rest[-1]) != _units_of(self.coefs_, self.intercepts_).tolist():
+        units = _units_of(self.coefs_, self.intercepts_)
+        if list(rest[-1]) != units.tolist():
             raise ValueError(_NOT_THE_SAME.format(len(self.coefs_) - 1))
         # SciPy works in double whatever it is given, so that this is what scikit-learn's
         # parameters are after lbfgs, for float32 data too
-        units = _units_of(self.coefs_, self.intercepts_)
         params = _join(self.coefs_, self.intercepts_).astype(np.float64)
         search = _LineSearches(self, params, _Objective(self, units, X, y, sample_weight))
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol}

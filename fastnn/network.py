@@ -62,11 +62,6 @@ class SparseRows(NamedTuple):
     columns: np.ndarray  # int32, (n_stored,)
     row_starts: np.ndarray  # intp, (n_rows + 1,): where each row's values begin, the last's end
 
-    @property
-    def n_rows(self):
-        """How many rows there are."""
-        return len(self.row_starts) - 1
-
 
 def as_rows(x, part=None):
     """x, an array or SparseRows, or a slice of it, as the kernels' three arguments for rows."""
