@@ -2,8 +2,8 @@
 
 `Network` is the network; `MLPClassifier` and `MLPRegressor` stand in for scikit-learn's, and
 `patch_sklearn` puts them in their place; `fastnn.tutorial` has the tutorial's own names,
-`fastnn.reference` the NumPy oracle, `fastnn.plotting` the pictures. All but `Network` load when
-first asked for.
+`fastnn.reference` the NumPy oracle, `fastnn.callbacks` what listens while a network trains,
+`fastnn.plotting` the pictures. What is not part of `Network` loads when first asked for.
 """
 
 import importlib
@@ -41,6 +41,7 @@ _LAZY = {
     "MLPRegressor": "estimators",
     "patch_sklearn": "patching",
     "unpatch_sklearn": "patching",
+    "callbacks": None,
     "estimators": None,
     "plotting": None,
     "reference": None,

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastnn import checks, threads
 from fastnn import kernels as builds
+from fastnn.callbacks import Listeners
 from fastnn.kernels import aligned_zeros
 
 ISA, kernels = builds.choose()
@@ -53,6 +54,9 @@ NO_ORDER = np.empty(0, np.intp)
 # of rows that are not sparse
 NO_COLUMNS = np.empty(0, np.int32)
 NO_ROW_STARTS = np.empty(0, np.intp)
+
+
+NOBODY = Listeners(None)
 
 
 class SparseRows(NamedTuple):
@@ -278,6 +282,7 @@ class TrainingRun:
         weighted=False,
     ):  # fmt: skip
         self.kernels, self.layer_units, self.activations = kernels, layer_units, activations
+        self._train_epoch = builds.for_dtype(kernels.train_epoch, dtype)
         self.loss, self.descent, self.batch_size = loss, descent, batch_size
         self.step = self.epochs_done = 0
         n_packed, n_states = kernels.packed_size(layer_units, dtype.itemsize), descent.n_states
@@ -287,6 +292,7 @@ class TrainingRun:
             kernels, layer_units, batch_size, dtype, n_states, n_threads, weighted
         )
         self._team = threads.Team(kernels, n_threads)
+        self._cursor = np.zeros(4, np.intp)
         self.no_output = np.empty((0, layer_units[-1]), dtype)
 
     def plain_state(self, i):
@@ -339,14 +345,14 @@ class TrainingRun:
             If the weights of a batch add up to 0. The parameters are those before its step.
         """
         rows = as_rows(x)
-        cursor = np.zeros(4, np.intp)
+        cursor, before = self._cursor, self.epochs_done
+        cursor.fill(0)
         cursor[2] = self.step
-        before = self.epochs_done
         if output is None:
             output = self.no_output
         try:
             while cursor[3] < builds.FINISHED:
-                self.kernels.train_epoch(
+                self._train_epoch(
                     params, self.packed, self.packed_state, self.layer_units, self.activations,
                     self.loss, *self.descent, *rows, y, order, self.batch_size, len(loss_curve),
                     BUDGET, self.workspace, self._team.memory, self._team.n_threads, cursor,
@@ -418,6 +424,34 @@ class ParameterList(Sequence):
         values = [self._checked(i, value).copy() for i, value in enumerate(values)]
         for view, value in zip(self._views, values, strict=True):
             view[...] = value
+
+
+class _OnlyIf:
+    """Decorator: a method that networks have only if a condition holds, as hasattr tells."""
+
+    def __init__(self, condition):
+        self._condition = condition
+
+    def __call__(self, method):
+        self._method = self.__wrapped__ = method
+        self.__doc__ = method.__doc__
+        return self
+
+    def __get__(self, net, owner=None):
+        if net is None:
+            return self
+        if not self._condition(net):
+            raise AttributeError(f"{net!r} has no {self._method.__name__}")
+        return self._method.__get__(net)
+
+
+def _gives_probabilities(net):
+    out, n_outputs = net._activations[-1], net._layer_units[-1]
+    return out == "softmax" or (out == "sigmoid" and n_outputs == 1)
+
+
+def _gives_one_number(net):
+    return net._layer_units[-1] == 1 and net._activations[-1] != "sigmoid"
 
 
 class Network:
@@ -508,6 +542,7 @@ class Network:
         self.n_jobs = n_jobs
         self._build(_new_params(self._layer_units, self._dtype))
         draw(self)
+        self._assigned = False  # whether anybody gave it parameters
         self.loss_curve_ = []
         self._forget_state()
 
@@ -562,6 +597,7 @@ class Network:
     @coefs_.setter
     def coefs_(self, values):
         self._coefs._assign(values)
+        self._assigned = True
 
     @property
     def intercepts_(self):
@@ -571,6 +607,7 @@ class Network:
     @intercepts_.setter
     def intercepts_(self, values):
         self._intercepts._assign(values)
+        self._assigned = True
 
     @property
     def loss_(self):
@@ -679,6 +716,69 @@ class Network:
         forward_rows(self._params, self._units, self._codes, x, out, self._n_jobs)
         return out
 
+    # ---- what scikit-learn's displays ask for ----
+
+    @_OnlyIf(_gives_probabilities)
+    def predict_proba(self, X):
+        """The probability of each class: a column each, and two of them for one sigmoid output.
+
+        Networks whose output is softmax or one sigmoid have this, and `classes_`.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+
+        Returns
+        -------
+        ndarray, (n, n_classes)
+        """
+        p = self._predict_plane(X)
+        return p if p.shape[1] > 1 else np.hstack([1 - p, p])
+
+    @_OnlyIf(_gives_one_number)
+    def decision_function(self, X):
+        """The output of a network with one, if that is not sigmoid, as one number for each row.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+
+        Returns
+        -------
+        ndarray, (n,)
+        """
+        return self._predict_plane(X).ravel()
+
+    def _predict_plane(self, X):
+        shape = np.shape(X)
+        if len(shape) == 2 and shape[1] == 2 != self._layer_units[0]:
+            raise ValueError(
+                f"X has two features, and this network takes {self._layer_units[0]}; for a "
+                "boundary over two of them use fastnn.plotting.FeatureSlice(net, X, features=...)"
+            )
+        return self.predict(X)
+
+    @property
+    def classes_(self):
+        """The numbers of the classes, where the outputs are their probabilities."""
+        if not _gives_probabilities(self):
+            raise AttributeError(f"{self!r} has no classes_")
+        return np.arange(max(2, self._layer_units[-1]))
+
+    def __sklearn_is_fitted__(self):
+        return bool(self.loss_curve_) or self._assigned
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        classes = _gives_probabilities(self)
+        return Tags(
+            estimator_type="classifier" if classes else None,
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags() if classes else None,
+            input_tags=InputTags(),
+        )
+
     def loss(self, X, y, *, alpha=0.0):
         """The mean loss over the rows, plus the penalty alpha / (2 n) times the sum of W^2.
 
@@ -738,6 +838,8 @@ class Network:
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,
+        callback=None,
+        callback_every=1,
     ):
         """Train for max_iter epochs from the present parameters, the solver starting afresh.
 
@@ -766,6 +868,14 @@ class Network:
             For "adam": decay of its means of gradients and of their squares.
         epsilon : float > 0
             For "adam".
+        callback : callable, or sequence of callables
+            Functions of the network, called between epochs, which end the training by returning
+            True; or a `fastnn.callbacks.Callback`, such as `ProgressBar`, `Recorder`,
+            `ValidationLoss` or `fastnn.plotting.LivePlot`. Parameters and loss_curve_ are those
+            reached; changes of the parameters are trained on from.
+        callback_every : int
+            Epochs from one call to the next, of functions; there is a call after the last epoch,
+            too.
 
         Returns
         -------
@@ -776,6 +886,8 @@ class Network:
         ------
         TypeError, ValueError
             For bad input, before anything changes.
+        Exception
+            What a callback raised; the parameters are those reached.
         FloatingPointError
             If training leaves the finite numbers; the parameters are those before that epoch.
         KeyboardInterrupt
@@ -787,9 +899,17 @@ class Network:
             beta_2=beta_2, epsilon=epsilon,
         )  # fmt: skip
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
+        listeners = Listeners(callback, callback_every)
+        before = self.loss_curve_, self._solver, self._state, self._step
         self._forget_state()
         self.loss_curve_ = []
-        self._train(*training, curve)
+        try:
+            listeners.begin(self, *training[:2], len(curve))
+        except BaseException:
+            self.loss_curve_, self._solver, self._state, self._step = before
+            raise
+        with listeners:
+            self._train(*training, curve, listeners)
         return self
 
     def partial_fit(
@@ -844,7 +964,7 @@ class Network:
         threads.resolve(self._n_jobs)  # the environment may ask for what is no number
         return x, y, _check_descent(self._dtype, **options), batch_size, shuffle
 
-    def _train(self, x, y, descent, batch_size, shuffle, curve):
+    def _train(self, x, y, descent, batch_size, shuffle, curve, listeners=NOBODY):
         n_threads = threads_for(
             kernels, self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
         )
@@ -852,34 +972,34 @@ class Network:
             kernels, self._units, self._codes, builds.LOSSES[self._loss], descent, self._dtype,
             batch_size, n_threads,
         )  # fmt: skip
-        self._resume_state(run)
-        try:
-            self._train_epochs(run, x, y, shuffle and batch_size < len(x), curve)
-        finally:
-            self._save_state(run)
-            self.loss_curve_ += curve[: run.epochs_done].tolist()
-
-    def _train_epochs(self, run, x, y, shuffle, curve):
+        self._share_state(run)
+        order = np.arange(len(x)) if shuffle and batch_size < len(x) else NO_ORDER
         with run:
-            if not shuffle:
-                run.epochs(self._params, x, y, curve)
-                return
-            order = np.arange(len(x))
-            for epoch in range(len(curve)):
-                draw_order(order, self._random_state)
-                run.epochs(self._params, x, y, curve[epoch : epoch + 1], order)
+            for part in listeners.parts(self, curve):
+                done = run.epochs_done
+                try:
+                    self._train_epochs(run, x, y, order, part)
+                finally:
+                    self._step = run.step
+                    self.loss_curve_ += part[: run.epochs_done - done].tolist()
+
+    def _train_epochs(self, run, x, y, order, curve):
+        if not len(order):
+            run.epochs(self._params, x, y, curve)
+            return
+        for epoch in range(len(curve)):
+            draw_order(order, self._random_state)
+            run.epochs(self._params, x, y, curve[epoch : epoch + 1], order)
 
     def _forget_state(self):
         self._solver, self._state, self._step = None, None, 0
 
-    def _resume_state(self, run):
-        """Give a run the state that the last one left, unless its solver was another."""
-        if self._solver == (run.descent.solver, run.descent.n_states):
+    def _share_state(self, run):
+        """Have a run's state, which goes on from the last one's if the solver is the same."""
+        solver = (run.descent.solver, run.descent.n_states)
+        if self._solver == solver:
             run.packed_state[:], run.step = self._state, self._step
-
-    def _save_state(self, run):
-        self._solver = (run.descent.solver, run.descent.n_states)
-        self._state, self._step = run.packed_state, run.step
+        self._solver, self._state, self._step = solver, run.packed_state, run.step
 
     # ---- checking ----
 

@@ -75,11 +75,64 @@ def test_demo_trains_as_the_tutorial_does():
     for layer, coef, intercept in zip(layers, net.coefs_, net.intercepts_, strict=True):
         layer.W, layer.b = coef.copy(), intercept.copy()[None]
     run = cli._new_run(network.kernels, net, len(x), options)
-    cli._train(run, net, x, y, 50, "")
+    cli._train(run, net, x, y, 50, None)
     tutorial.train(layers, x, y, tutorial.l2_cost, lr=0.05, epochs=50)
     for layer, coef, intercept in zip(layers, net.coefs_, net.intercepts_, strict=True):
         np.testing.assert_array_equal(layer.W, coef)
         np.testing.assert_array_equal(layer.b[0], intercept)
+
+
+@pytest.mark.parametrize("dataset", cli.DATASETS)
+def test_datasets(dataset, capsys):
+    assert cli.main(["demo", "--dataset", dataset, "--no-compare", "--samples", "200"]) == 0
+    out = capsys.readouterr().out
+    known = cli.DATASETS[dataset]
+    assert f"200 points in {known.words}, network {known.topology}" in out
+    assert float(re.search(r"training accuracy\s+([\d.]+)%", out)[1]) > 90
+
+
+@pytest.mark.parametrize("dataset", cli.DATASETS)
+def test_points_are_two_classes_in_the_plane(dataset):
+    made = [cli.DATASETS[dataset].make(101, 0.0, np.random.RandomState(3)) for _ in range(2)]
+    (X, y), again = made
+    assert X.shape == (101, 2)
+    assert abs(np.abs(X).max() - 1) < 0.6
+    assert sorted(set(y.tolist())) == [0, 1]
+    assert abs(y.mean() - 0.5) < 0.15
+    np.testing.assert_array_equal(X, again[0])
+    np.testing.assert_array_equal(y, again[1])
+
+
+@pytest.mark.parametrize("name", ["learning.gif", "learning.html"])
+def test_animate(name, tmp_path, capsys):
+    assert cli.main([*QUICK, "--no-compare", "--animate", name]) == 0
+    assert f"animation            {name}" in capsys.readouterr().out
+    data = (tmp_path / name).read_bytes()
+    if name.endswith("gif"):
+        from PIL import Image
+
+        with Image.open(tmp_path / name) as image:
+            assert image.n_frames == 51  # before the first step, and every 6 of 300
+    else:
+        assert b"const pictures" in data
+
+
+def test_live_without_a_window_is_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    assert cli.main([*QUICK, "--live"]) == 2
+    captured = capsys.readouterr()
+    assert "opens no windows" in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_animate_without_matplotlib_is_one_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert cli.main([*QUICK, "--animate", "x.gif"]) == 2
+    captured = capsys.readouterr()
+    assert 'extra "plot"' in captured.err
+    assert captured.out == ""
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(network.ISA == "reference", reason="compares a build with the oracle")
@@ -133,6 +186,9 @@ BAD = [
     (["--output", "nowhere/x.png"], "there is no folder nowhere"),
     (["--output", "."], "is a folder"),
     (["--output", "x.txt"], "must end in .png"),
+    (["--animate", "x.png"], "--animate x.png must end in .gif or .html"),
+    (["--animate", "nowhere/x.gif"], "there is no folder nowhere"),
+    (["--dataset", "rings"], "--dataset must be one of 'circles'"),
     (["--colour", "red"], "unrecognized arguments"),
 ]
 

@@ -4,6 +4,7 @@ The environment variable FASTNN_ISA forces one by name; one that cannot run is a
 the reason, never a silent second choice.
 """
 
+import functools
 import importlib
 import os
 from pathlib import Path
@@ -28,6 +29,7 @@ SOLVERS = {"sgd": 0, "nesterov": 1, "adam": 2}
 START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = range(5)
 
 
+@functools.cache
 def for_dtype(function, dtype):
     """A kernel for arrays of one real type, which need not be found out at every call."""
     try:

@@ -1,0 +1,31 @@
+"""The pictures; the one room that imports matplotlib, and only when something is drawn.
+
+- `LossCurveDisplay`, `NetworkDisplay`, `HiddenUnitsDisplay`, `ActivationDisplay`: displays in
+  scikit-learn's manner, of a `Network` or an estimator.
+- `FeatureSlice`: a model of many features as one of two, for scikit-learn's own
+  `DecisionBoundaryDisplay`, which takes a `Network` as it is.
+- `LivePlot`, a callback that draws while a network trains, and `animate`, which makes a GIF or an
+  HTML page of what a `fastnn.callbacks.Recorder` kept.
+
+Colours of text and backgrounds are those of the style in use, so that dark styles work.
+"""
+
+from fastnn.plotting.boundary import FeatureSlice
+from fastnn.plotting.displays import (
+    ActivationDisplay,
+    HiddenUnitsDisplay,
+    LossCurveDisplay,
+    NetworkDisplay,
+)
+from fastnn.plotting.training import LivePlot, animate, training_picture
+
+__all__ = [
+    "ActivationDisplay",
+    "FeatureSlice",
+    "HiddenUnitsDisplay",
+    "LivePlot",
+    "LossCurveDisplay",
+    "NetworkDisplay",
+    "animate",
+    "training_picture",
+]

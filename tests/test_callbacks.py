@@ -1,0 +1,341 @@
+"""What fit tells between epochs, and the listeners that come with it."""
+
+import builtins
+import io
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_circles
+
+from fastnn import Network
+from fastnn.callbacks import Callback, Listeners, ProgressBar, Recorder, ValidationLoss
+
+X, y = make_circles(100, factor=0.5, noise=0.05, random_state=0)
+TRAINING = [
+    {"batch_size": 100, "solver": "sgd", "learning_rate_init": 0.5, "momentum": 0.9},
+    {"batch_size": 30, "solver": "adam", "learning_rate_init": 0.01},
+]
+
+
+def network(**options):
+    options = {"loss": "binary_log_loss", "random_state": 0, **options}
+    return Network([2, 6, 1], "tanh", **options)
+
+
+class Log(Callback):
+    """Writes down what it hears."""
+
+    def __init__(self, every=1, log=None, name=""):
+        self.every, self.log, self.name = every, [] if log is None else log, name
+
+    def begin(self, net, X, y, max_iter):
+        self.log.append(("begin", self.name, X.shape, y.shape, max_iter, net.n_iter_))
+
+    def __call__(self, net):
+        self.log.append(("call", self.name, net.n_iter_))
+
+    def end(self, net):
+        self.log.append(("end", self.name, net.n_iter_))
+
+
+@pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
+@pytest.mark.parametrize("every", [1, 7, 25, 1000])
+def test_listening_changes_no_bit(training, every, dtype):
+    quiet = network(dtype=dtype).fit(X, y, max_iter=50, **training)
+    heard = []
+    net = network(dtype=dtype)
+    net.fit(
+        X, y, max_iter=50, callback=lambda net: heard.append(net.n_iter_), callback_every=every,
+        **training,
+    )  # fmt: skip
+    np.testing.assert_array_equal(net._params, quiet._params)
+    assert net.loss_curve_ == quiet.loss_curve_
+    assert heard == sorted({*range(every, 51, every), 50})
+    # and the solver's state is the same
+    for one in (net, quiet):
+        one.partial_fit(X, y, **training)
+    np.testing.assert_array_equal(net._params, quiet._params)
+
+
+def test_order_of_events():
+    log = []
+    callbacks = [Log(3, log, "a"), Log(5, log, "b")]
+    network().fit(X, y, max_iter=7, callback=callbacks)
+    assert log == [
+        ("begin", "a", (100, 2), (100, 1), 7, 0), ("begin", "b", (100, 2), (100, 1), 7, 0),
+        ("call", "a", 3), ("call", "b", 5), ("call", "a", 6), ("call", "a", 7), ("call", "b", 7),
+        ("end", "b", 7), ("end", "a", 7),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
+def test_what_a_callback_sees_belongs_together(training):
+    seen = []
+
+    def look(net):
+        seen.append((net._params.copy(), list(net.loss_curve_), pickle.loads(pickle.dumps(net))))
+
+    network().fit(X, y, max_iter=20, callback=look, callback_every=10, **training)
+    half = network().fit(X, y, max_iter=10, **training)
+    params, curve, copied = seen[0]
+    np.testing.assert_array_equal(params, half._params)
+    assert curve == half.loss_curve_
+    # a copy made in between goes on as the network itself
+    for one in (copied, half):
+        one.partial_fit(X, y, **training)
+    np.testing.assert_array_equal(copied._params, half._params)
+
+
+@pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
+@pytest.mark.parametrize("stop", [True, np.True_])
+def test_true_ends_the_training(training, stop):
+    log = []
+    net = network()
+    net.fit(
+        X, y, max_iter=50, callback_every=4,
+        callback=[lambda net: stop if net.n_iter_ >= 12 else None, Log(12, log)],
+        **training,
+    )  # fmt: skip
+    half = network().fit(X, y, max_iter=12, **training)
+    assert net.n_iter_ == 12
+    np.testing.assert_array_equal(net._params, half._params)
+    assert log[1:] == [("call", "", 12), ("end", "", 12)]  # it hears of what stopped
+
+
+@pytest.mark.parametrize("answer", [None, False, np.False_, 1, 0.5, "yes", [1], np.ones(2)])
+def test_nothing_else_ends_it(answer):
+    assert network().fit(X, y, max_iter=5, callback=lambda net: answer).n_iter_ == 5
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
+def test_what_a_callback_raises_comes_through(training, error):
+    log = []
+
+    def fail(net):
+        if net.n_iter_ == 8:
+            raise error("no more")
+
+    net = network()
+    with pytest.raises(error, match="no more"):
+        net.fit(X, y, max_iter=50, callback=[Log(100, log), fail], callback_every=4, **training)
+    assert log[-1] == ("end", "", 8)
+    half = network().fit(X, y, max_iter=8, **training)
+    np.testing.assert_array_equal(net._params, half._params)
+    assert net.loss_curve_ == half.loss_curve_
+    for one in (net, half):
+        one.partial_fit(X, y, **training)
+    np.testing.assert_array_equal(net._params, half._params)
+
+
+def test_end_is_told_where_training_diverges():
+    log = []
+    net = Network([2, 4, 1], "relu", random_state=0)
+    with pytest.raises(FloatingPointError):
+        net.fit(
+            X, y, solver="sgd", learning_rate_init=1e300, max_iter=9, callback=Log(1, log)
+        )  # fmt: skip
+    assert log[-1] == ("end", "", net.n_iter_)
+    assert np.isfinite(net._params).all()
+
+
+def test_parameters_may_be_changed_in_between():
+    def reset(net):
+        if net.n_iter_ == 5:
+            for array in (*net.coefs_, *net.intercepts_):
+                array[...] = 0
+
+    net = network().fit(X, y, solver="sgd", max_iter=6, batch_size=100, callback=reset)
+    assert net.loss_curve_[5] == pytest.approx(np.log(2), rel=1e-12)
+
+
+def test_a_refusal_at_the_beginning_changes_nothing():
+    log = []
+
+    class Refuses(Callback):
+        def begin(self, net, X, y, max_iter):
+            raise RuntimeError("not here")
+
+    net = network().fit(X, y, max_iter=3, learning_rate_init=0.01)
+    before = pickle.dumps(net)
+    with pytest.raises(RuntimeError, match="not here"):
+        net.fit(X, y, callback=[Log(1, log), Refuses(), Log(1, log)])
+    assert pickle.dumps(net) == before
+    assert [event[0] for event in log] == ["begin", "end"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"callback": 3}, TypeError, "callback must be a function"),
+        ({"callback": "f"}, TypeError, "callback must be a function"),
+        ({"callback": [print, None]}, TypeError, "callback must be a function"),
+        ({"callback": Recorder}, TypeError, "callback must be a function"),
+        ({"callback_every": 0}, ValueError, "callback_every must be a whole number >= 1"),
+        ({"callback_every": 2.5}, TypeError, "callback_every must be a whole number >= 1"),
+        ({"callback": Log(every=0)}, ValueError, "Log.every must be a whole number >= 1"),
+    ],
+    ids=str,
+)
+def test_bad_input_changes_nothing(options, error, message):
+    net = network().fit(X, y, max_iter=3)
+    before = pickle.dumps(net)
+    with pytest.raises(error, match=message):
+        net.fit(X, y, **options)
+    assert pickle.dumps(net) == before
+
+
+def test_an_interval_that_grows():
+    class Doubles(Log):
+        def __call__(self, net):
+            super().__call__(net)
+            self.every *= 2
+
+    log = []
+    network().fit(X, y, max_iter=20, callback=Doubles(1, log))
+    assert [event[2] for event in log[1:-1]] == [1, 3, 7, 15, 20]
+
+
+def test_without_callbacks_there_is_one_part():
+    curve = np.zeros(1000)
+    assert [len(part) for part in Listeners(None).parts(None, curve)] == [1000]
+
+
+# ---- ProgressBar --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("every", [None, 1, 30])
+def test_progress_bar(every):
+    file = io.StringIO()
+    threads = threading.active_count()
+    net = network().fit(X, y, max_iter=100, callback=ProgressBar(every=every, file=file, desc="n"))
+    text = file.getvalue()
+    assert "n:   0%" in text
+    assert "100/100" in text
+    assert f"loss {net.loss_:.4g}" in text
+    assert threading.active_count() == threads
+
+
+def test_progress_bar_of_a_fit_that_ends_early():
+    file = io.StringIO()
+    bar = ProgressBar(every=10, file=file)
+    network().fit(X, y, max_iter=100, callback=[bar, lambda net: net.n_iter_ == 33])
+    assert "33/100" in file.getvalue()
+    network().fit(X, y, max_iter=50, callback=bar)  # and once more
+    assert "50/50" in file.getvalue()
+
+
+def test_progress_bar_looks_ten_times_a_second():
+    bar = ProgressBar(file=io.StringIO())
+    calls = []
+
+    class Counts(type(bar)):
+        def __call__(self, net):
+            calls.append(net.n_iter_)
+            return super().__call__(net)
+
+    network().fit(X, y, max_iter=5000, batch_size=100, callback=Counts(file=io.StringIO()))
+    assert len(calls) < 100
+    assert calls[:3] == [1, 3, 7]
+
+
+def test_progress_bar_without_tqdm(monkeypatch):
+    found = builtins.__import__
+
+    def no_tqdm(name, *rest):
+        if name.partition(".")[0] == "tqdm":
+            raise ImportError(name)
+        return found(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", no_tqdm)
+    with pytest.raises(ImportError, match='extra "plot"'):
+        ProgressBar()
+
+
+# ---- Recorder -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
+def test_recorder(training):
+    recorder = Recorder(every=10)
+    start = network()
+    net = network().fit(X, y, max_iter=25, callback=recorder, **training)
+    assert recorder.epochs_ == [0, 10, 20, 25]
+    assert len(recorder) == 4
+    np.testing.assert_array_equal(recorder[0]._params, start._params)
+    np.testing.assert_array_equal(recorder[-1]._params, net._params)
+    half = network().fit(X, y, max_iter=10, **training)
+    np.testing.assert_array_equal(recorder[1]._params, half._params)
+    assert recorder[1].loss_curve_ == half.loss_curve_
+    np.testing.assert_array_equal(recorder.X_, X)
+    np.testing.assert_array_equal(recorder.y_.ravel(), y)
+    recorder[1].coefs_[0][...] = 7  # a copy
+    np.testing.assert_array_equal(recorder[1]._params, half._params)
+    assert [n.n_iter_ for n in recorder] == [0, 10, 20, 25]
+    with pytest.raises(IndexError):
+        recorder[4]
+    network().fit(X, y, max_iter=300, callback=recorder)
+    assert recorder.epochs_ == [0, 10, 20, *range(30, 301, 10)]
+
+
+def test_recorder_by_default_keeps_a_hundred():
+    recorder = Recorder()
+    network().fit(X, y, max_iter=1000, callback=recorder)
+    assert recorder.epochs_ == list(range(0, 1001, 10))
+    network().fit(X, y, max_iter=3, callback=recorder)
+    assert recorder.epochs_ == [0, 1, 2, 3]
+
+
+def test_recorder_of_a_fit_that_stops():
+    recorder = Recorder(every=10)
+    network().fit(X, y, max_iter=100, callback=[recorder, lambda net: net.n_iter_ == 33])
+    assert recorder.epochs_ == [0, 10, 20, 30, 33]
+
+
+# ---- ValidationLoss -----------------------------------------------------------------------------
+
+X_VAL, Y_VAL = make_circles(60, factor=0.5, noise=0.05, random_state=1)
+
+
+def test_validation_loss_looks():
+    validation = ValidationLoss(X_VAL, Y_VAL, every=5)
+    quiet = network().fit(X, y, max_iter=12)
+    net = network().fit(X, y, max_iter=12, callback=validation)
+    np.testing.assert_array_equal(net._params, quiet._params)
+    assert validation.epochs_ == [5, 10, 12]
+    assert validation.losses_[-1] == net.loss(X_VAL, Y_VAL)
+    assert validation.best_loss_ == min(validation.losses_)
+
+
+def test_validation_loss_stops_and_puts_the_best_back():
+    rng = np.random.RandomState(0)
+    X_few, y_few = rng.normal(size=(20, 2)), rng.randint(2, size=20)  # to learn by heart
+    X_new, y_new = rng.normal(size=(20, 2)), rng.randint(2, size=20)
+    validation = ValidationLoss(X_new, y_new, every=2, n_iter_no_change=5, tol=1e-3)
+    recorder = Recorder(every=2)
+    net = network()
+    net.fit(
+        X_few, y_few, learning_rate_init=0.05, max_iter=1000, callback=[recorder, validation]
+    )  # fmt: skip
+    assert net.n_iter_ < 1000
+    losses = np.array(validation.losses_)
+    best = int(losses.argmin())
+    assert validation.best_loss_ == losses[best] == net.loss(X_new, y_new)
+    np.testing.assert_array_equal(net._params, recorder[best + 1]._params)
+    # five looks in a row without a fall by tol; never before
+    falls = [loss < losses[:i].min(initial=np.inf) - 1e-3 for i, loss in enumerate(losses)]
+    assert not any(falls[-5:])
+    assert all(any(falls[i : i + 5]) for i in range(len(falls) - 5))
+
+
+def test_validation_loss_refuses_before_anything_changes():
+    net = network().fit(X, y, max_iter=3)
+    before = pickle.dumps(net)
+    with pytest.raises(ValueError, match="X must have 2 columns"):
+        net.fit(X, y, callback=ValidationLoss(np.ones((5, 3)), np.ones(5)))
+    assert pickle.dumps(net) == before
+    for options in ({"every": 0}, {"n_iter_no_change": 0}, {"tol": -1.0}):
+        with pytest.raises(ValueError, match="must be"):
+            ValidationLoss(X, y, **options)
