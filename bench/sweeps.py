@@ -130,7 +130,7 @@ def draw(results, path):
         f"at a time. Lower is faster. {machine['CPU']}, {machine['build']} build",
         fontsize=11,
     )
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -3,12 +3,17 @@
 import contextlib
 import doctest
 import io
+import json
 import re
+import sys
+import tokenize
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot
 
 from fastnn import network
+from fastnn.plotting import boundary, displays
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -42,8 +47,83 @@ def test_commands_are_the_ones_that_ci_runs():
         assert command in ci
 
 
-@pytest.mark.parametrize("module", [network])
+@pytest.mark.parametrize("module", [network, boundary, displays])
 def test_docstrings(module):
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+ROOT = README.parent
+
+
+def gallery():
+    sys.path.insert(0, str(ROOT / "examples"))
+    try:
+        import gallery
+    finally:
+        sys.path.pop(0)
+    return gallery
+
+
+def test_every_picture_is_drawn_by_the_gallery_and_shown():
+    shown = set()
+    for page in (README, ROOT / "docs" / "gallery.md"):
+        for path in re.findall(r'(?:src|srcset)="([^"]+)"', page.read_text(encoding="utf-8")):
+            assert (page.parent / path).is_file(), path
+            shown.add((page.parent / path).name)
+    there = {path.name for path in (ROOT / "docs").iterdir()} - {"gallery.md"}
+    assert shown == there == set(gallery().pictures())
+
+
+def test_animation_is_small_enough_for_the_readme():
+    for path in (ROOT / "docs").glob("*.gif"):
+        assert path.stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize("drawing", gallery().FIGURES, ids=lambda drawing: drawing.__name__)
+def test_gallery_draws_the_same_twice(drawing):
+    drawn = []
+    for _ in range(2):
+        file = io.BytesIO()
+        with pyplot.rc_context({"backend": "agg"}):
+            drawing().savefig(file, metadata={"Software": None}, dpi=50)
+            pyplot.close("all")
+        drawn.append(file.getvalue())
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("name", ["red_neuronal", "neural_network"])
+def test_notebooks_are_stripped(name):
+    notebook = json.loads((ROOT / "examples" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    cells = notebook["cells"]
+    assert len(cells) > 30
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+            compile("".join(cell["source"]), name, "exec")
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+
+
+def test_notebooks_are_the_same_in_both_languages():
+    spanish, english = (
+        json.loads((ROOT / "examples" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+        for name in ("red_neuronal", "neural_network")
+    )
+
+    def without_words(cell):
+        """The code without comments and strings."""
+        tokens = tokenize.generate_tokens(io.StringIO("".join(cell["source"]) + "\n").readline)
+        skipped = {tokenize.COMMENT, tokenize.STRING, tokenize.NL, tokenize.NEWLINE}
+        skipped.add(getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))  # from Python 3.12 on
+        return [token.string for token in tokens if token.type not in skipped]
+
+    assert [cell["cell_type"] for cell in spanish] == [cell["cell_type"] for cell in english]
+    for ours, theirs in zip(spanish, english, strict=True):
+        if ours["cell_type"] == "code":
+            assert without_words(ours) == without_words(theirs)
+        else:  # the same formulas
+            found = re.compile(r"\$\$.+?\$\$|\$[^$]+\$", re.DOTALL)
+            formulas = [found.findall("".join(cell["source"])) for cell in (ours, theirs)]
+            assert formulas[0] == formulas[1]

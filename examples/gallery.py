@@ -1,0 +1,170 @@
+"""Draws every picture of the README and of docs/, on light and on dark, from nothing but code.
+
+    python examples/gallery.py                  # into docs/
+    python examples/gallery.py --output FOLDER
+
+The same versions of the libraries draw the same bytes. The one picture with measured figures,
+scaling, is drawn from bench/results/sweeps.json, which bench/sweeps.py measures.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import matplotlib
+from matplotlib import pyplot as plt
+from sklearn.datasets import load_digits, load_iris, make_circles
+from sklearn.inspection import DecisionBoundaryDisplay
+
+from fastnn import MLPClassifier, Network
+from fastnn.callbacks import Recorder, ValidationLoss
+from fastnn.plotting import (
+    ActivationDisplay,
+    FeatureSlice,
+    HiddenUnitsDisplay,
+    LossCurveDisplay,
+    NetworkDisplay,
+    animate,
+    style,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def rings():
+    """The README's first example, and what a recorder kept of it."""
+    X, y = make_circles(500, factor=0.5, noise=0.05, random_state=0)
+    net = Network([2, 8, 8, 1], activation="tanh", loss="binary_log_loss", random_state=0)
+    recorder = Recorder(every=2)
+    net.fit(X, y, solver="adam", learning_rate_init=0.01, max_iter=100, callback=recorder)
+    return X, y, net, recorder
+
+
+def digits():
+    """A classifier of 8 x 8 pixels, stopped by its validation score."""
+    X, y = load_digits(return_X_y=True)
+    return MLPClassifier(
+        (32, 16), alpha=0.1, max_iter=200, early_stopping=True, random_state=0
+    ).fit(X / 16, y)  # fmt: skip
+
+
+def boundary():
+    X, y, net, _ = rings()
+    _, ax = plt.subplots(figsize=(4.6, 4), layout="constrained")
+    shades = style.diverging(plt.rcParams["axes.facecolor"])
+    DecisionBoundaryDisplay.from_estimator(net, X, ax=ax, cmap=shades, alpha=0.7, eps=0.2)
+    for label, color in ((0, style.ORANGE), (1, style.BLUE)):
+        ax.scatter(
+            *X[y == label].T, s=12, color=color, edgecolors="black", linewidths=0.4,
+            label=f"class {label}",
+        )  # fmt: skip
+    ax.set(xlabel="$x_0$", ylabel="$x_1$")
+    ax.legend(loc="upper right", framealpha=0.85)
+    return ax.figure
+
+
+def boundary_slice():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not yet converged: no matter for a picture
+        model = MLPClassifier((16,), max_iter=300, random_state=0).fit(X, y)
+    petals = ["petal length (cm)", "petal width (cm)"]
+    _, ax = plt.subplots(figsize=(4.6, 4), layout="constrained")
+    DecisionBoundaryDisplay.from_estimator(
+        FeatureSlice(model, X, petals), X[petals], ax=ax, alpha=0.8, eps=0.5
+    )
+    ax.scatter(X[petals[0]], X[petals[1]], s=14, color="white", edgecolors="black")
+    return ax.figure
+
+
+def loss_curves():
+    X, y = make_circles(400, factor=0.6, noise=0.15, random_state=0)
+    X_val, y_val = make_circles(400, factor=0.6, noise=0.15, random_state=1)
+    _, ax = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
+    for units, name in (([2, 16, 1], "one hidden layer"), ([2, 16, 16, 16, 1], "three")):
+        net = Network(units, "relu", loss="binary_log_loss", random_state=0)
+        validation = ValidationLoss(X_val, y_val, every=2)
+        net.fit(X, y, learning_rate_init=0.005, max_iter=300, callback=validation)
+        LossCurveDisplay.from_network(net, name=name, validation=validation, ax=ax)
+    return ax.figure
+
+
+def early_stopping():
+    _, ax = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
+    return LossCurveDisplay.from_estimator(digits(), name="digits", ax=ax).figure_
+
+
+def network():
+    return NetworkDisplay.from_network(rings()[2], feature_names=["$x_0$", "$x_1$"]).figure_
+
+
+def heat_maps():
+    return NetworkDisplay.from_estimator(digits(), kind="heatmap").figure_
+
+
+def hidden_units():
+    X, _, net, _ = rings()
+    return HiddenUnitsDisplay.from_network(net, X, layer=1).figure_
+
+
+def pixels():
+    return HiddenUnitsDisplay.from_estimator(digits(), image_shape=(8, 8)).figure_
+
+
+def activations():
+    figure, axes = plt.subplots(1, 3, figsize=(9, 2.9), layout="constrained")
+    for name, ax in zip(("sigmoid", "tanh", "relu"), axes, strict=True):
+        ActivationDisplay.from_names(name, ax=ax)
+    return figure
+
+
+def learning(path):
+    animate(rings()[3], path)
+
+
+def scaling(path):
+    sys.path.insert(0, str(ROOT / "bench"))
+    from sweeps import draw
+
+    draw(json.loads((ROOT / "bench" / "results" / "sweeps.json").read_text()), path)
+
+
+FIGURES = [
+    boundary, boundary_slice, loss_curves, early_stopping, network, heat_maps, hidden_units,
+    pixels, activations,
+]  # fmt: skip
+
+
+def name_of(drawing):
+    return drawing.__name__.replace("_", "-")
+
+
+def pictures():
+    """The names of all files that are drawn."""
+    stems = [name_of(drawing) for drawing in [*FIGURES, scaling]]
+    names = [f"{stem}.png" for stem in stems] + ["learning.gif"]
+    return names + [name.replace(".", "-dark.") for name in names]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="folder (docs/)")
+    folder = parser.parse_args().output
+    folder.mkdir(exist_ok=True)
+    matplotlib.use("agg")
+    for look, suffix in (("default", ""), ("dark_background", "-dark")):
+        with plt.style.context(look):
+            for drawing in FIGURES:
+                figure = drawing()
+                path = folder / f"{name_of(drawing)}{suffix}.png"
+                figure.savefig(path, dpi=110, metadata={"Software": None})
+                plt.close("all")
+            learning(folder / f"learning{suffix}.gif")
+            scaling(folder / f"scaling{suffix}.png")
+            plt.close("all")
+
+
+if __name__ == "__main__":
+    main()
