@@ -54,10 +54,7 @@ class _Function(Callback):
     """A function of the network, as a callback."""
 
     def __init__(self, function, every):
-        self._function, self.every = function, every
-
-    def __call__(self, net):
-        return self._function(net)
+        self.function, self.every = function, every
 
 
 class Listeners:
@@ -84,6 +81,7 @@ class Listeners:
         self._all = [one if isinstance(one, Callback) else _Function(one, every) for one in given]
         for one in self._all:
             self._interval(one)
+        self._calls = [one.function if isinstance(one, _Function) else one for one in self._all]
 
     @staticmethod
     def _interval(one):
@@ -124,12 +122,13 @@ class Listeners:
 
     def _call(self, net, epoch, last):
         stop = False
-        for i, one in enumerate(self._all):
+        for i, call in enumerate(self._calls):
             if last or self._due[i] <= epoch:
-                answer = one(net)
+                answer = call(net)
                 # no other answer: a lambda may return whatever its expression is
-                stop = stop or (isinstance(answer, (bool, np.bool_)) and bool(answer))
-                self._due[i] = epoch + self._interval(one)
+                if answer is not None and isinstance(answer, (bool, np.bool_)):
+                    stop = stop or bool(answer)
+                self._due[i] = epoch + self._interval(self._all[i])
         return stop
 
 

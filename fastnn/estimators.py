@@ -600,7 +600,7 @@ class _Training:
     def epoch(self):
         """Train for one epoch; its mean loss."""
         self._before[:] = self.params
-        order = network.NO_ORDER
+        order = None
         if self._random_state:
             network.draw_order(self._order, self._random_state)
         if self._random_state and self._in_batches:

@@ -50,7 +50,6 @@ BUDGET = 2e8
 # Multiply-adds, some milliseconds, from which on it is worth 0.1 ms to start a thread.
 WORTH_A_THREAD = 4e8
 
-NO_ORDER = np.empty(0, np.intp)
 # of rows that are not sparse
 NO_COLUMNS = np.empty(0, np.int32)
 NO_ROW_STARTS = np.empty(0, np.intp)
@@ -293,7 +292,7 @@ class TrainingRun:
         )
         self._team = threads.Team(kernels, n_threads)
         self._cursor = np.zeros(4, np.intp)
-        self.no_output = np.empty((0, layer_units[-1]), dtype)
+        self._made = self.packed, self.packed_state, layer_units, activations, loss
 
     def plain_state(self, i):
         """State i of the solver as one vector laid out like the parameters."""
@@ -319,7 +318,7 @@ class TrainingRun:
     def __exit__(self, *exception):
         self._team.__exit__(*exception)
 
-    def epochs(self, params, x, y, loss_curve, order=NO_ORDER, output=None):
+    def epochs(self, params, x, y, loss_curve, order=None, output=None):
         """Train params for as many epochs as loss_curve has room for.
 
         Parameters
@@ -331,8 +330,8 @@ class TrainingRun:
             Checked already. In a weighted run y has one column more, the weight of each row.
         loss_curve : ndarray of float64
             Takes the mean loss of each epoch.
-        order : ndarray of intp, (n,) or (0,)
-            The order in which the rows are used; empty: as they lie.
+        order : ndarray of intp, (n,), optional
+            The order in which the rows are used; by default as they lie.
         output : ndarray, (n, units), optional
             Takes the outputs of the last epoch's forward passes, before their steps.
 
@@ -344,20 +343,18 @@ class TrainingRun:
         ZeroDivisionError
             If the weights of a batch add up to 0. The parameters are those before its step.
         """
-        rows = as_rows(x)
         cursor, before = self._cursor, self.epochs_done
         cursor.fill(0)
         cursor[2] = self.step
-        if output is None:
-            output = self.no_output
+        arguments = (
+            params, *self._made, *self.descent, *as_rows(x), y, order, self.batch_size,
+            len(loss_curve), BUDGET, self.workspace, self._team.memory, self._team.n_threads,
+            cursor, loss_curve, output,
+        )  # fmt: skip
         try:
-            while cursor[3] < builds.FINISHED:
-                self._train_epoch(
-                    params, self.packed, self.packed_state, self.layer_units, self.activations,
-                    self.loss, *self.descent, *rows, y, order, self.batch_size, len(loss_curve),
-                    BUDGET, self.workspace, self._team.memory, self._team.n_threads, cursor,
-                    loss_curve, output,
-                )  # fmt: skip
+            self._train_epoch(*arguments)
+            while cursor.item(3) < builds.FINISHED:
+                self._train_epoch(*arguments)
         finally:
             epochs_done, _, self.step, status = cursor.tolist()
             self.epochs_done = before + epochs_done
@@ -973,20 +970,20 @@ class Network:
             batch_size, n_threads,
         )  # fmt: skip
         self._share_state(run)
-        order = np.arange(len(x)) if shuffle and batch_size < len(x) else NO_ORDER
+        order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
         with run:
             for part in listeners.parts(self, curve):
                 done = run.epochs_done
                 try:
-                    self._train_epochs(run, x, y, order, part)
+                    if order is None:
+                        run.epochs(self._params, x, y, part)
+                    else:
+                        self._train_shuffled(run, x, y, order, part)
                 finally:
                     self._step = run.step
                     self.loss_curve_ += part[: run.epochs_done - done].tolist()
 
-    def _train_epochs(self, run, x, y, order, curve):
-        if not len(order):
-            run.epochs(self._params, x, y, curve)
-            return
+    def _train_shuffled(self, run, x, y, order, curve):
         for epoch in range(len(curve)):
             draw_order(order, self._random_state)
             run.epochs(self._params, x, y, curve[epoch : epoch + 1], order)

@@ -362,7 +362,7 @@ def train_epoch(
     if cursor[3] == START:
         packed[:], cursor[3] = params, RUNNING
     x = dense_rows(x, columns, row_starts, layer_units[0])
-    rows = order if len(order) else np.arange(len(x))
+    rows = np.arange(len(x)) if order is None or not len(order) else order
     work = 0.0
     while cursor[0] < n_epochs and work < budget:
         params[:] = packed
@@ -380,7 +380,7 @@ def train_epoch(
             total += batch_loss * (len(batch) / weight)
             if not (np.isfinite(total) or keep_going):
                 break
-            if len(output) and cursor[0] == n_epochs - 1:
+            if output is not None and len(output) and cursor[0] == n_epochs - 1:
                 output[batch] = out
             for (coef, _), (coef_grad, intercept_grad) in zip(
                 split(packed, layer_units), split(grads, layer_units), strict=True

@@ -13,8 +13,6 @@ import threading
 import weakref
 from pathlib import Path
 
-import numpy as np
-
 from fastnn import checks
 from fastnn import kernels as builds
 
@@ -130,15 +128,15 @@ class Team:
 
     Attributes
     ----------
-    memory : ndarray of uint8
-        What the kernels take; empty for one thread.
+    memory : ndarray of uint8 or None
+        What the kernels take; None for one thread.
     n_threads : int
         Fewer than asked for where the system starts no more.
     """
 
     def __init__(self, kernels, n_threads):
         self._kernels, self.n_threads, self._helpers = kernels, n_threads, []
-        self.memory = np.empty(0, np.uint8)
+        self.memory = None
         self._close = lambda: None
 
     def __enter__(self):
@@ -170,7 +168,7 @@ class Team:
 
     def __exit__(self, *exception):
         self._close()
-        self.memory = np.empty(0, np.uint8)
+        self.memory = None
 
 
 def _close_team(kernels, memory, helpers):

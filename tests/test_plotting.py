@@ -48,13 +48,19 @@ DISPLAYS = [
 ]
 
 
-@pytest.fixture(autouse=True, params=["default", "dark_background"])
-def look(request):
-    """Every test on light and on dark; no figure is left over."""
+@pytest.fixture(autouse=True)
+def without_windows():
+    """No figure is left over."""
     matplotlib.use("agg")
+    yield
+    pyplot.close("all")
+
+
+@pytest.fixture(params=["default", "dark_background"])
+def look(request):
+    """On light and on dark."""
     with pyplot.style.context(request.param):
         yield request.param
-    pyplot.close("all")
 
 
 def circles_net(units=(2, 5, 3, 1), **options):
@@ -84,7 +90,7 @@ def drawn(display):
 # ---- LossCurveDisplay ---------------------------------------------------------------------------
 
 
-def test_loss_curve(net):
+def test_loss_curve(net, look):
     display = drawn(LossCurveDisplay.from_network(net))
     np.testing.assert_array_equal(display.line_.get_ydata(), net.loss_curve_)
     np.testing.assert_array_equal(display.line_.get_xdata(), np.arange(1, 31))
@@ -221,7 +227,7 @@ def test_what_is_too_large_for_a_graph_is_a_heat_map(units, graph):
     assert len(display.images_) == (0 if graph else len(units) - 1)
 
 
-def test_heat_maps(net):
+def test_heat_maps(net, look):
     display = drawn(NetworkDisplay.from_network(net, kind="heatmap"))
     assert display.edges_ is None
     for image, coef in zip(display.images_, net.coefs_, strict=True):
@@ -263,7 +269,7 @@ def test_network_display_refuses(net):
 
 
 @pytest.mark.parametrize("layer", [0, 1, -1])
-def test_hidden_units(net, layer):
+def test_hidden_units(net, layer, look):
     display = drawn(HiddenUnitsDisplay.from_network(net, X, layer=layer, grid_resolution=20))
     n_units = [5, 3, 1][layer]
     assert len(display.images_) == n_units
@@ -303,7 +309,7 @@ def test_hidden_units_of_a_slice(iris):
     assert display.images_[0].get_clim()[0] == 0
 
 
-def test_hidden_units_as_images():
+def test_hidden_units_as_images(look):
     digits, labels = load_digits(return_X_y=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -347,7 +353,7 @@ def test_hidden_units_refuses(iris, options, message):
 # ---- ActivationDisplay --------------------------------------------------------------------------
 
 
-def test_activations():
+def test_activations(look):
     display = drawn(ActivationDisplay.from_names("sigmoid", "relu", "tanh", limits=(-3, 3)))
     z = display.lines_[0].get_xdata()
     assert (z[0], z[-1], display.ax_.get_xlim()) == (-3, 3, (-3, 3))
@@ -556,7 +562,7 @@ def test_training_picture_of_two_classes(net, look):
     assert len(picture.field_ax.collections) == n
 
 
-def test_training_picture_of_three_classes():
+def test_training_picture_of_three_classes(look):
     net = Network([4, 4, 3], "tanh", loss="log_loss", random_state=0)
     net.fit(IRIS, np.eye(3)[KIND], max_iter=500, learning_rate_init=0.05)
     picture = pictures.TrainingPicture(net, IRIS, np.eye(3)[KIND], features=(2, 3))

@@ -1365,16 +1365,16 @@ def train_epoch(
     columns,
     row_starts,
     const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
-    const Py_ssize_t[::1] order,        # IN  (n,) the epoch's shuffle, or empty
+    const Py_ssize_t[::1] order,        # IN  (n,) the epoch's shuffle, or empty or None
     Py_ssize_t batch_size,
     Py_ssize_t n_epochs,                # go on until this many are finished
     double budget,                      # return after about this many multiply-adds
     unsigned char[::1] workspace,       # workspace_size(.., batch_size, .., n_threads, weighted)
-    unsigned char[::1] team,            # an open team, or empty: one thread
+    unsigned char[::1] team,            # an open team; empty or None: one thread
     int n_threads,                      # of the team
     Py_ssize_t[::1] cursor,             # IN/OUT (4,): epoch, row, step, status
     double[::1] loss_curve,             # OUT (n_epochs,) mean loss of each epoch, before its steps
-    real[:, ::1] output,                # OUT (n, units) outputs in the last epoch, or empty
+    real[:, ::1] output,                # OUT (n, units) outputs in the last epoch; empty or None
 ):
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
@@ -1398,7 +1398,8 @@ def train_epoch(
     cdef double work_done = 0, per_row = 0, per_round, loss_sum, loss_scale
     cdef bint diverged = False, weightless = False, full_batch = batch_size >= n_rows
     cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
-    if team.shape[0]:
+    cdef bint keep_output = output is not None and output.shape[0]
+    if team is not None and team.shape[0]:
         helpers = &team[0]
     else:
         n_threads = 1
@@ -1410,7 +1411,7 @@ def train_epoch(
     job.keep_going = keep_going
     job.packed, job.y = &packed[0], &y[0, 0]
     job.x = rows_of(x, columns, row_starts)
-    if order.shape[0]:
+    if order is not None and order.shape[0]:
         job.order = job.x.order = &order[0]
     if job.n_states:
         job.state = &state[0, 0]
@@ -1433,7 +1434,7 @@ def train_epoch(
                 if epoch > 0 and not keep_going:
                     memcpy(work + plan.backup, &packed[0], size * sizeof(real))
                 loss_curve[epoch] = 0
-            if output.shape[0] and epoch == n_epochs - 1:
+            if keep_output and epoch == n_epochs - 1:
                 job.output = &output[0, 0]
             while row < n_rows and work_done < budget:
                 job.start = row // batch_size * batch_size
