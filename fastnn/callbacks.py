@@ -7,6 +7,7 @@ them, copy or save the network, and end the training by returning True. This roo
 """
 
 import contextlib
+import functools
 import math
 import time
 import warnings
@@ -46,8 +47,15 @@ class Callback:
     def __call__(self, net):
         """After every so many epochs, and after the last one; True ends the training."""
 
-    def end(self, net):
-        """After the training, whatever ended it. Called for each callback that has begun."""
+    def end(self, net, completed):
+        """After the training, whatever ended it, for each callback that has begun, the last first.
+
+        Parameters
+        ----------
+        net : Network
+        completed : bool
+            False where something was raised.
+        """
 
 
 class _Function(Callback):
@@ -55,6 +63,10 @@ class _Function(Callback):
 
     def __init__(self, function, every):
         self.function, self.every = function, every
+
+
+def _end(callback, net, error, *_):
+    callback.end(net, completed=error is None)
 
 
 class Listeners:
@@ -96,7 +108,7 @@ class Listeners:
         with contextlib.ExitStack() as ends:
             for one in self._all:
                 one.begin(net, X, y, max_iter)
-                ends.callback(one.end, net)
+                ends.push(functools.partial(_end, one, net))
             self._due = [self._interval(one) for one in self._all]
             self._ends = ends.pop_all()
 
@@ -157,7 +169,7 @@ class ProgressBar(Callback):
     def begin(self, net, X, y, max_iter):
         """Draw an empty bar."""
         self.every = self._every or 1
-        self._bar = _tqdm()(total=max_iter, **self._options)
+        self._bar = _tqdm()(**{**self._options, "total": max_iter})
         self._looked = time.perf_counter()
 
     def __call__(self, net):
@@ -171,10 +183,12 @@ class ProgressBar(Callback):
                 self.every = max(1, self.every // 2)
         self._advance(net)
 
-    def end(self, net):
+    def end(self, net, completed):
         """Leave the bar as it is."""
-        self._advance(net)
-        self._bar.close()
+        try:
+            self._advance(net)
+        finally:
+            self._bar.close()
 
     def _advance(self, net):
         self._bar.set_postfix_str(f"loss {net.loss_:.4g}", refresh=False)
@@ -218,7 +232,7 @@ class Recorder(Callback):
     epochs_ : list of int
         After how many epochs each copy was taken.
     X_, y_ : ndarray
-        What was trained on.
+        What was trained on; not copied where the network took it as it was.
     max_iter_ : int
         The epochs that were to come.
     """
@@ -232,7 +246,7 @@ class Recorder(Callback):
         """Keep the parameters before the first epoch."""
         self.every = self._every or max(1, max_iter // 100)
         self.X_, self.y_, self.max_iter_ = X, y, max_iter
-        self._like, self._loss_curve = net.copy(), []
+        self._like, self._loss_curve = net.copy(), net.loss_curve_  # which grows
         self.epochs_, self._params = [0], [net._params.copy()]
 
     def __call__(self, net):
@@ -241,9 +255,10 @@ class Recorder(Callback):
             self._params.append(net._params.copy())
             self.epochs_.append(net.n_iter_)
 
-    def end(self, net):
+    def end(self, net, completed):
         """Keep the last parameters, and the losses on the way."""
         self(net)
+        self._params[-1][:] = net._params  # somebody may have put better ones back
         self._loss_curve = list(net.loss_curve_)
 
     def __len__(self):
@@ -268,9 +283,10 @@ class ValidationLoss(Callback):
     every : int
         Epochs from one look to the next.
     n_iter_no_change : int, optional
-        Training stops after so many looks in a row that found no loss below the best by tol, and
-        the network ends with its best parameters, also where max_iter came first. None: it only
-        looks.
+        Training stops after so many looks in a row that found no loss below the best by tol. The
+        network ends with its best parameters, and the solver's state forgotten, unless something
+        was raised. None: it only looks. Among several callbacks let it be the last, so that what
+        the others do at the end is done with the best parameters.
     tol : float >= 0
 
     Attributes
@@ -313,8 +329,9 @@ class ValidationLoss(Callback):
                 self._best = net._params.copy()
         return self._patience is not None and self._no_change >= self._patience
 
-    def end(self, net):
+    def end(self, net, completed):
         """Put the best parameters back."""
-        if self._best is not None:
+        if self._best is not None and completed:
             net._params[:] = self._best
-            self._best = None
+            net._forget_state()
+        self._best = None

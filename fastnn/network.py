@@ -539,7 +539,7 @@ class Network:
         self.n_jobs = n_jobs
         self._build(_new_params(self._layer_units, self._dtype))
         draw(self)
-        self._assigned = False  # whether anybody gave it parameters
+        self._drawn = _checksum(self._params)  # whether they are still those
         self.loss_curve_ = []
         self._forget_state()
 
@@ -594,7 +594,6 @@ class Network:
     @coefs_.setter
     def coefs_(self, values):
         self._coefs._assign(values)
-        self._assigned = True
 
     @property
     def intercepts_(self):
@@ -604,7 +603,6 @@ class Network:
     @intercepts_.setter
     def intercepts_(self, values):
         self._intercepts._assign(values)
-        self._assigned = True
 
     @property
     def loss_(self):
@@ -760,10 +758,11 @@ class Network:
         """The numbers of the classes, where the outputs are their probabilities."""
         if not _gives_probabilities(self):
             raise AttributeError(f"{self!r} has no classes_")
-        return np.arange(max(2, self._layer_units[-1]))
+        # not int: scikit-learn's LabelEncoder would then cut what `predict` gives down to labels
+        return np.arange(max(2.0, self._layer_units[-1]))
 
     def __sklearn_is_fitted__(self):
-        return bool(self.loss_curve_) or self._assigned
+        return bool(self.loss_curve_) or _checksum(self._params) != self._drawn
 
     def __sklearn_tags__(self):
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
@@ -897,6 +896,11 @@ class Network:
         )  # fmt: skip
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
         listeners = Listeners(callback, callback_every)
+        if callback is None:
+            self._forget_state()
+            self.loss_curve_ = []
+            self._train(*training, curve)
+            return self
         before = self.loss_curve_, self._solver, self._state, self._step
         self._forget_state()
         self.loss_curve_ = []
@@ -969,7 +973,9 @@ class Network:
             kernels, self._units, self._codes, builds.LOSSES[self._loss], descent, self._dtype,
             batch_size, n_threads,
         )  # fmt: skip
-        self._share_state(run)
+        solver = (descent.solver, descent.n_states)
+        if self._solver == solver:  # go on where the last run was
+            run.packed_state[:], run.step = self._state, self._step
         order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
         with run:
             for part in listeners.parts(self, curve):
@@ -980,7 +986,8 @@ class Network:
                     else:
                         self._train_shuffled(run, x, y, order, part)
                 finally:
-                    self._step = run.step
+                    # again each time: a callback may have trained this network, too
+                    self._solver, self._state, self._step = solver, run.packed_state, run.step
                     self.loss_curve_ += part[: run.epochs_done - done].tolist()
 
     def _train_shuffled(self, run, x, y, order, curve):
@@ -990,13 +997,6 @@ class Network:
 
     def _forget_state(self):
         self._solver, self._state, self._step = None, None, 0
-
-    def _share_state(self, run):
-        """Have a run's state, which goes on from the last one's if the solver is the same."""
-        solver = (run.descent.solver, run.descent.n_states)
-        if self._solver == solver:
-            run.packed_state[:], run.step = self._state, self._step
-        self._solver, self._state, self._step = solver, run.packed_state, run.step
 
     # ---- checking ----
 
@@ -1034,6 +1034,11 @@ def _new_params(layer_units, dtype):
             f"layer_units {list(layer_units)} need {n} parameters, too many to address"
         )
     return np.zeros(n, dtype)
+
+
+def _checksum(params):
+    """A number that a change of parameters changes."""
+    return int(params.view(f"u{params.itemsize}").sum(dtype=np.uint64))
 
 
 def split_params(params, layer_units):

@@ -36,8 +36,8 @@ class Log(Callback):
     def __call__(self, net):
         self.log.append(("call", self.name, net.n_iter_))
 
-    def end(self, net):
-        self.log.append(("end", self.name, net.n_iter_))
+    def end(self, net, completed):
+        self.log.append(("end" if completed else "fail", self.name, net.n_iter_))
 
 
 @pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
@@ -121,7 +121,7 @@ def test_what_a_callback_raises_comes_through(training, error):
     net = network()
     with pytest.raises(error, match="no more"):
         net.fit(X, y, max_iter=50, callback=[Log(100, log), fail], callback_every=4, **training)
-    assert log[-1] == ("end", "", 8)
+    assert log[-1] == ("fail", "", 8)
     half = network().fit(X, y, max_iter=8, **training)
     np.testing.assert_array_equal(net._params, half._params)
     assert net.loss_curve_ == half.loss_curve_
@@ -137,7 +137,7 @@ def test_end_is_told_where_training_diverges():
         net.fit(
             X, y, solver="sgd", learning_rate_init=1e300, max_iter=9, callback=Log(1, log)
         )  # fmt: skip
-    assert log[-1] == ("end", "", net.n_iter_)
+    assert log[-1] == ("fail", "", net.n_iter_)
     assert np.isfinite(net._params).all()
 
 
@@ -163,7 +163,7 @@ def test_a_refusal_at_the_beginning_changes_nothing():
     with pytest.raises(RuntimeError, match="not here"):
         net.fit(X, y, callback=[Log(1, log), Refuses(), Log(1, log)])
     assert pickle.dumps(net) == before
-    assert [event[0] for event in log] == ["begin", "end"]
+    assert [event[0] for event in log] == ["begin", "fail"]
 
 
 @pytest.mark.parametrize(
@@ -274,6 +274,11 @@ def test_recorder(training):
     recorder[1].coefs_[0][...] = 7  # a copy
     np.testing.assert_array_equal(recorder[1]._params, half._params)
     assert [n.n_iter_ for n in recorder] == [0, 10, 20, 25]
+    seen = []
+    look = lambda net: seen.append((recorder[-1].loss_curve_, list(net.loss_curve_)))  # noqa: E731
+    network().fit(X, y, max_iter=20, callback=[recorder, look], callback_every=10, **training)
+    assert all(ours == theirs for ours, theirs in seen)
+    recorder = Recorder(every=10)
     with pytest.raises(IndexError):
         recorder[4]
     network().fit(X, y, max_iter=300, callback=recorder)
@@ -324,10 +329,50 @@ def test_validation_loss_stops_and_puts_the_best_back():
     best = int(losses.argmin())
     assert validation.best_loss_ == losses[best] == net.loss(X_new, y_new)
     np.testing.assert_array_equal(net._params, recorder[best + 1]._params)
+    np.testing.assert_array_equal(net._params, recorder[-1]._params)
+    # the solver starts afresh from there
+    fresh = network()
+    fresh.coefs_, fresh.intercepts_ = net.coefs_, net.intercepts_
+    for one in (net, fresh):
+        one.partial_fit(X_few, y_few)
+    np.testing.assert_array_equal(net._params, fresh._params)
     # five looks in a row without a fall by tol; never before
     falls = [loss < losses[:i].min(initial=np.inf) - 1e-3 for i, loss in enumerate(losses)]
     assert not any(falls[-5:])
     assert all(any(falls[i : i + 5]) for i in range(len(falls) - 5))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_validation_loss_puts_nothing_back_where_something_was_raised(error):
+    def fail(net):
+        if net.n_iter_ == 40:
+            raise error
+
+    net, half = network(), network()
+    validation = ValidationLoss(-X_VAL, 1 - Y_VAL, n_iter_no_change=500)
+    with pytest.raises(error):
+        net.fit(X, y, max_iter=500, callback=[validation, fail])
+    half.fit(X, y, max_iter=40)
+    np.testing.assert_array_equal(net._params, half._params)
+    assert net.loss_curve_ == half.loss_curve_
+
+
+def test_training_in_a_callback():
+    """The outer fit does not go on from the inner one's solver state, and its own is kept."""
+    net, quiet = network(), network()
+
+    def inner(net):
+        if net.n_iter_ == 1:
+            params = net._params.copy()
+            net.partial_fit(X, y)
+            net._params[:] = params
+
+    net.fit(X, y, max_iter=10, callback=inner)
+    quiet.fit(X, y, max_iter=10)
+    assert net.n_iter_ == 11
+    assert net._step == quiet._step
+    if net._state is not None:
+        assert net._state.shape == quiet._state.shape
 
 
 def test_validation_loss_refuses_before_anything_changes():

@@ -1,9 +1,11 @@
 """What displays, live plots and animations draw: artists, limits, labels and data, not pixels."""
 
 import base64
+import copy
 import io
 import itertools
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -208,7 +210,7 @@ def test_graph_of_an_estimator_is_named():
 
 def test_graph_draws_the_strongest_of_many_edges():
     net = Network([90, 60, 1], random_state=0)
-    net.coefs_ = [coef.copy() for coef in net.coefs_]
+    net.coefs_ = [2 * coef for coef in net.coefs_]
     display = drawn(NetworkDisplay.from_network(net))
     assert len(display.edges_.get_segments()) == 4000
     sizes = np.sort(np.abs(np.concatenate([coef.ravel() for coef in net.coefs_])))[-4000:]
@@ -415,12 +417,14 @@ def test_without_matplotlib(display, net, monkeypatch):
         LivePlot()
 
 
-def test_importing_the_room_loads_no_matplotlib():
+def test_importing_the_room_loads_no_matplotlib(tmp_path):
     code = (
         "import sys, fastnn.plotting, fastnn.callbacks\n"
         "print([name for name in ('matplotlib', 'PIL', 'tqdm', 'IPython') if name in sys.modules])"
     )
-    done = subprocess.run([*PYTHON, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*PYTHON, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert done.stdout == "[]\n"
 
 
@@ -480,8 +484,28 @@ def test_boundary_of_an_unfitted_network(net):
     other = circles_net()
     with pytest.raises(NotFittedError):
         boundary(other, X)
-    other.coefs_ = list(net.coefs_)
-    boundary(other, X)
+    boundary(copy.deepcopy(net), X)
+    ways = [
+        lambda other: setattr(other, "coefs_", list(net.coefs_)),
+        lambda other: other.intercepts_.__setitem__(0, net.intercepts_[0]),
+        lambda other: other.coefs_[1].fill(1),
+    ]
+    for assign in ways:
+        other = circles_net()
+        assign(other)
+        boundary(pickle.loads(pickle.dumps(other)), X)
+
+
+def test_a_boundary_of_labels_is_refused_and_not_drawn_wrong(net):
+    """`predict` gives activations; scikit-learn would take them for labels."""
+    soft = Network([2, 4, 3], loss="log_loss", random_state=0)
+    soft.fit(IRIS[:, 2:], np.eye(3)[KIND], max_iter=2)
+    other = Network([2, 4, 1], "tanh", random_state=0).fit(X, y, max_iter=2)
+    for model, data in ((net, X), (soft, IRIS[:, 2:]), (other, X)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises((ValueError, TypeError)):
+                boundary(model, data, response_method="predict")
 
 
 def test_boundary_of_four_features(iris):
@@ -691,6 +715,44 @@ def test_live_plot_without_a_screen_refuses_the_fit(net):
     assert not pyplot.get_fignums()
 
 
+def test_live_plot_closes_its_window_where_nothing_is_trained(net, monkeypatch):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "fake", raising=False)
+    monkeypatch.setattr(matplotlib.figure.Figure, "show", lambda self: None)
+    refuses = ValidationLoss(np.ones((3, 5)), np.ones(3))
+    live = LivePlot()
+    with pytest.raises(ValueError, match="X must have 2 columns"):
+        net.fit(X, y, max_iter=3, callback=[live, refuses])
+    assert not pyplot.get_fignums()
+    for _ in range(2):  # a window is that of the last fit
+        circles_net().fit(X, y, max_iter=3, callback=live)
+        assert len(pyplot.get_fignums()) == 1
+    monkeypatch.setattr(pictures.TrainingPicture, "update", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        circles_net().fit(X, y, max_iter=3, callback=live)
+    assert not pyplot.get_fignums()
+
+
+def test_live_plot_ends_with_the_best_parameters(notebook):
+    live = LivePlot(every=1)
+    best = ValidationLoss(-X, 1 - y, n_iter_no_change=2)
+    net = circles_net().fit(X, y, max_iter=50, learning_rate_init=0.1, callback=[live, best])
+    field = live.figure_.axes[0].images[0].get_array()
+    corner = [live.figure_.axes[0].get_xlim()[0], live.figure_.axes[0].get_ylim()[0]]
+    assert field[0, 0] == pytest.approx(net.predict([corner])[0, 0])
+
+
+def test_losses_of_zero_are_drawn_on_a_linear_axis(tmp_path):
+    assert drawn(LossCurveDisplay(loss_curve=[0, 0]).plot()).ax_.get_yscale() == "linear"
+    net = Network([2, 1], out_activation="identity", random_state=0)
+    net.coefs_, net.intercepts_ = [np.zeros((2, 1))], [np.zeros(1)]
+    recorder = Recorder(every=1)
+    net.fit(X, np.zeros(120), max_iter=3, callback=recorder)
+    assert net.loss_curve_ == [0, 0, 0]
+    animate(recorder, tmp_path / "x.gif")
+
+
 def test_live_plot_of_four_features(notebook):
     net = Network([4, 4, 3], "tanh", loss="log_loss", random_state=0)
     with pytest.raises(ValueError, match="this network takes 4: say which two vary"):
@@ -772,7 +834,10 @@ def test_animation_of_one_frame(tmp_path):
         ({"recorder": Recorder()}, ValueError, "recorder is empty"),
         ({"recorder": circles_net()}, TypeError, "recorder must be a"),
         ({"fps": 0}, ValueError, "fps must be a finite number"),
+        ({"fps": 1e5}, ValueError, "fps must be a finite number"),
         ({"hold": -1}, ValueError, "hold must be a finite number"),
+        ({"hold": 1000}, ValueError, "hold must be a finite number"),
+        ({"title": 5}, TypeError, "title must be a string"),
         ({"dpi": 3}, ValueError, "dpi must be a finite number"),
     ],
     ids=str,
@@ -791,5 +856,7 @@ def test_no_pyplot_where_no_window_is_needed(tmp_path):
         "Network([2, 1]).fit([[0, 1], [1, 0]], [0, 1], max_iter=2, callback=r)\n"
         f"animate(r, {str(tmp_path / 'x.gif')!r})\nprint('matplotlib.pyplot' in sys.modules)"
     )
-    done = subprocess.run([*PYTHON, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*PYTHON, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert done.stdout == "False\n"

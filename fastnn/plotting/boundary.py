@@ -52,6 +52,8 @@ class FeatureSlice:
         # a model that was fitted with names is to be given them
         named = self._columns is not None and hasattr(model, "feature_names_in_")
         self._frame = type(X) if named else None
+        # pandas's word for names, and polars's
+        self._named = "columns" if hasattr(X, "iloc") else "schema"
         values = checks.numeric_array("X", np.asarray(X))
         if values.ndim != 2 or 0 in values.shape:
             raise ValueError(f"X must have two dimensions, got shape {values.shape}")
@@ -64,7 +66,7 @@ class FeatureSlice:
         wide = np.tile(self._row, (len(x), 1))
         wide[:, self.features_] = x
         if self._frame is not None:
-            return self._frame(wide, columns=self._columns)
+            return self._frame(wide, **{self._named: list(self._columns)})
         return wide
 
     def __getattr__(self, name):

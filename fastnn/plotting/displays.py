@@ -120,7 +120,7 @@ class LossCurveDisplay:
         ax : matplotlib Axes, optional
             Such as that of another display, to compare.
         log_scale : bool
-            Whether the axis of the loss is logarithmic.
+            Whether the axis of the loss is logarithmic, if there is a loss above 0.
         **kwargs
             For matplotlib's ``plot``.
 
@@ -175,13 +175,14 @@ class LossCurveDisplay:
             Itself.
         """
         ax = style.new_axes(ax)
-        label = "training" if self.name is None else self.name
+        label = kwargs.pop("label", "training" if self.name is None else self.name)
         (self.line_,) = ax.plot(
             np.arange(1, len(self.loss_curve) + 1), self.loss_curve, label=label, **kwargs
         )
         self.validation_line_ = self.validation_ax_ = None
         if self.validation is not None:
             self._plot_validation(ax, label)
+        log_scale = log_scale and (self.loss_curve > 0).any()
         ax.set(xlabel="epoch", ylabel="mean loss", yscale="log" if log_scale else "linear")
         ax.margins(x=0.02)
         ax.grid(True, alpha=0.25)
@@ -513,6 +514,8 @@ class HiddenUnitsDisplay:
         n_layers = len(net.layer_units) - 1
         layer = checks.whole_number("layer", layer, -n_layers, n_layers - 1) % n_layers
         n = net.layer_units[layer + 1]
+        if units is not None and not hasattr(units, "__iter__"):
+            raise TypeError(f"units must be a sequence of whole numbers, got {units!r}")
         units = list(range(min(n, 64)) if units is None else units)
         if not units:
             raise ValueError("units must hold at least one unit")
@@ -552,6 +555,8 @@ class HiddenUnitsDisplay:
                 f"image_shape is for layer 0, whose coefs belong to pixels; got layer {layer}"
             )
         n_features = net.layer_units[0]
+        if not hasattr(image_shape, "__iter__"):
+            raise TypeError(f"image_shape must be (height, width), got {image_shape!r}")
         shape = tuple(checks.whole_number("image_shape", side) for side in image_shape)
         if len(shape) != 2 or math.prod(shape) != n_features:
             raise ValueError(
@@ -687,6 +692,8 @@ class ActivationDisplay:
         names = [
             name for name in dict.fromkeys(network_of(model).activations) if name != "softmax"
         ]
+        if not names:
+            raise ValueError("softmax, the model's only activation, is no function of one number")
         return cls.from_names(*names, limits=limits, ax=ax, derivative=derivative)
 
     from_network = from_estimator

@@ -79,7 +79,7 @@ def check_output(name, path, suffixes):
     ValueError
         If it cannot, in a line that names the argument.
     """
-    folder = path.parent
+    folder = (path.resolve() if path.is_symlink() else path).parent
     if not folder.is_dir():
         raise ValueError(f"{name} {path}: there is no folder {folder}")
     if path.is_dir():

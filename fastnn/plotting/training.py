@@ -159,6 +159,9 @@ class TrainingPicture:
             background = np.array(style.mixed(self._background, self._background, 1))
             self._image.set_data(np.clip(sure * mixture + (1 - sure) * background, 0, 1))
         curve = np.asarray(net.loss_curve_, np.float64)
+        scale = "linear" if len(curve) and not (curve > 0).any() else "log"
+        if self.loss_ax.get_yscale() != scale:
+            self.loss_ax.set_yscale(scale)
         self._curve.set_data(np.arange(1, len(curve) + 1), curve)
         self._now.set_data([len(curve)], curve[-1:]) if len(curve) else self._now.set_data([], [])
         loss = f"loss {curve[-1]:.4f}" if len(curve) else "loss unknown yet"
@@ -235,7 +238,7 @@ class LivePlot(Callback):
         style.matplotlib()
         self._every = None if every is None else checks.whole_number("every", every)
         self.every = self._every or 1
-        self._features = features
+        self._features, self._screen = features, None
 
     def begin(self, net, X, y, max_iter):
         """Draw the network before its first epoch.
@@ -248,29 +251,32 @@ class LivePlot(Callback):
             If the network has no plane or no boundary that could be drawn.
         """
         self.every = self._every or max(1, max_iter // 50)
+        if self._screen is not None:
+            self._screen.close()
         self._screen = _Notebook() if _in_notebook() else _Window()
         try:
             self._picture = TrainingPicture(
                 net, X, y, figure=self._screen.figure, features=self._features, max_iter=max_iter
             )
+            self.figure_, self.n_frames_ = self._picture.figure, 0
+            self._draw(net)
         except BaseException:
             self._screen.close()
             raise
-        self.figure_, self.n_frames_, self._drawn = self._picture.figure, 0, None
-        self._draw(net)
 
     def __call__(self, net):
         """Draw the network as it is now."""
         self._draw(net)
 
-    def end(self, net):
-        """Draw the last epoch, if it has not been drawn."""
-        self._draw(net)
+    def end(self, net, completed):
+        """Draw the network as it is in the end, if that has not been drawn."""
+        if not completed and net.n_iter_ == 0:  # another callback refused the fit
+            self._screen.close()
+        elif net.n_iter_ != self._drawn[0] or (net._params != self._drawn[1]).any():
+            self._draw(net)
 
     def _draw(self, net):
-        if net.n_iter_ == self._drawn:
-            return
-        self._drawn = net.n_iter_
+        self._drawn = net.n_iter_, net._params.copy()
         self._picture.update(net)
         if self._screen.show():
             self.n_frames_ += 1
@@ -310,18 +316,21 @@ class _Window:
     """A window of matplotlib's backend."""
 
     def __init__(self):
-        style.matplotlib()
-        from matplotlib import get_backend, pyplot
-
-        self._pyplot = pyplot
         check_window()
+        from matplotlib import pyplot
+
+        self._pyplot, self._shown = pyplot, False
         self.figure = pyplot.figure(figsize=(9, 4.1))
-        self.figure.canvas.manager.set_window_title("fastnn")
-        self._backend = get_backend()
-        self._shown = False
+        self._manager = self.figure.canvas.manager
+        self._manager.set_window_title("fastnn")
+
+    def _is_open(self):
+        from matplotlib._pylab_helpers import Gcf
+
+        return self._manager in Gcf.get_all_fig_managers()  # numbers are given again
 
     def show(self):
-        if not self._pyplot.fignum_exists(self.figure.number):
+        if not self._is_open():
             return False
         if not self._shown:
             self.figure.show()
@@ -331,7 +340,8 @@ class _Window:
         return True
 
     def close(self):
-        self._pyplot.close(self.figure)
+        if self._is_open():
+            self._pyplot.close(self.figure)
 
 
 def check_window():
@@ -372,9 +382,9 @@ def animate(recorder, path, *, features=None, fps=12, hold=2.0, dpi=85, title=""
     features : pair of int, optional
         The two features that vary, for a network that takes more; others stay at their means.
     fps : float
-        Frames a second.
+        Frames a second, 0.02 to 100.
     hold : float
-        Seconds that the last frame of a GIF is kept.
+        Seconds that the last frame of a GIF is kept, up to 600.
     dpi : float
         Pixels an inch; the picture is 9 by 4.1 inches.
     title : str
@@ -401,8 +411,10 @@ def animate(recorder, path, *, features=None, fps=12, hold=2.0, dpi=85, title=""
         raise ValueError("recorder is empty: pass it to Network.fit as callback first")
     path = Path(path)
     style.check_output("path", path, ANIMATIONS)
-    fps = checks.real_number("fps", fps, 0)
-    hold = checks.real_number("hold", hold, 0, closed="left")
+    fps = checks.real_number("fps", fps, 0.02, 100, closed="both")
+    hold = checks.real_number("hold", hold, 0, 600, closed="both")
+    if not isinstance(title, str):
+        raise TypeError(f"title must be a string, got {checks.shown(title)}")
     dpi = checks.real_number("dpi", dpi, 10, 1000, closed="both")
     frames = _frames(recorder, features, dpi)
     if path.suffix.lower() == ".gif":
@@ -492,17 +504,17 @@ _PAGE = string.Template("""<!DOCTYPE html>
   :root { color-scheme: light dark; }
   body { font: 16px/1.4 system-ui, sans-serif; max-width: ${width}px; margin: 1.5em auto; }
   img { display: block; width: 100%; height: auto; }
-  form { display: flex; gap: 1em; align-items: center; padding: .5em; }
+  .controls { display: flex; gap: 1em; align-items: center; padding: .5em; }
   input { flex: 1; }
   output { min-width: 7em; }
 </style>
 <h1>$title</h1>
 <img id="picture" width="$width" height="$height" alt="data, prediction and loss">
-<form>
+<div class="controls">
   <button type="button" id="play" aria-label="play or pause">pause</button>
   <input type="range" id="frame" min="0" max="$last" value="0" aria-label="frame">
   <output id="epoch" for="frame"></output>
-</form>
+</div>
 <script>
 const pictures = $pictures, epochs = $epochs;
 const [picture, play, slider, epoch] = ["picture", "play", "frame", "epoch"].map(
