@@ -118,18 +118,16 @@ class Listeners:
     def __exit__(self, *exception):
         self._ends.__exit__(*exception)
 
-    def parts(self, net, curve):
-        """The slices of curve, an element for each epoch, to train one after the other.
+    def stops(self, net, n_epochs):
+        """The epochs up to which to train, one after the other.
 
         In between, those whose turn it is are called; after one that returned True no more come.
-        Without callbacks there is one slice.
         """
-        done = 0
-        while done < len(curve):
-            stop = min(len(curve), *self._due) if self._all else len(curve)
-            yield curve[done:stop]
-            done = stop
-            if self._call(net, done, done == len(curve)):
+        epoch = 0
+        while epoch < n_epochs:
+            epoch = min(n_epochs, *self._due) if self._all else n_epochs
+            yield epoch
+            if self._call(net, epoch, epoch == n_epochs):
                 return
 
     def _call(self, net, epoch, last):

@@ -294,11 +294,13 @@ def _train(run, net, x, y, epochs, callbacks):
     curve, seconds, listeners = np.empty(epochs), 0.0, Listeners(callbacks)
     listeners.begin(net, x, y, epochs)
     with listeners:
-        for part in listeners.parts(net, curve):
+        arguments, done = run.begin(net._params, x, y, curve, in_parts=True), 0
+        for stop in listeners.stops(net, epochs):
             begin = time.perf_counter()
-            run.epochs(net._params, x, y, part)
+            run.until(stop, arguments)
             seconds += time.perf_counter() - begin
-            net.loss_curve_ += part.tolist()
+            net.loss_curve_ += curve[done:stop].tolist()
+            done = stop
     return seconds
 
 

@@ -286,13 +286,12 @@ class TrainingRun:
         self.step = self.epochs_done = 0
         n_packed, n_states = kernels.packed_size(layer_units, dtype.itemsize), descent.n_states
         packed = aligned_zeros((n_states + 1) * n_packed, dtype).reshape(n_states + 1, n_packed)
-        self.packed, self.packed_state = packed[0], packed[1:]
+        self._packed, self.packed, self.packed_state = packed, packed[0], packed[1:]
         self.workspace = new_workspace(
             kernels, layer_units, batch_size, dtype, n_states, n_threads, weighted
         )
         self._team = threads.Team(kernels, n_threads)
-        self._cursor = np.zeros(4, np.intp)
-        self._made = self.packed, self.packed_state, layer_units, activations, loss
+        self._cursor = np.zeros(6, np.intp)
 
     def plain_state(self, i):
         """State i of the solver as one vector laid out like the parameters."""
@@ -343,26 +342,48 @@ class TrainingRun:
         ZeroDivisionError
             If the weights of a batch add up to 0. The parameters are those before its step.
         """
-        cursor, before = self._cursor, self.epochs_done
-        cursor.fill(0)
-        cursor[2] = self.step
-        arguments = (
-            params, *self._made, *self.descent, *as_rows(x), y, order, self.batch_size,
-            len(loss_curve), BUDGET, self.workspace, self._team.memory, self._team.n_threads,
-            cursor, loss_curve, output,
+        self.until(len(loss_curve), self.begin(params, x, y, loss_curve, order, output))
+
+    def begin(self, params, x, y, loss_curve, order=None, output=None, *, in_parts=False):
+        """What `until` wants, to train as `epochs` does, but for some epochs at a time.
+
+        in_parts says that there will be many; the arrays are then looked at but once.
+        """
+        packed, units, activations = self._packed, self.layer_units, self.activations
+        workspace, cursor = self.workspace, self._cursor
+        rows, columns, row_starts = as_rows(x)
+        if in_parts:
+            (params, packed, units, activations, rows, y, order, workspace, cursor, loss_curve) = (
+                self.kernels.typed_views(
+                    params, packed, units, activations, rows, y, order, workspace, cursor,
+                    loss_curve,
+                )
+            )  # fmt: skip
+        self._cursor.fill(0)
+        self._cursor[2], self._epochs_before = self.step, self.epochs_done
+        return (
+            params, packed, units, activations, self.loss, *self.descent, rows, columns,
+            row_starts, y, order, self.batch_size, BUDGET, workspace, self._team.memory,
+            self._team.n_threads, cursor, loss_curve, output,
         )  # fmt: skip
+
+    def until(self, stop, arguments):
+        """Train until that many epochs are done since `begin`, which gave the arguments."""
+        cursor = self._cursor
+        cursor[3], cursor[5] = builds.START, stop
         try:
             self._train_epoch(*arguments)
             while cursor.item(3) < builds.FINISHED:
                 self._train_epoch(*arguments)
         finally:
-            epochs_done, _, self.step, status = cursor.tolist()
-            self.epochs_done = before + epochs_done
+            epochs_done, _, self.step, status, _, _ = cursor.tolist()
+            self.epochs_done = self._epochs_before + epochs_done
             if status == builds.RUNNING:  # an exception came between two calls: Ctrl-C
                 if self.descent.keep_going or self.kernels.all_finite(self.packed):
                     self.kernels.unpack(
-                        self.packed, self.layer_units, self.activations, self.workspace, params
-                    )
+                        self.packed, self.layer_units, self.activations, self.workspace,
+                        arguments[0],
+                    )  # fmt: skip
         if status == builds.WEIGHTLESS:
             raise ZeroDivisionError(
                 "Weights sum to zero, can't be normalized: those of a batch in epoch "
@@ -977,23 +998,22 @@ class Network:
         if self._solver == solver:  # go on where the last run was
             run.packed_state[:], run.step = self._state, self._step
         order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
+        done, in_parts = 0, len(curve) > 1 and (listeners is not NOBODY or order is not None)
         with run:
-            for part in listeners.parts(self, curve):
-                done = run.epochs_done
+            arguments = run.begin(self._params, x, y, curve, order, in_parts=in_parts)
+            for stop in listeners.stops(self, len(curve)):
                 try:
                     if order is None:
-                        run.epochs(self._params, x, y, part)
+                        run.until(stop, arguments)
                     else:
-                        self._train_shuffled(run, x, y, order, part)
+                        for epoch in range(done, stop):
+                            draw_order(order, self._random_state)
+                            run.until(epoch + 1, arguments)
                 finally:
                     # again each time: a callback may have trained this network, too
                     self._solver, self._state, self._step = solver, run.packed_state, run.step
-                    self.loss_curve_ += part[: run.epochs_done - done].tolist()
-
-    def _train_shuffled(self, run, x, y, order, curve):
-        for epoch in range(len(curve)):
-            draw_order(order, self._random_state)
-            run.epochs(self._params, x, y, curve[epoch : epoch + 1], order)
+                    self.loss_curve_ += curve[done : run.epochs_done].tolist()
+                    done = stop
 
     def _forget_state(self):
         self._solver, self._state, self._step = None, None, 0

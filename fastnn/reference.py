@@ -314,11 +314,17 @@ def adam_update(
     params -= rate * first_moments / (np.sqrt(second_moments) + epsilon)
 
 
+def typed_views(
+    params, packed, layer_units, activations, x, y, order, workspace, cursor, loss_curve
+):
+    """Arrays as train_epoch takes them best: here as they are."""
+    return (params, packed, layer_units, activations, x, y, order, workspace, cursor, loss_curve)
+
+
 @quiet
 def train_epoch(
     params,
     packed,
-    state,
     layer_units,
     activations,
     loss,
@@ -336,7 +342,6 @@ def train_epoch(
     y,
     order,
     batch_size,
-    n_epochs,
     budget,
     workspace,
     team,
@@ -347,9 +352,10 @@ def train_epoch(
 ):
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
-    cursor[3] is 0 at the first call. Call again while it is 1; 2: finished; 3: epoch cursor[0]
-    left the finite numbers: params are those it began with, packed and state are of no use. With
-    keep_going nobody looks, and training ends when its epochs do.
+    Epochs are counted from cursor[0] to cursor[5]. cursor[3] is 0 at the first call. Call again
+    while it is 1; 2: finished; 3: epoch cursor[0] left the finite numbers: params are those it
+    began with, packed is of no use. With keep_going nobody looks, and training ends when its
+    epochs do.
 
     Where y has one column more than there are outputs, that is the weight of each row, which
     multiplies its loss and its gradient; a batch then has the sum of its weights where else it has
@@ -359,8 +365,9 @@ def train_epoch(
 
     Whatever the budget, this version returns at the end of an epoch only.
     """
+    packed, state, n_epochs = packed[0], packed[1:], cursor[5]
     if cursor[3] == START:
-        packed[:], cursor[3] = params, RUNNING
+        packed[:], cursor[3], cursor[4] = params, RUNNING, cursor[0]
     x = dense_rows(x, columns, row_starts, layer_units[0])
     rows = np.arange(len(x)) if order is None or not len(order) else order
     work = 0.0

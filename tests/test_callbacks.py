@@ -199,8 +199,7 @@ def test_an_interval_that_grows():
 
 
 def test_without_callbacks_there_is_one_part():
-    curve = np.zeros(1000)
-    assert [len(part) for part in Listeners(None).parts(None, curve)] == [1000]
+    assert list(Listeners(None).stops(None, 1000)) == [1000]
 
 
 # ---- ProgressBar --------------------------------------------------------------------------------

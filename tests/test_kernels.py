@@ -482,22 +482,29 @@ def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, *
     n_threads, weighted = options.get("n_threads", 1), y.shape[1] > units[-1]
     workspace = new_workspace(module, units, batch_size, dtype, n_states, n_threads, weighted)
     workspace[:] = 255  # NaN: what is read must have been written
-    params, cursor = params.copy(), np.zeros(4, np.intp)
+    params, cursor = params.copy(), np.zeros(6, np.intp)
     rows = x if isinstance(x, SparseRows) else (x, *DENSE)
     curve, output = np.zeros(n_epochs), np.full((len(y), units[-1]), np.nan, dtype)
-    calls = 0
+    calls, arrays = 0, (params, packed, units, codes, rows[0], y, order, workspace, cursor, curve)
+    if options.get("views"):
+        arrays = module.typed_views(*arrays)
+    taken, packed, units, codes, row_array, y, order, workspace, places, losses = arrays
     with Team(module, n_threads) as team:
-        while cursor[3] < builds.FINISHED:
-            module.train_epoch(
-                params, packed[0], packed[1:], units, codes, loss, code,
-                options.get("learning_rate", 0.01), momentum, 0.999, 1e-8,
-                options.get("alpha", 0.0), options.get("sum_coef_grads", False),
-                options.get("keep_going", False), *rows, y, order, batch_size, n_epochs,
-                options.get("budget", 1e9), workspace, team.memory, team.n_threads, cursor, curve,
-                output,
-            )  # fmt: skip
-            calls += 1
-    return params, curve, output, cursor, calls
+        for stop in [*options.get("pauses", ()), n_epochs]:
+            cursor[3], cursor[5] = builds.START, stop
+            while cursor[3] < builds.FINISHED:
+                module.train_epoch(
+                    taken, packed, units, codes, loss, code,
+                    options.get("learning_rate", 0.01), momentum, 0.999, 1e-8,
+                    options.get("alpha", 0.0), options.get("sum_coef_grads", False),
+                    options.get("keep_going", False), row_array, *rows[1:], y, order, batch_size,
+                    options.get("budget", 1e9), workspace, team.memory, team.n_threads, places,
+                    losses, output,
+                )  # fmt: skip
+                calls += 1
+            if cursor[3] != builds.FINISHED:
+                break
+    return params, curve, output, cursor[:4], calls
 
 
 @pytest.mark.parametrize("solver", ["sgd", "momentum", "nesterov", "adam"])
@@ -645,24 +652,60 @@ def test_the_budget_changes_nothing(kernels, dtype, batch_size, n, rng):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("views", [False, True])
+@pytest.mark.parametrize("way", range(len(WAYS)))
+def test_pauses_change_nothing(kernels, dtype, way, views, rng):
+    net, n, batch_size = WAYS[way]
+    params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+    order = rng.permutation(n) if batch_size < n else None
+    for array in (x, y):
+        array.flags.writeable = False
+    args = (kernels, dtype, net, params, x, y, "adam", batch_size, order, 7)
+    whole = run(*args, alpha=0.1)
+    for options in ({}, {"budget": 1.0}):
+        got = run(*args, alpha=0.1, pauses=[1, 2, 5], views=views, **options)
+        for a, b in zip(whole[:4], got[:4], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_views_are_of_the_arrays(kernels, dtype):
+    params, packed, curve = np.zeros(3, dtype), np.zeros((1, 128), dtype), np.zeros(2)
+    x, y, cursor = np.zeros((4, 2), dtype), np.zeros((4, 1), dtype), np.zeros(6, np.intp)
+    units, codes, workspace = units_of(2, 1), codes_of("relu"), np.zeros(4, np.uint8)
+    arrays = (params, packed, units, codes, x, y, None, workspace, cursor, curve)
+    for view, array in zip(kernels.typed_views(*arrays), arrays, strict=True):
+        if array is None:
+            assert view is None
+        else:
+            assert np.asarray(view).dtype == array.dtype
+            assert np.asarray(view).shape == array.shape
+            assert np.shares_memory(view, array)
+
+
+@pytest.mark.parametrize("pauses", [(), (1, 2)])
 @pytest.mark.parametrize("budget", [1e9, 1.0])
 @pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam"])
-def test_divergence_puts_back_the_epochs_start(kernels, dtype, solver, budget, rng):
+def test_divergence_puts_back_the_epochs_start(kernels, dtype, solver, budget, pauses, rng):
     net = ((3, 9, 2), ("relu", "identity"), "squared_error")
     params, x, y = problem(rng, dtype, units_of(*net[0]), 40, net[2])
     rate = float(np.sqrt(np.finfo(dtype).max)) if solver == "adam" else 3.0
     args = (dtype, net, params, x, y, solver, 8, np.empty(0, np.intp))
-    got = run(kernels, *args, 500, learning_rate=rate, budget=budget)
+    got = run(kernels, *args, 500, learning_rate=rate, budget=budget, pauses=pauses)
     epoch, row, step, status = got[3].tolist()
     assert status == builds.DIVERGED
     assert row == 0
     assert 5 * epoch <= step <= 5 * epoch + 5
     assert np.isfinite(got[0]).all()
     if epoch:
-        np.testing.assert_array_equal(got[0], run(kernels, *args, epoch, learning_rate=rate)[0])
+        before = run(kernels, *args, epoch, learning_rate=rate)[0]
+        np.testing.assert_array_equal(got[0], before)
+        # in the first epoch after a pause
+        got = run(kernels, *args, 500, learning_rate=rate, budget=budget, pauses=[epoch])
+        np.testing.assert_array_equal(got[0], before)
+        assert got[3].tolist() == [epoch, 0, step, builds.DIVERGED]
     else:
         np.testing.assert_array_equal(got[0], params)
-    want = run(reference, *args, 500, learning_rate=rate)
+    want = run(reference, *args, 500, learning_rate=rate, pauses=pauses)
     assert abs(want[3][0] - epoch) <= 1
 
 

@@ -71,18 +71,19 @@ def compiled_calls(names, allocations):
         packed = aligned_zeros(3 * n_packed, dtype).reshape(3, n_packed)
         workspace = new_workspace(kernels, units, batch, dtype, 2, n_threads)
         order, output = rng.permutation(n), np.empty((0, units[-1]), dtype)
-        curve, cursor = np.empty(300), np.zeros(4, np.intp)
+        curve, cursor = np.empty(300), np.zeros(6, np.intp)
         with Team(kernels, n_threads) as team:
             for epochs in (3, 300):
                 # the count is read on both sides of the call alone: objects of Python's own
                 # are made before
                 args = (
-                    params, packed[0], packed[1:], units, codes, builds.LOSSES[loss],
+                    params, packed, units, codes, builds.LOSSES[loss],
                     SOLVERS["adam"], 1e-3, 0.9, 0.999, 1e-8, 0.1, False, False, x,
                     NO_COLUMNS, NO_ROW_STARTS, y, order,
-                    batch, epochs, 1e18, workspace, team.memory, team.n_threads, cursor, curve,
+                    batch, 1e18, workspace, team.memory, team.n_threads, cursor, curve,
                     output,
                 )  # fmt: skip
+                cursor[5] = epochs
                 before = allocations()
                 kernels.train_epoch(*args)
                 found.append(allocations() - before)

@@ -4,7 +4,7 @@ Real is float64 or float32, the same for all arrays of a call. Arrays are C-cont
 workspaces and packed parameters start at multiples of 128 bytes (`fastnn.kernels.aligned_zeros`).
 """
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,10 +76,21 @@ def loss_and_grad(
     workspace: Bytes,
     grads: Real,
 ) -> float: ...
+def typed_views(
+    params: Real,
+    packed: Real,
+    layer_units: Indices,
+    activations: Codes,
+    x: Real,
+    y: Real,
+    order: Indices | None,
+    workspace: Bytes,
+    cursor: Indices,
+    loss_curve: NDArray[np.float64],
+) -> tuple[Any, ...]: ...
 def train_epoch(
     params: Real,
     packed: Real,
-    state: Real,
     layer_units: Indices,
     activations: Codes,
     loss: int,
@@ -97,7 +108,6 @@ def train_epoch(
     y: Real,
     order: Indices | None,
     batch_size: int,
-    n_epochs: int,
     budget: float,
     workspace: Bytes,
     team: Bytes | None,
