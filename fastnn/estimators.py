@@ -546,7 +546,9 @@ class _Training:
         self._random_state = estimator._random_state if estimator.shuffle else None
         self._in_batches = batch_size < self.n_samples
         self._order = np.arange(self.n_samples)
-        self._loss = np.zeros(1)
+        self._loss, self._arguments = np.zeros(1), None
+        # one epoch, or others at every epoch's own rate
+        self._in_parts = n_epochs > 1 and estimator.learning_rate != "invscaling"
 
     def _descent(self, alpha):
         optimizer = self._optimizer
@@ -600,15 +602,19 @@ class _Training:
     def epoch(self):
         """Train for one epoch; its mean loss."""
         self._before[:] = self.params
-        order = None
         if self._random_state:
             network.draw_order(self._order, self._random_state)
-        if self._random_state and self._in_batches:
-            order = self._order
         if isinstance(self._optimizer, SGDOptimizer):
             rate = self._optimizer.learning_rate
-            self.run.descent = self.run.descent._replace(learning_rate=rate)
-        self.run.epochs(self.params, self._x, self._y, self._loss, order)
+            if rate != self.run.descent.learning_rate:
+                self.run.descent = self.run.descent._replace(learning_rate=rate)
+                self._arguments = None
+        if self._arguments is None:
+            order = self._order if self._random_state and self._in_batches else None
+            self._arguments = self.run.begin(
+                self.params, self._x, self._y, self._loss, order, in_parts=self._in_parts
+            )
+        self.run.again(self._arguments)
         if math.isfinite(self._loss[0]):
             self.finite_params, self._before = self._before, self.finite_params
         return self._loss[0]

@@ -367,8 +367,16 @@ class TrainingRun:
             self._team.n_threads, cursor, loss_curve, output,
         )  # fmt: skip
 
+    def again(self, arguments):
+        """Train once more for the first epoch of what `begin` gave, from where params are."""
+        self._cursor[0], self._epochs_before = 0, self.epochs_done
+        self.until(1, arguments)
+
     def until(self, stop, arguments):
-        """Train until that many epochs are done since `begin`, which gave the arguments."""
+        """Train until that many epochs are done since `begin`, which gave the arguments.
+
+        Errors are those of `epochs`; after one, begin anew.
+        """
         cursor = self._cursor
         cursor[3], cursor[5] = builds.START, stop
         try:

@@ -26,7 +26,9 @@
 #   who computes, not what: the bits are those of one thread. A phase that is too short to share is
 #   the caller's alone.
 # Signals. train_epoch does about `budget` multiply-adds and returns; `cursor` says where to go on,
-#   so Ctrl-C is Python's business between two calls and nothing here ever looks at a signal.
+#   so Ctrl-C is Python's business between two calls and nothing here ever looks at a signal. The
+#   cursor has the epoch to finish at, too: from one pause to the next, for whoever listens, no
+#   argument changes, and arrays that typed_views has looked at need not be looked at again.
 # Numerics. Sums over features have one order for every sample; sums over samples follow chunks and
 #   slices. A batch whose loss is not finite, or an epoch whose parameters are not, puts the
 #   parameters back to where its epoch began, unless the caller wants scikit-learn's way, which is
@@ -1360,7 +1362,7 @@ def typed_views(
     Py_ssize_t[::1] cursor,
     double[::1] loss_curve,
 ):
-    """Arrays as what train_epoch makes of them: a call takes these in a tenth of the time, 0.01 us.
+    """Arrays as what train_epoch makes of them: taking these takes 0.01 us and not 0.1 us each.
 
     Worth its 3 us where many calls get the same arrays.
     """
