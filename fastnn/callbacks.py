@@ -119,7 +119,7 @@ class Listeners:
         self._ends.__exit__(*exception)
 
     def stops(self, net, n_epochs):
-        """The epochs up to which to train, one after the other.
+        """The epochs up to which to train, one after the other; without callbacks one, the last.
 
         In between, those whose turn it is are called; after one that returned True no more come.
         """
@@ -131,15 +131,15 @@ class Listeners:
                 return
 
     def _call(self, net, epoch, last):
-        stop = False
+        enough = False
         for i, call in enumerate(self._calls):
             if last or self._due[i] <= epoch:
                 answer = call(net)
                 # no other answer: a lambda may return whatever its expression is
                 if answer is not None and isinstance(answer, (bool, np.bool_)):
-                    stop = stop or bool(answer)
+                    enough = enough or bool(answer)
                 self._due[i] = epoch + self._interval(self._all[i])
-        return stop
+        return enough
 
 
 class ProgressBar(Callback):

@@ -547,8 +547,11 @@ class _Training:
         self._in_batches = batch_size < self.n_samples
         self._order = np.arange(self.n_samples)
         self._loss, self._arguments = np.zeros(1), None
-        # one epoch, or others at every epoch's own rate
-        self._in_parts = n_epochs > 1 and estimator.learning_rate != "invscaling"
+        # a rate for every epoch needs its own arguments
+        own_rates = isinstance(self._optimizer, SGDOptimizer) and (
+            estimator.learning_rate == "invscaling"
+        )
+        self._in_parts = n_epochs > 1 and not own_rates
 
     def _descent(self, alpha):
         optimizer = self._optimizer

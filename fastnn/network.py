@@ -283,15 +283,28 @@ class TrainingRun:
         self.kernels, self.layer_units, self.activations = kernels, layer_units, activations
         self._train_epoch = builds.for_dtype(kernels.train_epoch, dtype)
         self.loss, self.descent, self.batch_size = loss, descent, batch_size
-        self.step = self.epochs_done = 0
         n_packed, n_states = kernels.packed_size(layer_units, dtype.itemsize), descent.n_states
         packed = aligned_zeros((n_states + 1) * n_packed, dtype).reshape(n_states + 1, n_packed)
-        self._packed, self.packed, self.packed_state = packed, packed[0], packed[1:]
+        self._packed_rows, self.packed, self.packed_state = packed, packed[0], packed[1:]
         self.workspace = new_workspace(
             kernels, layer_units, batch_size, dtype, n_states, n_threads, weighted
         )
         self._team = threads.Team(kernels, n_threads)
-        self._cursor = np.zeros(6, np.intp)
+        self._cursor, self._epochs_before = np.zeros(6, np.intp), 0
+
+    @property
+    def step(self):
+        """Steps that the solver has ever done."""
+        return self._cursor.item(2)
+
+    @step.setter
+    def step(self, step):
+        self._cursor[2] = step
+
+    @property
+    def epochs_done(self):
+        """Epochs that this run has done."""
+        return self._epochs_before + self._cursor.item(0)
 
     def plain_state(self, i):
         """State i of the solver as one vector laid out like the parameters."""
@@ -344,12 +357,20 @@ class TrainingRun:
         """
         self.until(len(loss_curve), self.begin(params, x, y, loss_curve, order, output))
 
-    def begin(self, params, x, y, loss_curve, order=None, output=None, *, in_parts=False):
+    def begin(self, params, x, y, loss_curve, order=None, output=None, *, first=0, in_parts=False):
         """What `until` wants, to train as `epochs` does, but for some epochs at a time.
 
-        in_parts says that there will be many; the arrays are then looked at but once.
+        To be called with the run's threads at work, and anew when the descent is another. The
+        caller keeps the result, not the run, which may outlive the data.
+
+        Parameters
+        ----------
+        first : int
+            Epochs of loss_curve that are done already.
+        in_parts : bool
+            Whether there will be many parts; the arrays are then looked at but once.
         """
-        packed, units, activations = self._packed, self.layer_units, self.activations
+        packed, units, activations = self._packed_rows, self.layer_units, self.activations
         workspace, cursor = self.workspace, self._cursor
         rows, columns, row_starts = as_rows(x)
         if in_parts:
@@ -359,23 +380,26 @@ class TrainingRun:
                     loss_curve,
                 )
             )  # fmt: skip
-        self._cursor.fill(0)
-        self._cursor[2], self._epochs_before = self.step, self.epochs_done
+        self._count_from(first)
         return (
             params, packed, units, activations, self.loss, *self.descent, rows, columns,
             row_starts, y, order, self.batch_size, BUDGET, workspace, self._team.memory,
             self._team.n_threads, cursor, loss_curve, output,
         )  # fmt: skip
 
+    def _count_from(self, epoch):
+        self._epochs_before = self.epochs_done - epoch
+        self._cursor[:2] = epoch, 0
+
     def again(self, arguments):
         """Train once more for the first epoch of what `begin` gave, from where params are."""
-        self._cursor[0], self._epochs_before = 0, self.epochs_done
+        self._count_from(0)
         self.until(1, arguments)
 
     def until(self, stop, arguments):
-        """Train until that many epochs are done since `begin`, which gave the arguments.
+        """Train until that many epochs of the loss_curve given to `begin` are done.
 
-        Errors are those of `epochs`; after one, begin anew.
+        Errors are those of `epochs`. After one, and after an interrupt, begin anew.
         """
         cursor = self._cursor
         cursor[3], cursor[5] = builds.START, stop
@@ -383,15 +407,15 @@ class TrainingRun:
             self._train_epoch(*arguments)
             while cursor.item(3) < builds.FINISHED:
                 self._train_epoch(*arguments)
-        finally:
-            epochs_done, _, self.step, status, _, _ = cursor.tolist()
-            self.epochs_done = self._epochs_before + epochs_done
-            if status == builds.RUNNING:  # an exception came between two calls: Ctrl-C
-                if self.descent.keep_going or self.kernels.all_finite(self.packed):
-                    self.kernels.unpack(
-                        self.packed, self.layer_units, self.activations, self.workspace,
-                        arguments[0],
-                    )  # fmt: skip
+        except BaseException:  # Ctrl-C, between two calls
+            if cursor.item(3) == builds.RUNNING and (
+                self.descent.keep_going or self.kernels.all_finite(self.packed)
+            ):
+                self.kernels.unpack(
+                    self.packed, self.layer_units, self.activations, self.workspace, arguments[0]
+                )
+            raise
+        status = cursor.item(3)
         if status == builds.WEIGHTLESS:
             raise ZeroDivisionError(
                 "Weights sum to zero, can't be normalized: those of a batch in epoch "
@@ -1006,10 +1030,27 @@ class Network:
         if self._solver == solver:  # go on where the last run was
             run.packed_state[:], run.step = self._state, self._step
         order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
-        done, in_parts = 0, len(curve) > 1 and (listeners is not NOBODY or order is not None)
+        in_parts = len(curve) > 1 and (listeners is not NOBODY or order is not None)
+        params, done, makeup = None, 0, self._makeup()
+
+        def note():  # each time all of it: a callback may have trained this network, too
+            nonlocal done
+            self._solver, self._state, self._step = solver, run.packed_state, run.step
+            losses = curve[done : run.epochs_done].tolist()
+            self.loss_curve_ += losses
+            done += len(losses)
+
         with run:
-            arguments = run.begin(self._params, x, y, curve, order, in_parts=in_parts)
             for stop in listeners.stops(self, len(curve)):
+                if self._params is not params:  # as yet, or since a callback put others there
+                    if self._makeup() != makeup:
+                        raise ValueError(
+                            "a callback made this another network: it is not trained on"
+                        )
+                    params = self._params
+                    arguments = run.begin(
+                        params, x, y, curve, order, first=done, in_parts=in_parts
+                    )
                 try:
                     if order is None:
                         run.until(stop, arguments)
@@ -1018,10 +1059,14 @@ class Network:
                             draw_order(order, self._random_state)
                             run.until(epoch + 1, arguments)
                 finally:
-                    # again each time: a callback may have trained this network, too
-                    self._solver, self._state, self._step = solver, run.packed_state, run.step
-                    self.loss_curve_ += curve[done : run.epochs_done].tolist()
-                    done = stop
+                    try:
+                        note()
+                    except KeyboardInterrupt:  # which came just then
+                        note()
+                        raise
+
+    def _makeup(self):
+        return self._layer_units, self._activations, self._loss, self._dtype
 
     def _forget_state(self):
         self._solver, self._state, self._step = None, None, 0

@@ -315,16 +315,18 @@ def adam_update(
 
 
 def typed_views(
-    params, packed, layer_units, activations, x, y, order, workspace, cursor, loss_curve
+    params, packed_rows, layer_units, activations, x, y, order, workspace, cursor, loss_curve
 ):
     """Arrays as train_epoch takes them best: here as they are."""
-    return (params, packed, layer_units, activations, x, y, order, workspace, cursor, loss_curve)
+    return (
+        params, packed_rows, layer_units, activations, x, y, order, workspace, cursor, loss_curve,
+    )  # fmt: skip
 
 
 @quiet
 def train_epoch(
     params,
-    packed,
+    packed_rows,
     layer_units,
     activations,
     loss,
@@ -352,10 +354,11 @@ def train_epoch(
 ):
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
-    Epochs are counted from cursor[0] to cursor[5]. cursor[3] is 0 at the first call. Call again
-    while it is 1; 2: finished; 3: epoch cursor[0] left the finite numbers: params are those it
-    began with, packed is of no use. With keep_going nobody looks, and training ends when its
-    epochs do.
+    Epochs are counted from cursor[0], which is kept in cursor[4], to cursor[5]. cursor[3] is 0 at
+    the first call. Call again while it is 1. 2: finished; with cursor[3] 0 and a higher cursor[5]
+    training goes on, from what params then are. 3: epoch cursor[0] left the finite numbers: params
+    are those it began with, packed_rows are of no use. With keep_going nobody looks, and training
+    ends when its epochs do.
 
     Where y has one column more than there are outputs, that is the weight of each row, which
     multiplies its loss and its gradient; a batch then has the sum of its weights where else it has
@@ -365,7 +368,7 @@ def train_epoch(
 
     Whatever the budget, this version returns at the end of an epoch only.
     """
-    packed, state, n_epochs = packed[0], packed[1:], cursor[5]
+    packed, state, n_epochs = packed_rows[0], packed_rows[1:], cursor[5]
     if cursor[3] == START:
         packed[:], cursor[3], cursor[4] = params, RUNNING, cursor[0]
     x = dense_rows(x, columns, row_starts, layer_units[0])
@@ -411,7 +414,7 @@ def train_epoch(
             break
         loss_curve[cursor[0]] = total / len(x)
         cursor[0] += 1
-    if cursor[0] == n_epochs:
+    if cursor[0] >= n_epochs:
         cursor[3] = FINISHED
     if cursor[3] == FINISHED:
         params[:] = packed

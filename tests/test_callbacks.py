@@ -4,6 +4,7 @@ import builtins
 import io
 import pickle
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.datasets import make_circles
 
 from fastnn import Network
 from fastnn.callbacks import Callback, Listeners, ProgressBar, Recorder, ValidationLoss
+from fastnn.network import TrainingRun
 
 X, y = make_circles(100, factor=0.5, noise=0.05, random_state=0)
 TRAINING = [
@@ -86,6 +88,66 @@ def test_what_a_callback_sees_belongs_together(training):
     for one in (copied, half):
         one.partial_fit(X, y, **training)
     np.testing.assert_array_equal(copied._params, half._params)
+
+
+@pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
+def test_a_callback_may_put_other_parameters_there(training):
+    nets = [network(), network()]
+    nets[0].fit(X, y, max_iter=20, **training)
+    # arrays of its own, with the same numbers
+    nets[1].fit(
+        X, y, max_iter=20, callback=lambda net: net.__setstate__(net.__getstate__()),
+        callback_every=3, **training,
+    )  # fmt: skip
+    np.testing.assert_array_equal(nets[0]._params, nets[1]._params)
+    assert nets[0].loss_curve_ == nets[1].loss_curve_
+
+
+@pytest.mark.parametrize(
+    "other", [Network([2, 3, 1]), Network([2, 4, 1], "relu"), Network([2, 4, 1], dtype="float32")]
+)
+def test_a_callback_may_not_make_it_another_network(other):
+    net = Network([2, 4, 1])
+    with pytest.raises(ValueError, match="made this another network"):
+        net.fit(X, y, max_iter=5, callback=lambda net: net.__setstate__(other.__getstate__()))
+    np.testing.assert_array_equal(net._params, other._params)
+
+
+@pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
+def test_ctrl_c_while_taking_notes(training, monkeypatch):
+    """The interrupt comes between the compiled call and the history: nothing falls behind."""
+    epochs_done, came = TrainingRun.epochs_done, []
+
+    def interrupted(run):
+        if epochs_done.fget(run) == 12 and not came:
+            came.append(True)
+            raise KeyboardInterrupt
+        return epochs_done.fget(run)
+
+    monkeypatch.setattr(TrainingRun, "epochs_done", property(interrupted))
+    net = network()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, y, max_iter=50, callback=lambda net: None, callback_every=4, **training)
+    assert net.n_iter_ == 12
+    twin = network().fit(X, y, max_iter=12, **training)
+    for one in (net, twin):
+        one.partial_fit(X, y, **training)
+    np.testing.assert_array_equal(net._params, twin._params)
+    assert net.loss_curve_ == twin.loss_curve_
+
+
+@pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
+@pytest.mark.parametrize("every", [None, 5])
+def test_data_is_let_go(training, every):
+    mine = X.copy(), y.copy()
+    watched = [weakref.ref(array) for array in mine]
+    callback = None if every is None else lambda net: None
+    net = network().fit(
+        *mine, max_iter=20, callback=callback, callback_every=every or 1, **training
+    )
+    del mine
+    assert [array() for array in watched] == [None, None]
+    assert net.n_iter_ == 20
 
 
 @pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
@@ -198,7 +260,7 @@ def test_an_interval_that_grows():
     assert [event[2] for event in log[1:-1]] == [1, 3, 7, 15, 20]
 
 
-def test_without_callbacks_there_is_one_part():
+def test_without_callbacks_there_is_one_stop():
     assert list(Listeners(None).stops(None, 1000)) == [1000]
 
 

@@ -505,6 +505,28 @@ def test_weights_that_sum_to_zero(solver):
 
 
 @needs_weights
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_a_batch_whose_weights_sum_to_zero_says_in_which_epoch(solver):
+    """Five of eight rows weigh nothing; in batches of four they come together sooner or later."""
+    X, y = problem("one output", 8, 4, 0)
+    weight, epochs = np.array([0, 0, 0, 0, 0, 1.0, 1, 1]), set()
+    for seed in range(20):
+        mlp = fastnn.MLPRegressor(
+            hidden_layer_sizes=(3,),
+            solver=solver,
+            batch_size=4,
+            max_iter=500,
+            random_state=seed,
+            tol=0,
+        )
+        with pytest.raises(ZeroDivisionError) as caught:
+            mlp.fit(X, y, sample_weight=weight)
+        epochs.add(mlp.n_iter_)
+        assert f"in epoch {mlp.n_iter_ + 1}." in str(caught.value)
+    assert len(epochs) > 3
+
+
+@needs_weights
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda cls: cls.__name__)
 def test_validation_weights_that_are_all_zero(ours, theirs):
     X, y = problem("binary" if ours is fastnn.MLPClassifier else "one output", 60, 5, 0)

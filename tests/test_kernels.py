@@ -653,17 +653,20 @@ def test_the_budget_changes_nothing(kernels, dtype, batch_size, n, rng):
 
 
 @pytest.mark.parametrize("views", [False, True])
+@pytest.mark.parametrize("solver", ["sgd", "nesterov", "adam"])
 @pytest.mark.parametrize("way", range(len(WAYS)))
-def test_pauses_change_nothing(kernels, dtype, way, views, rng):
+def test_pauses_change_nothing(kernels, dtype, way, solver, views, rng):
     net, n, batch_size = WAYS[way]
     params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
     order = rng.permutation(n) if batch_size < n else None
+    y = with_weights(rng, y) if solver == "nesterov" else y
     for array in (x, y):
         array.flags.writeable = False
-    args = (kernels, dtype, net, params, x, y, "adam", batch_size, order, 7)
-    whole = run(*args, alpha=0.1)
-    for options in ({}, {"budget": 1.0}):
-        got = run(*args, alpha=0.1, pauses=[1, 2, 5], views=views, **options)
+    args = (kernels, dtype, net, params, x, y, solver, batch_size, order, 4)
+    options = {"alpha": 0.1, "keep_going": solver == "sgd"}
+    whole = run(*args, **options)
+    for budget in (1e9, 1.0):
+        got = run(*args, pauses=[1, 3], views=views, budget=budget, **options)
         for a, b in zip(whole[:4], got[:4], strict=True):
             np.testing.assert_array_equal(a, b)
 

@@ -4,6 +4,7 @@ import copy
 import pickle
 import threading
 import warnings
+import weakref
 
 import numpy as np
 import numpy_tutorial
@@ -106,6 +107,15 @@ def test_layers_stay_plain_objects_and_old_arrays_stay_as_they_are(circles):
     assert set(vars(net[0])) == {"W", "b", "act_f"}
     assert (net[0].W.shape, net[0].b.shape, net[1].b.shape) == ((2, 4), (1, 4), (1, 1))
     assert net[0].act_f is sigm
+
+
+def test_data_is_let_go(circles):
+    net, mine = create_nn([2, 4, 1], sigm), [array.copy() for array in circles]
+    watched = [weakref.ref(array) for array in mine]
+    for _ in range(3):
+        train(net, *mine, l2_cost, lr=0.05)
+    del mine
+    assert [array() for array in watched] == [None, None]
 
 
 def test_edits_between_steps_count(circles):

@@ -78,7 +78,7 @@ def loss_and_grad(
 ) -> float: ...
 def typed_views(
     params: Real,
-    packed: Real,
+    packed_rows: Real,
     layer_units: Indices,
     activations: Codes,
     x: Real,
@@ -90,7 +90,7 @@ def typed_views(
 ) -> tuple[Any, ...]: ...
 def train_epoch(
     params: Real,
-    packed: Real,
+    packed_rows: Real,
     layer_units: Indices,
     activations: Codes,
     loss: int,

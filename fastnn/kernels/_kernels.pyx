@@ -1352,7 +1352,7 @@ cdef void step_of(
 
 def typed_views(
     real[::1] params,
-    real[:, ::1] packed,
+    real[:, ::1] packed_rows,
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
     const real[:, ::1] x,
@@ -1366,13 +1366,14 @@ def typed_views(
 
     Worth its 3 us where many calls get the same arrays.
     """
-    return (params, packed, layer_units, activations, x, y, order, workspace, cursor, loss_curve)
+    return (
+        params, packed_rows, layer_units, activations, x, y, order, workspace, cursor, loss_curve)
 
 
 def train_epoch(
     real[::1] params,                   # IN/OUT plain parameters; written at the end
-    real[:, ::1] packed,                # IN/OUT (1, 2 or 3, packed_size): the same packed, zero in
-                                        #        the padding; alone, or with velocities, or m and v
+    real[:, ::1] packed_rows,           # IN/OUT (1, 2 or 3, packed_size): the same packed, zero in
+                                        #        the padding; then, like it, velocities, or m and v
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
     int loss,
@@ -1400,10 +1401,11 @@ def train_epoch(
 ):
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
-    Epochs are counted from cursor[0] to cursor[5]. cursor[3] is 0 at the first call. Call again
-    while it is 1; 2: finished; 3: epoch cursor[0] left the finite numbers: params are those it
-    began with, packed is of no use. With keep_going nobody looks, and training ends when its
-    epochs do.
+    Epochs are counted from cursor[0], which is kept in cursor[4], to cursor[5]. cursor[3] is 0 at
+    the first call. Call again while it is 1. 2: finished; with cursor[3] 0 and a higher cursor[5]
+    training goes on, from what params then are. 3: epoch cursor[0] left the finite numbers: params
+    are those it began with, packed_rows are of no use. With keep_going nobody looks, and training
+    ends when its epochs do.
 
     Where y has one column more than there are outputs, that is the weight of each row, which
     multiplies its loss and its gradient; a batch then has the sum of its weights where else it has
@@ -1413,6 +1415,7 @@ def train_epoch(
     """
     cdef Plan plan
     cdef Job job
+    cdef real *packed = &packed_rows[0, 0]
     cdef real *work
     cdef double *losses
     cdef void *helpers = NULL
@@ -1430,24 +1433,24 @@ def train_epoch(
     memset(&job, 0, sizeof(job))
     job.plan = &plan
     job.itemsize = sizeof(real)
-    job.loss, job.solver, job.n_states = loss, solver, packed.shape[0] - 1
+    job.loss, job.solver, job.n_states = loss, solver, packed_rows.shape[0] - 1
     job.momentum, job.beta_2, job.epsilon = momentum, beta_2, epsilon
     job.keep_going = keep_going
-    job.packed, job.y = &packed[0, 0], &y[0, 0]
+    job.packed, job.y = packed, &y[0, 0]
     job.x = rows_of(x, columns, row_starts)
     if order is not None and order.shape[0]:
         job.order = job.x.order = &order[0]
     if job.n_states:
-        job.state = &packed[1, 0]
+        job.state = &packed_rows[1, 0]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
                               layer_units.shape[0] - 1, batch_size, job.n_states, n_threads,
-                              weighted, &workspace[0], &packed[0, 0])
+                              weighted, &workspace[0], packed)
         job.work = work
         losses = <double *> (work + plan.partials)
         size = plan.packed_size
         if cursor[CURSOR_STATUS] == START:
-            pack_params(&params[0], &plan, &packed[0, 0])
+            pack_params(&params[0], &plan, packed)
             cursor[CURSOR_STATUS], cursor[CURSOR_FIRST] = RUNNING, epoch
         for i in range(plan.n_layers):
             per_row += 3.0 * layer_units[i] * layer_units[i + 1] + 20.0 * layer_units[i + 1]
@@ -1456,7 +1459,7 @@ def train_epoch(
             if row == 0:
                 # where the first epoch began, params still is
                 if epoch > cursor[CURSOR_FIRST] and not keep_going:
-                    memcpy(work + plan.backup, &packed[0, 0], size * sizeof(real))
+                    memcpy(work + plan.backup, packed, size * sizeof(real))
                 loss_curve[epoch] = 0
             if keep_output and epoch == n_epochs - 1:
                 job.output = &output[0, 0]
@@ -1521,7 +1524,7 @@ def train_epoch(
                 loss_curve[epoch] /= n_rows
                 if not keep_going:
                     diverged = not (isfinite(loss_curve[epoch])
-                                    and c_all_finite(&packed[0, 0], size))
+                                    and c_all_finite(packed, size))
             if diverged:
                 row = 0
                 cursor[CURSOR_STATUS] = DIVERGED
@@ -1533,10 +1536,10 @@ def train_epoch(
             if row == n_rows:
                 row = 0
                 epoch += 1
-        if epoch == n_epochs:
+        if epoch >= n_epochs:
             cursor[CURSOR_STATUS] = FINISHED
         if cursor[CURSOR_STATUS] == FINISHED or weightless:
-            unpack_params(&packed[0, 0], &plan, &params[0])
+            unpack_params(packed, &plan, &params[0])
         elif cursor[CURSOR_STATUS] == DIVERGED and epoch > cursor[CURSOR_FIRST]:
             unpack_params(work + plan.backup, &plan, &params[0])
         cursor[CURSOR_EPOCH] = epoch
