@@ -5,6 +5,9 @@ epochs, as there was before there were callbacks), `Network.fit` without a callb
 does nothing every 25 epochs, and with a `Recorder` that copies the parameters as often. All must
 end in the same parameters. Ratios compare runs of the same round: their median, and what eight of
 ten lie between. Exit status 1 if the callback costs more than 5%.
+
+Then what a compiled call of one epoch takes when its arrays are looked at in every call and when
+that is done once, as between the pauses of a fit, and what doing it takes.
 """
 
 import argparse
@@ -48,25 +51,46 @@ def ways(dtype, units, epochs):
         net.fit(X, Y, max_iter=epochs, callback=callback, callback_every=EVERY, **training)
         return time.perf_counter() - begin, net._params
 
-    def compiled():
-        # what fit does and nothing of what callbacks need
-        net = new()
-        begin = time.perf_counter()
+    def prepared(net):
+        # what fit does before its compiled calls
         x, targets, descent, batch_size, _ = net._check_training(
             X, Y, len(X), True, alpha=0.0, momentum=0.0, nesterovs_momentum=True, beta_1=0.9,
             beta_2=0.999, epsilon=1e-8, solver="sgd", learning_rate_init=0.05,
         )  # fmt: skip
-        curve = np.zeros(epochs)
         run = network.TrainingRun(
             network.kernels, net._units, net._codes, builds.LOSSES["squared_error"], descent,
             net.dtype, batch_size,
         )  # fmt: skip
+        return run, (net._params, x, targets)
+
+    def compiled():
+        # and nothing of what callbacks need
+        net = new()
+        begin = time.perf_counter()
+        run, data = prepared(net)
+        curve = np.zeros(epochs)
         with run:
-            run.epochs(net._params, x, targets, curve)
+            run.epochs(*data, curve)
         net.loss_curve_ += curve.tolist()
         return time.perf_counter() - begin, net._params
 
-    return {
+    def one_epoch_a_call(calls):
+        """Microseconds of a call without and with views, and of begin without and with them."""
+        run, data = prepared(new())
+        times = [[], [], [], []]
+        with run:
+            for i in range(2 * calls):
+                begin = time.perf_counter()
+                arguments = run.begin(*data, np.zeros(1), in_parts=bool(i % 2))
+                begun = time.perf_counter()
+                times[2 + i % 2].append(begun - begin)
+                run.again(arguments)  # which finds everything in the cache for the next
+                begin = time.perf_counter()
+                run.again(arguments)
+                times[i % 2].append(time.perf_counter() - begin)
+        return [1e6 * statistics.median(some) for some in times]
+
+    return one_epoch_a_call, {
         "compiled calls alone": compiled,
         "fit": lambda: fit(lambda: None),
         f"fit, a callback every {EVERY}": lambda: fit(lambda: lambda net: None),
@@ -86,7 +110,7 @@ def main():
     failed = []
     for units in ([2, 4, 8, 1], [2, 4, 8, 16, 8, 4, 1]):
         for dtype in ("float64", "float32"):
-            contestants = ways(dtype, units, 2000)
+            one_epoch_a_call, contestants = ways(dtype, units, 2000)
             runs = [{name: way() for name, way in contestants.items()} for _ in range(rounds)]
             first = next(iter(runs[0].values()))[1]
             for results in runs:
@@ -103,6 +127,11 @@ def main():
                 print(f"  {name:<28} {milliseconds:7.2f} ms   {figure}")
                 if "callback" in name and middle > LIMIT:
                     failed.append(f"{'-'.join(map(str, units))} {dtype}: {middle:.3f}x")
+            plain, views, begin_plain, begin_views = one_epoch_a_call(10 * rounds)
+            print(
+                f"  one epoch a call: {plain:.2f} us, {views:.2f} us with views, which take "
+                f"{begin_views - begin_plain:.2f} us once"
+            )
     if failed and not options.smoke:
         sys.exit(f"callbacks cost more than {LIMIT:.2f}x: " + ", ".join(failed))
 

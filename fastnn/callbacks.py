@@ -97,11 +97,10 @@ class Listeners:
 
     @staticmethod
     def _interval(one):
-        if (
-            type(one.every) is int and one.every > 0
-        ):  # most often; a name takes time to put together
-            return one.every
-        return checks.whole_number(f"{type(one).__name__}.every", one.every)
+        every = one.every
+        if type(every) is int and every > 0:  # mostly; a name takes time to put together
+            return every
+        return checks.whole_number(f"{type(one).__name__}.every", every)
 
     def begin(self, net, X, y, max_iter):
         """Tell all that a fit begins; if one refuses, those that have begun end."""
