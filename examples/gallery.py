@@ -66,16 +66,17 @@ def boundary():
 
 
 def boundary_slice():
-    X, y = load_iris(return_X_y=True, as_frame=True)
+    iris = load_iris()
+    X, y, petals = iris.data, iris.target, [2, 3]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not yet converged: no matter for a picture
         model = MLPClassifier((16,), max_iter=300, random_state=0).fit(X, y)
-    petals = ["petal length (cm)", "petal width (cm)"]
     _, ax = plt.subplots(figsize=(4.6, 4), layout="constrained")
     DecisionBoundaryDisplay.from_estimator(
-        FeatureSlice(model, X, petals), X[petals], ax=ax, alpha=0.8, eps=0.5
-    )
-    ax.scatter(X[petals[0]], X[petals[1]], s=14, color="white", edgecolors="black")
+        FeatureSlice(model, X, petals), X[:, petals], ax=ax, alpha=0.8, eps=0.5,
+        xlabel=iris.feature_names[2], ylabel=iris.feature_names[3],
+    )  # fmt: skip
+    ax.scatter(*X[:, petals].T, s=14, color="white", edgecolors="black")
     return ax.figure
 
 

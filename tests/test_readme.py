@@ -4,7 +4,9 @@ import contextlib
 import doctest
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 import tokenize
 from pathlib import Path
@@ -91,6 +93,22 @@ def test_gallery_draws_the_same_twice(drawing):
             pyplot.close("all")
         drawn.append(file.getvalue())
     assert drawn[0] == drawn[1]
+
+
+def test_gallery_needs_nothing_but_the_extra_plot(tmp_path):
+    """What the tests' environment has besides is not there for whoever draws."""
+    code = f"""
+import runpy, sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("pandas", "polars", "rich", "hypothesis", "pytest", "IPython"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Missing())
+for drawing in runpy.run_path({str(ROOT / "examples" / "gallery.py")!r})["FIGURES"]:
+    drawing()
+"""
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
 
 
 @pytest.mark.parametrize("name", ["red_neuronal", "neural_network"])
