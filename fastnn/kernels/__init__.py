@@ -11,22 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from fastnn.catalog import records
+
 # name of an instruction set -> module built for it (see setup.py)
 MODULES = {"avx512": "_kernels_avx512", "avx2": "_kernels_avx2", "baseline": "_kernels"}
 
-# names that people use -> enumerations of simd.h and reference.py
-ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "softmax": 4, "exp": 5}
-LOSSES = {
-    "squared_error": 0,
-    "binary_log_loss": 1,
-    "log_loss": 2,
-    "poisson": 3,
-    "mean_squared_error": 4,
-}
-SOLVERS = {"sgd": 0, "nesterov": 1, "adam": 2}
-
-# what train_epoch leaves in cursor[3]
-START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = range(5)
+# The records that are handed to kernels, as uint8 views; their fields are in the catalog.
+STEP = np.dtype([field[:2] for field in records.STEP], align=True)
+CURSOR = np.dtype([field[:2] for field in records.CURSOR], align=True)
+START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = records.STATUS.values()
 
 
 @functools.cache
@@ -125,3 +118,8 @@ def choose():
             "set FASTNN_ISA=reference to use NumPy"
         )
     return name, load(name)
+
+
+# The build in use, and its name. Rooms read `kernels.build` at every call, so that tests can put
+# another one there.
+ISA, build = choose()

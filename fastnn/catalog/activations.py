@@ -1,0 +1,73 @@
+"""Activations: a row each. The arithmetic is in kernels/simd/activations.h and
+reference/activations.py."""
+
+from typing import NamedTuple
+
+
+class Activation(NamedTuple):
+    """One activation.
+
+    Attributes
+    ----------
+    name : str
+        As `Network` takes it, and as everything inside calls it.
+    code : int
+        In kernels and oracle.
+    help : str
+        One line.
+    formula : str
+        Of z, the weighted sum.
+    aliases : tuple of str
+        Other accepted spellings.
+    hidden : bool
+        Whether it may stand in hidden layers; every activation may stand in the last.
+    elementwise : bool
+        Whether it is a function of one number.
+    stores_slope : bool
+        False: the derivative is computed from the activation's value. True: it is no function of
+        the value; the forward pass stores it (the slope) where the layer's deltas will stand.
+    low, high : float
+        What values it can approach; targets beyond are out of reach.
+    gain : float
+        f in the Glorot bound sqrt(f / (fan_in + fan_out)).
+    """
+
+    name: str
+    code: int
+    help: str
+    formula: str
+    aliases: tuple[str, ...] = ()
+    hidden: bool = True
+    elementwise: bool = True
+    stores_slope: bool = False
+    low: float = float("-inf")
+    high: float = float("inf")
+    gain: float = 6.0
+
+
+ACTIVATIONS = (
+    Activation("identity", 0, "no activation", "z", ("linear",)),
+    Activation(
+        "sigmoid", 1, "the logistic function", "1 / (1 + exp(-z))", ("logistic", "sigm"),
+        low=0.0, high=1.0, gain=2.0,
+    ),
+    Activation("tanh", 2, "the hyperbolic tangent", "tanh(z)", low=-1.0, high=1.0),
+    Activation("relu", 3, "the rectified linear unit", "max(0, z)", low=0.0),
+    Activation(
+        "softmax", 4, "probabilities that sum to 1 over the outputs", "exp(z_j) / sum_i exp(z_i)",
+        hidden=False, elementwise=False, low=0.0, high=1.0,
+    ),
+    Activation(
+        "exp", 5, "the exponential, for rates and counts", "exp(z)", hidden=False, low=0.0,
+    ),
+    Activation(
+        "silu", 6, "the sigmoid linear unit (Elfwing et al., 2018)", "z / (1 + exp(-z))",
+        ("swish",), stores_slope=True, low=-0.27846454276107374,
+    ),
+)  # fmt: skip
+
+BY_NAME = {row.name: row for row in ACTIVATIONS}
+BY_CODE = {row.code: row for row in ACTIVATIONS}
+# every accepted spelling -> the name
+SPELLINGS = {spelling: row.name for row in ACTIVATIONS for spelling in (row.name, *row.aliases)}
+CODES = {row.name: row.code for row in ACTIVATIONS}

@@ -1,0 +1,89 @@
+"""Losses: a row each. The arithmetic is in kernels/simd/losses.h and reference/losses.py."""
+
+from typing import NamedTuple
+
+
+class Loss(NamedTuple):
+    """One loss, a mean over the samples.
+
+    Attributes
+    ----------
+    name : str
+        As `Network` takes it, and as everything inside calls it.
+    code : int
+        In kernels and oracle.
+    help : str
+        One line.
+    formula : str
+        Of one sample's outputs a_j (or their weighted sums z_j) and targets y_j.
+    aliases : tuple of str
+        Other accepted spellings.
+    public : bool
+        Whether `Network` takes it; the others are scikit-learn's variants, for the estimators.
+    out_activation : str or None
+        The output activation that it needs; None: any.
+    low, high : float
+        The domain of the targets.
+    rows_sum_to_one : bool
+        Whether each row of the targets must.
+    uses_logits : bool
+        Whether it is computed from the outputs' weighted sums, which the forward pass keeps where
+        the output's deltas will stand.
+    """
+
+    name: str
+    code: int
+    help: str
+    formula: str
+    aliases: tuple[str, ...] = ()
+    public: bool = True
+    out_activation: str | None = None
+    low: float = float("-inf")
+    high: float = float("inf")
+    rows_sum_to_one: bool = False
+    uses_logits: bool = False
+
+
+LOSSES = (
+    Loss(
+        "squared_error", 0, "half the squared error, summed over the outputs",
+        "1/2 sum_j (a_j - y_j)^2", ("mse", "l2"),
+    ),
+    Loss(
+        "binary_log_loss", 1, "for outputs that are each yes or no",
+        "sum_j log(1 + exp(z_j)) - y_j z_j", ("binary_cross_entropy", "bce"),
+        out_activation="sigmoid", low=0.0, high=1.0, uses_logits=True,
+    ),
+    Loss(
+        "log_loss", 2, "for outputs that are the probabilities of classes",
+        "sum_j y_j (log sum_i exp(z_i) - z_j)", ("categorical_cross_entropy", "cross_entropy"),
+        out_activation="softmax", low=0.0, high=1.0, rows_sum_to_one=True, uses_logits=True,
+    ),
+    Loss(
+        "poisson", 3, "half the Poisson deviance, for counts and other targets >= 0",
+        "sum_j y_j log(y_j / a_j) - y_j + a_j", out_activation="exp", low=0.0,
+    ),
+    Loss(
+        "mean_squared_error", 4, "scikit-learn's squared error: reported as the mean over the "
+        "outputs, while its gradient is that of the sum", "1/(2 n_outputs) sum_j (a_j - y_j)^2",
+        public=False,
+    ),
+    Loss(
+        "clipped_binary_log_loss", 5, "scikit-learn's: of probabilities clipped to [eps, 1 - eps]",
+        "-sum_j y_j log a_j + (1 - y_j) log(1 - a_j)", public=False, out_activation="sigmoid",
+        low=0.0, high=1.0,
+    ),
+    Loss(
+        "clipped_log_loss", 6, "scikit-learn's: of probabilities clipped to [eps, 1 - eps]",
+        "-sum_j y_j log a_j", public=False, out_activation="softmax", low=0.0, high=1.0,
+        rows_sum_to_one=True,
+    ),
+)  # fmt: skip
+
+BY_NAME = {row.name: row for row in LOSSES}
+BY_CODE = {row.code: row for row in LOSSES}
+# every accepted spelling of a public loss -> its name
+SPELLINGS = {
+    spelling: row.name for row in LOSSES if row.public for spelling in (row.name, *row.aliases)
+}
+CODES = {row.name: row.code for row in LOSSES}

@@ -1,0 +1,42 @@
+"""Fields of the two records that Python, kernels and oracle share.
+
+`kernels` and `reference` make NumPy dtypes of these rows; kernels/records.pxi has them as C structs.
+A test compares names, types and offsets.
+"""
+
+# (name, NumPy type, meaning)
+
+STEP = (
+    ("learning_rate", "f8", "the step size"),
+    ("alpha", "f8", "strength of the penalty alpha / (2 samples) sum W^2"),
+    ("momentum", "f8", "of momentum and nesterov"),
+    ("beta_1", "f8", "Adam's decay of its mean of gradients"),
+    ("beta_2", "f8", "Adam's decay of its mean of squared gradients"),
+    ("epsilon", "f8", "Adam's, added to the root of that mean"),
+    ("budget", "f8", "a compiled call returns after about this many multiply-adds"),
+    ("batch_size", "i8", "samples of a step"),
+    ("loss", "i4", "code of the loss"),
+    ("solver", "i4", "code of the solver"),
+    ("sum_coef_grads", "i4", "the tutorial's arithmetic: coefs by the sum over the batch"),
+    ("keep_going", "i4", "scikit-learn's way: go on whatever is not finite"),
+    ("n_threads", "i4", "threads of the team"),
+    ("reserved", "i4", "0; keeps the record a multiple of 8 bytes"),
+)
+
+CURSOR = (
+    ("epoch", "i8", "epochs finished"),
+    ("row", "i8", "the present batch's first row + how many of its rounds are done"),
+    ("step", "i8", "solver steps ever done (Adam's t)"),
+    ("status", "i8", "one of STATUS"),
+    ("first", "i8", "the epoch that it began with; written at the start"),
+    ("stop", "i8", "epochs after which to finish"),
+)
+
+# what train_epoch leaves in a cursor's status
+STATUS = {
+    "start": 0,  # set by the caller: pack the parameters first
+    "running": 1,  # the budget ran out: call again
+    "finished": 2,
+    "diverged": 3,  # the loss or a parameter left the finite numbers
+    "weightless": 4,  # the weights of a batch add up to 0
+}
