@@ -49,7 +49,7 @@ def ways(dtype, units, epochs):
         net, callback = new(), make_callback()
         begin = time.perf_counter()
         net.fit(X, Y, max_iter=epochs, callback=callback, callback_every=EVERY, **training)
-        return time.perf_counter() - begin, net._params
+        return time.perf_counter() - begin, net.params_
 
     def prepared(net):
         # what fit does before its compiled calls
@@ -58,10 +58,10 @@ def ways(dtype, units, epochs):
             beta_2=0.999, epsilon=1e-8, solver="sgd", learning_rate_init=0.05,
         )  # fmt: skip
         run = network.TrainingRun(
-            network.kernels, net._units, net._codes, builds.LOSSES["squared_error"], descent,
+            kernels.build, net._units, net._codes, builds.LOSSES["squared_error"], descent,
             net.dtype, batch_size,
         )  # fmt: skip
-        return run, (net._params, x, targets)
+        return run, (net.params_, x, targets)
 
     def compiled():
         # and nothing of what callbacks need
@@ -72,7 +72,7 @@ def ways(dtype, units, epochs):
         with run:
             run.epochs(*data, curve)
         net.loss_curve_ += curve.tolist()
-        return time.perf_counter() - begin, net._params
+        return time.perf_counter() - begin, net.params_
 
     def one_epoch_a_call(calls):
         """Microseconds of a call without and with views, and of begin without and with them."""

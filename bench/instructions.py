@@ -123,7 +123,7 @@ def count_all():
     from fastnn import network
 
     python, numpy = (v.rpartition(".")[0] for v in (platform.python_version(), np.__version__))
-    compiler = network.kernels.build_info()["compiler"]
+    compiler = kernels.build.build_info()["compiler"]
     versions = f"{compiler}, Python {python}, NumPy {numpy}"
     jobs = {
         f"{name} {dtype} {isa}": (*WORKLOADS[name], dtype, isa) for name, dtype, isa in COUNTED

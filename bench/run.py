@@ -84,8 +84,8 @@ def describe(core):
     return {
         "CPU": model,
         "pinned to core": core,
-        "build": network.ISA,
-        "compiler": network.kernels.build_info()["compiler"],
+        "build": kernels.ISA,
+        "compiler": kernels.build.build_info()["compiler"],
         "NumPy": np.__version__,
         "Python": platform.python_version(),
         "fastnn": fastnn.__version__,
@@ -212,7 +212,7 @@ def peak(dtype):
     sink, best = np.zeros(1, dtype), 0.0
     for _ in range(3):
         begin = time.perf_counter()
-        n = network.kernels.peak_multiply_adds(20000, sink)
+        n = kernels.build.peak_multiply_adds(20000, sink)
         best = max(best, n / (time.perf_counter() - begin))
     return best
 
