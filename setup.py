@@ -45,7 +45,8 @@ BUILDS_OTHER: dict[str, tuple[str, list[str]]] = {"baseline": ("_kernels", [])}
 SANITIZERS = ("address", "undefined", "thread")
 # -O1 keeps reports readable. A finding ends the process, so that no test can pass over it.
 CHECKED_FLAGS = [
-    *("-O1", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all", "-DFASTNN_DEBUG"),
+    *("-O1", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"),
+    *("-DFASTNN_DEBUG", "-UNDEBUG"),  # Python builds its modules without assertions
 ]
 
 
