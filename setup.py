@@ -7,6 +7,7 @@ arithmetic means: fast-math flags at the link set flush-to-zero for the whole pr
 import os
 import platform
 import sys
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -53,7 +54,11 @@ class BuildExt(build_ext):
 def extensions():
     # MSVC compiles the plain loops of simd.h, once.
     builds = BUILDS_X86 if is_x86() and sys.platform != "win32" else BUILDS_OTHER
-    headers = [f"fastnn/kernels/{name}.h" for name in ("simd", "simd_real", "threads")]
+    sources = sorted(
+        str(path)
+        for pattern in ("*.pyx", "*.pxi", "*.h", "simd/*.h")
+        for path in Path("fastnn/kernels").glob(pattern)
+    )
     modules = [Extension("fastnn.kernels._cpu", ["fastnn/kernels/_cpu.pyx"])]
     for name, flags in builds.items():
         modules.append(
@@ -61,7 +66,7 @@ def extensions():
                 f"fastnn.kernels.{name}",
                 [f"fastnn/kernels/{name}.pyx"],
                 include_dirs=["fastnn/kernels"],
-                depends=[*headers, "fastnn/kernels/_kernels.pyx"],
+                depends=sources,
                 extra_compile_args=flags,
             )
         )
