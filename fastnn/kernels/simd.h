@@ -1,5 +1,5 @@
 /* What the kernels need of C: the vector type of each instruction set, the size of its register
- * tiles, and the functions of simd_real.h, which is included once for float and once for double
+ * tiles, and the functions of simd/real.h, which is included once for float and once for double
  * (suffixes _f32, _f64). Nothing here knows of Python, allocates or fails.
  *
  * Three ways to build, chosen by the compiler's own macros:
@@ -151,9 +151,9 @@ FASTNN_INLINE int tile_vectors(ptrdiff_t left)
 #define FASTNN_CONCAT(a, b) FASTNN_CONCAT_(a, b)
 
 #define FASTNN_FLOAT 1
-#include "simd_real.h"
+#include "simd/real.h"
 #undef FASTNN_FLOAT
-#include "simd_real.h"
+#include "simd/real.h"
 
 /* Lanes of a vector and outputs of a panel, for _kernels.pyx. */
 #ifdef FASTNN_PLAIN

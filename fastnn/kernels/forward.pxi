@@ -1,0 +1,263 @@
+# The forward pass of a chunk, and of a whole net.
+
+cdef inline Chunk at_desk(Plan *plan, Py_ssize_t row, Py_ssize_t count, int desk) noexcept nogil:
+    """A chunk whose inputs and targets are gathered to the desk itself."""
+    cdef Chunk chunk
+    chunk.row, chunk.count = row, count
+    chunk.n_vectors = (count + plan.lanes - 1) // plan.lanes
+    chunk.desk = plan.desk + desk * plan.desk_size
+    chunk.x, chunk.y = chunk.desk + plan.desk_x, chunk.desk + plan.desk_y
+    chunk.slice = plan.slice
+    chunk.fresh = row == 0
+    chunk.last = False
+    chunk.sparse = NULL
+    return chunk
+
+
+cdef inline real *inputs_of(Plan *plan, Py_ssize_t i, Chunk *chunk, real *work) noexcept nogil:
+    return work + (chunk.x if i == 0 else chunk.desk + plan.layers[i - 1].a)
+
+
+cdef void forward_layer(
+    Plan *plan, Py_ssize_t i, const real *packed, real *work, Chunk *chunk, int part, int parts
+) noexcept nogil:
+    """a = f(x W + b); softmax is left to output_of."""
+    cdef Layer *layer = &plan.layers[i]
+    cdef const Rows *rows = chunk.sparse if i == 0 else NULL
+    if rows != NULL:
+        c_sparse_forward(chunk.count, layer.fan_in, layer.fan_out,
+                         share(layer.fan_out, plan.panel, part, parts),
+                         share(layer.fan_out, plan.panel, part + 1, parts), packed + layer.coef,
+                         packed + layer.intercept, <const real *> rows.values, rows.columns,
+                         rows.starts, rows.order, chunk.row, work + chunk.desk + layer.a,
+                         layer.activation)
+        return
+    c_dense_forward(chunk.n_vectors, layer.fan_in, layer.fan_out,
+                    share(layer.fan_out, TILE_ROWS, part, parts),
+                    share(layer.fan_out, TILE_ROWS, part + 1, parts), layer.panel,
+                    packed + layer.coef, packed + layer.intercept, inputs_of(plan, i, chunk, work),
+                    work + chunk.desk + layer.a, layer.activation)
+
+
+cdef real *output_of(Plan *plan, real *work, Chunk *chunk) noexcept nogil:
+    """The activations of the last layer, whose other phases are done."""
+    cdef Layer *layer = &plan.layers[plan.n_layers - 1]
+    cdef real *a = work + chunk.desk + layer.a
+    if layer.activation == SOFTMAX:
+        c_softmax_chunk(chunk.n_vectors, layer.fan_out, a)
+    return a
+
+
+cdef real *forward_chunk(
+    Plan *plan, const real *packed, real *work, Chunk *chunk, Py_ssize_t first
+) noexcept nogil:
+    """Layers from `first` on."""
+    cdef Py_ssize_t i
+    for i in range(first, plan.n_layers):
+        forward_layer(plan, i, packed, work, chunk, 0, 1)
+    return output_of(plan, work, chunk)
+
+
+cdef enum:                  # up to so many rows, packing takes longer than it saves:
+    FEW_ROWS = 12           # whatever the net,
+    FEW_BYTES = 16384       # one for so many bytes of packed parameters, but
+    FEW_MOST = 96
+
+
+cdef inline void forward_stored(
+    Layer *layer, const real *params, Chunk *chunk, real *a, Py_ssize_t a_step
+) noexcept nogil:
+    """The first layer of a chunk of sparse rows, as they are stored, with plain parameters."""
+    cdef const Rows *rows = chunk.sparse
+    c_stored_forward(chunk.count, layer.fan_in, layer.fan_out, params,
+                     params + layer.fan_in * layer.fan_out, <const real *> rows.values,
+                     rows.columns, rows.starts + chunk.row, a, a_step, layer.activation)
+
+
+cdef void forward_few(
+    Plan *plan, const real *params, const Rows *rows, Chunk *chunk, real *work, real *out,
+    Py_ssize_t out_step
+) noexcept nogil:
+    """A chunk through the net with plain parameters; out takes the last layer or every one."""
+    cdef Py_ssize_t i, s, width = plan.layers[plan.n_layers - 1].fan_out
+    cdef Py_ssize_t x_step = plan.layers[0].fan_in, a_step
+    cdef bint every = out_step > width
+    cdef Layer *layer
+    cdef const real *x = <const real *> rows.values + chunk.row * x_step
+    cdef real *a
+    if rows.starts != NULL and chunk.sparse == NULL:
+        x = work + chunk.x
+        for s in range(chunk.count):
+            gather_sparse(rows, chunk.row + s, 1, x_step, 1, work + chunk.x + s * x_step, 0, 1)
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        a, a_step = out, out_step
+        if every:
+            out += layer.fan_out
+        elif i < plan.n_layers - 1:
+            a, a_step = work + chunk.desk + layer.a, layer.fan_out
+        if i == 0 and chunk.sparse != NULL:
+            forward_stored(layer, params, chunk, a, a_step)
+        else:
+            c_rows_forward(chunk.count, layer.fan_in, layer.fan_out, params,
+                           params + layer.fan_in * layer.fan_out, x, x_step, a, a_step,
+                           layer.activation)
+        params += (layer.fan_in + 1) * layer.fan_out
+        x, x_step = a, a_step
+
+
+def forward(
+    const real[::1] params,             # IN  plain parameters, or packed ones
+    const Py_ssize_t[::1] layer_units,
+    const int[::1] activations,
+    const real[:, ::1] x,               # IN  (n, layer_units[0]), or sparse rows: (1, n_stored)
+    columns,                            # IN  int32 (n_stored,) of the values in x, or empty
+    row_starts,                         # IN  intp (n + 1,) where rows begin, or empty: dense
+    unsigned char[::1] workspace,       # workspace_size(layer_units, n, itemsize, -1) bytes
+    real[:, ::1] out,                   # OUT (n, layer_units[-1]), or (n, sum(layer_units[1:]))
+    bint packed=False,                  # params are
+):
+    """a_l = f_l(a_(l-1) W_l + b_l) for every row of x.
+
+    Sparse rows are scipy's CSR: row i has the values row_starts[i] .. row_starts[i + 1] of x, in
+    any order; those of one column are added. out takes the last layer's activations, or all
+    layers' side by side if it has room for them.
+    """
+    cdef Plan plan
+    cdef Layer *layer
+    cdef Chunk chunk
+    cdef Rows rows = rows_of(x, columns, row_starts)
+    cdef real *work
+    cdef const real *coefs
+    cdef Py_ssize_t i, row = 0, n_rows = out.shape[0], first, column, width = out.shape[1]
+    cdef Py_ssize_t n_packed = 0    # layers at the end that are packed
+    cdef bint few
+    with nogil:
+        work = open_workspace(&plan, &layer_units[0], &activations[0],
+                              layer_units.shape[0] - 1, n_rows, -1, 1, False, &workspace[0],
+                              &params[0])
+        coefs = &params[0] if packed else work + plan.params
+        few = not packed and n_rows <= max(
+            <Py_ssize_t> FEW_ROWS,
+            min(<Py_ssize_t> FEW_MOST,
+                plan.packed_size * <Py_ssize_t> sizeof(real) // FEW_BYTES))
+        while row < n_rows:
+            chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
+            chunk.sparse = as_stored(&rows, &plan, &chunk, not packed)
+            row += chunk.count
+            # the only layer of a net needs no tile for the next
+            if few or (plan.n_layers == 1 and chunk.sparse != NULL and not packed):
+                forward_few(&plan, &params[0], &rows, &chunk, work, &out[chunk.row, 0], width)
+                continue
+            first = 1 if chunk.sparse != NULL and not packed else 0
+            if not packed and n_packed < plan.n_layers - first:
+                pack_layers(&params[0], &plan, first, plan.n_layers - n_packed,
+                            work + plan.params)
+                n_packed = plan.n_layers - first
+            if first:
+                layer = &plan.layers[0]
+                forward_stored(layer, &params[0], &chunk, work + chunk.desk + layer.delta,
+                               layer.fan_out)
+                gather(work + chunk.desk + layer.delta, NULL, 0, chunk.count, layer.fan_out,
+                       plan.lanes, work + chunk.desk + layer.a, 0, 1)
+            else:
+                gather_inputs(&rows, &plan, &chunk, work, 0, 1)
+            forward_chunk(&plan, coefs, work, &chunk, first)
+            column = 0
+            for i in range(0 if width > layer_units[plan.n_layers] else plan.n_layers - 1,
+                           plan.n_layers):
+                layer = &plan.layers[i]
+                scatter(work + chunk.desk + layer.a, NULL, chunk.row, chunk.count, layer.fan_out,
+                        plan.lanes, &out[0, column], width)
+                column += layer.fan_out
+
+
+def dense_forward(
+    const real[:, ::1] x,               # IN  (n, fan_in)
+    const real[:, ::1] coef,            # IN  (fan_in, fan_out)
+    const real[::1] intercept,          # IN  (fan_out,)
+    int activation,
+    unsigned char[::1] workspace,       # workspace_size([fan_in, fan_out], n, itemsize, -1) bytes
+    real[:, ::1] out,                   # OUT (n, fan_out)
+):
+    """a = f(x W + b)."""
+    cdef Py_ssize_t[2] units = [coef.shape[0], coef.shape[1]]
+    cdef int[1] codes = [activation]
+    cdef Plan plan
+    cdef Layer *layer
+    cdef Chunk chunk
+    cdef real *work
+    cdef Py_ssize_t row = 0, n_rows = x.shape[0]
+    with nogil:
+        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, False, &workspace[0],
+                              &x[0, 0])
+        layer = &plan.layers[0]
+        pack_layer(&coef[0, 0], &intercept[0], layer.fan_in, layer.fan_out, layer.panel,
+                   work + layer.coef, work + layer.intercept)
+        while row < n_rows:
+            chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
+            gather(&x[0, 0], NULL, row, chunk.count, layer.fan_in, plan.lanes, work + chunk.x,
+                   0, 1)
+            scatter(forward_chunk(&plan, work, work, &chunk, 0), NULL, row, chunk.count,
+                    layer.fan_out, plan.lanes, &out[0, 0], layer.fan_out)
+            row += chunk.count
+
+
+def softmax(
+    const real[:, ::1] z,               # IN  (n, n_outputs)
+    unsigned char[::1] workspace,       # workspace_size([n_outputs, n_outputs], n, itemsize, -1)
+    real[:, ::1] out,                   # OUT (n, n_outputs)
+):
+    """p_j = e^z_j / sum_i e^z_i, shifted by the largest z of the row so that nothing overflows."""
+    cdef Py_ssize_t[2] units = [z.shape[1], z.shape[1]]
+    cdef int[1] codes = [SOFTMAX]
+    cdef Plan plan
+    cdef real *work
+    cdef real *tile
+    cdef Py_ssize_t row = 0, n_rows = z.shape[0], width, count, n = z.shape[1]
+    with nogil:
+        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, False, &workspace[0],
+                              &z[0, 0])
+        tile = work + plan.desk + plan.desk_x
+        while row < n_rows:
+            width = plan.lanes
+            count = min(width, n_rows - row)
+            gather(&z[0, 0], NULL, row, count, n, width, tile, 0, 1)
+            c_softmax_tile(tile, n, width)
+            scatter(tile, NULL, row, count, n, width, &out[0, 0], n)
+            row += count
+
+
+def exp(const real[::1] x, real[::1] out):
+    """e^x; 0 below the smallest normal number, infinity above the largest."""
+    c_exp(&x[0], &out[0], x.shape[0])
+
+
+def sigmoid(const real[::1] x, real[::1] out):
+    """s(x) = 1 / (1 + e^-x)."""
+    c_sigmoid(&x[0], &out[0], x.shape[0])
+
+
+def sigmoid_derivative(const real[::1] a, real[::1] out):
+    """s'(x) = a (1 - a) with a = s(x)."""
+    c_sigmoid_derivative(&a[0], &out[0], a.shape[0])
+
+
+def tanh(const real[::1] x, real[::1] out):
+    """tanh x."""
+    c_tanh(&x[0], &out[0], x.shape[0])
+
+
+def tanh_derivative(const real[::1] a, real[::1] out):
+    """tanh' x = 1 - a^2 with a = tanh x."""
+    c_tanh_derivative(&a[0], &out[0], a.shape[0])
+
+
+def relu(const real[::1] x, real[::1] out):
+    """max(0, x)."""
+    c_relu(&x[0], &out[0], x.shape[0])
+
+
+def relu_derivative(const real[::1] a, real[::1] out):
+    """1 where a > 0, else 0, with a = relu x."""
+    c_relu_derivative(&a[0], &out[0], a.shape[0])

@@ -1,0 +1,318 @@
+# Where everything lies: layers, the plan of a workspace, packed parameters.
+
+cdef enum:
+    SLICES = 16             # that a batch of so many chunks is cut into
+    SLICE_BYTES = 16 << 20  # bytes that their gradients may take, and the tiles of a full batch
+    BLOCK_BYTES = 192 << 10  # of a wide gradient between its sum and the solver's step
+    PENALTY_BLOCK = 4096    # coefs whose squares are summed by one thread
+    PART_WORK = 12288       # vector multiply-adds (2-3 us) for which a thread is asked to help
+    STORED_WORK = 5         # dense multiply-adds in whose time one with a stored value is done
+
+cdef struct Layer:
+    Py_ssize_t fan_in, fan_out
+    int activation
+    bint by_lanes           # gradient summed lane by lane (narrow) or by panels (wide)
+    Py_ssize_t panel        # outputs in a panel: all of a very narrow layer, without padding
+    Py_ssize_t coef, intercept, coef_size, intercept_size   # in packed parameters
+    Py_ssize_t a, delta, transposed     # in a desk: activations and deltas of a chunk
+    Py_ssize_t lanes        # in a slice: lane sums
+    Py_ssize_t block        # rows of the gradient between the solver's steps
+
+cdef struct Plan:
+    Layer *layers
+    Py_ssize_t n_layers, lanes, panel, chunk, packed_size, slices, penalty_blocks
+    Py_ssize_t n_targets    # columns of y: one for each output, and with weights one more
+    bint cached             # x and y hold the tiles of a whole batch of several chunks
+    # in the workspace
+    Py_ssize_t params, x, y, backup, partials, slice, slice_size, desk, desk_size, size
+    Py_ssize_t scratch, scratch_size    # for each thread, where a batch is one chunk
+    Py_ssize_t desk_x, desk_y   # in a desk
+
+
+cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept nogil:
+    return (n + multiple - 1) // multiple * multiple
+
+
+cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t unit, int part, int parts) noexcept nogil:
+    """Where `part` of `parts` begins among n things that are split by units."""
+    if part == 0 or part == parts:      # a thread alone need not divide
+        return n if part else 0
+    return min(n, (n + unit - 1) // unit * part // parts * unit)
+
+
+cdef inline int parts_of(double work, int n_threads) noexcept nogil:
+    """How many threads share so many vector multiply-adds."""
+    return <int> max(1.0, min(<double> n_threads, work / PART_WORK))
+
+
+cdef inline Py_ssize_t rows_unit(Plan *plan, Layer *layer) noexcept nogil:
+    """By how many rows a layer's gradient is split: those of a tile, or whole vectors of sums."""
+    return plan.panel if layer.by_lanes else <Py_ssize_t> GRAD_ROWS
+
+
+cdef void make_plan(
+    Plan *plan,
+    const Py_ssize_t *layer_units,
+    const int *activations,         # NULL: sizes only
+    Py_ssize_t n_layers,
+    Py_ssize_t batch,
+    Py_ssize_t itemsize,
+    Py_ssize_t n_states,            # arrays of solver state; -1: no training
+    int n_threads,
+    bint weighted,
+    Layer *layers,                  # NULL: sizes only
+) noexcept nogil:
+    cdef Layer scratch
+    cdef Layer *layer
+    cdef Py_ssize_t i, panels, per_sample, per_row = 0, tile, align = 128 // itemsize
+    cdef Py_ssize_t at, sums = 0, partials, unit
+    plan.layers = layers
+    plan.n_layers = n_layers
+    plan.lanes = LANES_F32 if itemsize == 4 else LANES_F64
+    plan.panel = PANEL_F32 if itemsize == 4 else PANEL_F64
+    plan.n_targets = layer_units[n_layers] + weighted
+
+    per_sample = layer_units[0] + layer_units[n_layers]
+    for i in range(n_layers):
+        per_sample += 2 * layer_units[i + 1]
+        per_row += 3 * layer_units[i] * layer_units[i + 1]
+    # Narrow nets: activations and deltas of a chunk fill at most 24 KB of the 32 KB first-level
+    # cache. Wide ones, where that would be too few samples to pay for reading the coefs: 256, or
+    # so few that a chunk of the widest takes no longer than Ctrl-C may wait.
+    tile = 3 * plan.lanes
+    plan.chunk = 24576 // (per_sample * itemsize) // tile * tile
+    if plan.chunk < 2 * tile:
+        plan.chunk = round_up(max(tile, min(256, 1500000000 // per_row)), tile)
+    # A batch of too few chunks to be sliced saves more by fewer calls than the cache would.
+    if batch <= (SLICES - 1) * plan.chunk:
+        plan.chunk = max(plan.chunk, 131072 // (per_sample * itemsize) // tile * tile)
+    plan.chunk = min(plan.chunk, round_up(batch, plan.lanes))
+
+    # packed parameters, and the sums and the desk that go with each layer
+    plan.packed_size = plan.penalty_blocks = plan.scratch_size = 0
+    plan.desk_x = 0
+    plan.desk_y = round_up(plan.chunk * layer_units[0], align)
+    plan.desk_size = plan.desk_y + round_up(plan.chunk * plan.n_targets, align)
+    for i in range(n_layers):
+        layer = &scratch if layers == NULL else &layers[i]
+        layer.fan_in = layer_units[i]
+        layer.fan_out = layer_units[i + 1]
+        layer.activation = IDENTITY if activations == NULL else activations[i]
+        layer.by_lanes = (
+            4 * layer.fan_out <= plan.panel or layer.fan_in * layer.fan_out <= batch
+        )
+        layer.panel = plan.panel if 4 * layer.fan_out > plan.panel else layer.fan_out
+        panels = round_up(layer.fan_out, plan.panel) // plan.panel
+        layer.coef = plan.packed_size
+        layer.coef_size = round_up(panels * layer.fan_in * layer.panel, plan.panel)
+        layer.intercept = layer.coef + layer.coef_size
+        layer.intercept_size = panels * plan.panel
+        plan.packed_size = round_up(layer.intercept + layer.intercept_size, align)
+        plan.penalty_blocks += (layer.coef_size + PENALTY_BLOCK - 1) // PENALTY_BLOCK
+        layer.a = plan.desk_size
+        layer.delta = layer.a + round_up(plan.chunk * layer.fan_out, align)
+        layer.transposed = layer.delta + round_up(plan.chunk * layer.fan_out, align)
+        plan.desk_size = layer.transposed
+        layer.lanes = sums
+        if layer.by_lanes:
+            sums += (layer.fan_in + 1) * layer.fan_out * plan.lanes
+        else:
+            plan.desk_size += round_up(plan.chunk * panels * plan.panel, align)
+        unit = rows_unit(plan, layer)
+        layer.block = max(BLOCK_BYTES // (panels * plan.panel * itemsize) // unit, 1) * unit
+        plan.scratch_size = max(
+            plan.scratch_size, min(layer.block, layer.fan_in) * panels * plan.panel)
+
+    plan.slice_size = round_up(plan.packed_size + sums, align)
+    plan.slices = 1
+    if (n_states >= 0 and batch > (SLICES - 1) * plan.chunk
+            and SLICES * plan.slice_size * itemsize <= SLICE_BYTES):
+        plan.slices = SLICES
+    plan.cached = (
+        n_states >= 0 and batch > plan.chunk
+        and batch * (layer_units[0] + plan.n_targets) * itemsize <= SLICE_BYTES
+    )
+    if batch > plan.chunk or n_states < 0:
+        plan.scratch_size = 0
+    plan.scratch_size = round_up(plan.scratch_size, align)
+
+    plan.params = at = 0
+    if n_states < 0:
+        at += plan.packed_size      # forward and loss_and_grad pack the parameters here
+    plan.x = at
+    if plan.cached:
+        at += round_up(round_up(batch, plan.lanes) * layer_units[0], align)
+    plan.y = at
+    if plan.cached:
+        at += round_up(round_up(batch, plan.lanes) * plan.n_targets, align)
+    plan.backup = at
+    if n_states >= 0:
+        at += plan.packed_size
+    plan.partials = at              # doubles: the loss of each slice, the penalty's blocks
+    partials = (plan.slices + plan.penalty_blocks) * <Py_ssize_t> sizeof(double) // itemsize
+    at += round_up(partials, align)
+    plan.slice = at
+    at += plan.slices * plan.slice_size
+    plan.scratch = at
+    at += n_threads * plan.scratch_size
+    plan.desk = at
+    at += (n_threads if plan.slices > 1 else 1) * plan.desk_size
+    plan.size = at
+
+
+cdef inline real *open_workspace(
+    Plan *plan,
+    const Py_ssize_t *layer_units,
+    const int *activations,
+    Py_ssize_t n_layers,
+    Py_ssize_t batch,
+    Py_ssize_t n_states,
+    int n_threads,
+    bint weighted,
+    unsigned char *workspace,
+    const real *type_of,            # only its type matters
+) noexcept nogil:
+    """The plan of a workspace, its table filled in; where the numbers behind the table begin."""
+    make_plan(plan, layer_units, activations, n_layers, batch, sizeof(real), n_states, n_threads,
+              weighted, <Layer *> workspace)
+    return <real *> (workspace + round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128))
+
+
+def workspace_size(
+    const Py_ssize_t[::1] layer_units,
+    Py_ssize_t batch_size,
+    int itemsize,
+    int n_states,
+    int n_threads,
+    bint weighted=False,
+):
+    """Bytes of workspace for batches of batch_size rows and n_states arrays of solver state.
+
+    n_states = -1: for forward and loss_and_grad, which do not train. weighted: y has a column of
+    weights.
+    """
+    cdef Plan plan
+    cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
+    make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, n_states, n_threads,
+              weighted, NULL)
+    return round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128) + plan.size * itemsize
+
+
+def packed_size(const Py_ssize_t[::1] layer_units, int itemsize):
+    """How many numbers the packed parameters take."""
+    cdef Plan plan
+    make_plan(&plan, &layer_units[0], NULL, layer_units.shape[0] - 1, 1, itemsize, 0, 1, False,
+              NULL)
+    return plan.packed_size
+
+
+def useful_threads(
+    const Py_ssize_t[::1] layer_units, Py_ssize_t batch_size, int itemsize, int n_threads
+):
+    """How many of n_threads have something to do in a step of training."""
+    cdef Plan plan
+    cdef Py_ssize_t i, n_layers = layer_units.shape[0] - 1
+    cdef double total = 0
+    make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, 0, n_threads, False,
+              NULL)
+    if not FASTNN_HAS_THREADS:
+        return 1
+    for i in range(n_layers):
+        total += <double> layer_units[i] * layer_units[i + 1] / plan.lanes
+    if plan.slices > 1:
+        return parts_of(3 * total * batch_size, min(n_threads, <int> SLICES))
+    return parts_of(total * plan.chunk, n_threads)
+
+
+cdef void pack_layer(
+    const real *coef,               # IN  (fan_in, fan_out)
+    const real *intercept,          # IN  (fan_out,)
+    Py_ssize_t fan_in,
+    Py_ssize_t fan_out,
+    Py_ssize_t panel,
+    real *packed_coef,              # OUT [panels][fan_in][panel]; padding is left alone
+    real *packed_intercept,         # OUT [panels][panel]
+) noexcept nogil:
+    cdef Py_ssize_t k, n = 0, width
+    while n < fan_out:
+        width = min(panel, fan_out - n) * <Py_ssize_t> sizeof(real)
+        for k in range(fan_in):
+            memcpy(packed_coef + n * fan_in + k * panel, coef + k * fan_out + n, width)
+        n += panel
+    memcpy(packed_intercept, intercept, fan_out * sizeof(real))
+
+
+cdef void unpack_layer(
+    const real *packed_coef,        # IN  [panels][fan_in][panel]
+    const real *packed_intercept,   # IN  [panels][panel]
+    Py_ssize_t fan_in,
+    Py_ssize_t fan_out,
+    Py_ssize_t panel,
+    real *coef,                     # OUT (fan_in, fan_out)
+    real *intercept,                # OUT (fan_out,)
+) noexcept nogil:
+    cdef Py_ssize_t k, n = 0, width
+    while n < fan_out:
+        width = min(panel, fan_out - n) * <Py_ssize_t> sizeof(real)
+        for k in range(fan_in):
+            memcpy(coef + k * fan_out + n, packed_coef + n * fan_in + k * panel, width)
+        n += panel
+    memcpy(intercept, packed_intercept, fan_out * sizeof(real))
+
+
+cdef void pack_params(const real *params, Plan *plan, real *packed) noexcept nogil:
+    pack_layers(params, plan, 0, plan.n_layers, packed)
+
+
+cdef void pack_layers(
+    const real *params, Plan *plan, Py_ssize_t first, Py_ssize_t end, real *packed
+) noexcept nogil:
+    """Layers first .. end; params are those of the whole net."""
+    cdef Py_ssize_t i
+    cdef Layer *layer
+    for i in range(end):
+        layer = &plan.layers[i]
+        if i >= first:
+            pack_layer(params, params + layer.fan_in * layer.fan_out, layer.fan_in, layer.fan_out,
+                       layer.panel, packed + layer.coef, packed + layer.intercept)
+        params += (layer.fan_in + 1) * layer.fan_out
+
+
+cdef void unpack_params(const real *packed, Plan *plan, real *params) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef Layer *layer
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        unpack_layer(packed + layer.coef, packed + layer.intercept, layer.fan_in, layer.fan_out,
+                     layer.panel, params, params + layer.fan_in * layer.fan_out)
+        params += (layer.fan_in + 1) * layer.fan_out
+
+
+def pack(
+    const real[::1] params,             # IN  coef, intercept of each layer, row-major
+    const Py_ssize_t[::1] layer_units,
+    const int[::1] activations,
+    unsigned char[::1] workspace,
+    real[::1] packed,                   # OUT, zero where nothing is written
+):
+    """Parameters as people see them -> as the kernels want them."""
+    cdef Plan plan
+    with nogil:
+        open_workspace(&plan, &layer_units[0], &activations[0],
+                       layer_units.shape[0] - 1, 1, 0, 1, False, &workspace[0], &params[0])
+        pack_params(&params[0], &plan, &packed[0])
+
+
+def unpack(
+    const real[::1] packed,
+    const Py_ssize_t[::1] layer_units,
+    const int[::1] activations,
+    unsigned char[::1] workspace,
+    real[::1] params,                   # OUT
+):
+    """Parameters as the kernels want them -> as people see them."""
+    cdef Plan plan
+    with nogil:
+        open_workspace(&plan, &layer_units[0], &activations[0],
+                       layer_units.shape[0] - 1, 1, 0, 1, False, &workspace[0], &packed[0])
+        unpack_params(&packed[0], &plan, &params[0])

@@ -1,0 +1,64 @@
+/* The vector code, written once and included by simd.h for each real type.
+ *
+ * Layout (lanes are samples). A chunk of a batch is cut into tiles of 1 to TILE_VECTORS vectors
+ * of samples. One layer's activations of one tile are a block [feature][width], width = vectors x
+ * VL, and tiles follow each other, so a layer of a chunk is one contiguous piece of memory. Odd
+ * layer widths then need no remainder code; only the last samples of a chunk do: absent ones
+ * repeat the last row, and their deltas are zero.
+ *
+ * Coefficients are packed in panels of PW outputs, [ceil(N/PW)][K][PW], then a row of intercepts.
+ * Forward and delta broadcast them against streams of samples. Whatever the width of a tile, a
+ * sample's sum over features is one chain in one order, so a value never depends on the position
+ * of its sample.
+ */
+
+#ifdef FASTNN_FLOAT
+#define REAL float
+#define BITS int32_t
+#define FN(name) FASTNN_CONCAT(name, _f32)
+#else
+#define REAL double
+#define BITS int64_t
+#define FN(name) FASTNN_CONCAT(name, _f64)
+#endif
+
+#define PW ((ptrdiff_t)(PANEL_BYTES / sizeof(REAL)))
+#define VEC FN(vec)
+#define IVEC FN(ivec)
+
+#include "vector.h"
+#include "math.h"
+#include "activations.h"
+#include "dense.h"
+#include "sparse.h"
+#include "gradients.h"
+#include "losses.h"
+#include "solvers.h"
+#include "sums.h"
+
+#undef REAL
+#undef BITS
+#undef FN
+#undef PW
+#undef VEC
+#undef IVEC
+#undef VL
+#undef BLOCK
+#undef ROUND_MAGIC
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef EXP_MAX
+#undef EXP_MIN
+#undef SIGMOID_MIN
+#undef TABLE_BITS
+#undef TANH_MAX
+#undef MANTISSA
+#undef TINY
+#undef LARGEST
+#undef HUGE_VALUE
+#undef EPSILON
+#undef EACH
+#undef BY_VECTORS
+#undef SUPERBLOCK
+#undef PANEL_VECTORS
+#undef PANEL_SIZE

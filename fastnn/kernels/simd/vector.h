@@ -1,0 +1,208 @@
+/* Vectors: splat, min, max, sqrt, loads, masks, transposes. */
+
+#ifdef FASTNN_PLAIN
+
+#define VL ((ptrdiff_t)1)
+#define BLOCK 1
+typedef REAL FN(vec);
+typedef BITS FN(ivec);
+FASTNN_INLINE VEC FN(splat)(REAL x) { return x; }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return a < x ? a : x; }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return a > x ? a : x; }
+FASTNN_INLINE IVEC FN(bits)(VEC x) { IVEC i; memcpy(&i, &x, sizeof i); return i; }
+FASTNN_INLINE VEC FN(real)(IVEC i) { VEC x; memcpy(&x, &i, sizeof x); return x; }
+FASTNN_INLINE IVEC FN(less)(VEC a, VEC b) { return a < b ? -1 : 0; }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)sqrt(x); }
+
+#else
+
+#define VL ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
+#define BLOCK (VECTOR_BYTES / sizeof(REAL)) /* VL as the size of an array */
+typedef REAL FN(vec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef BITS FN(ivec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+FASTNN_INLINE IVEC FN(bits)(VEC x) { return (IVEC)x; }
+FASTNN_INLINE VEC FN(real)(IVEC i) { return (VEC)i; }
+FASTNN_INLINE IVEC FN(less)(VEC a, VEC b) { return (IVEC)(a < b); }
+
+/* splat(s): s in every lane. min(bound, x), max(bound, x): x where x is NaN, as the x86
+ * instructions do with their operands in this order. */
+#if defined(FASTNN_NO_INTRINSICS)
+#define FASTNN_GENERIC_OPS 1
+#elif defined(__AVX512F__)
+#ifdef FASTNN_FLOAT
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm512_set1_ps(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm512_min_ps((__m512)a, (__m512)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm512_max_ps((__m512)a, (__m512)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm512_sqrt_ps((__m512)x); }
+#define TABLE_BITS 4
+/* Entry i mod 16: the bits of 2^(i / 16) / 1.78873742 less i shifted to behind the exponent. */
+FASTNN_INLINE IVEC FN(powers)(IVEC i)
+{
+    const __m512i table = _mm512_setr_epi32(
+        0x3f0f1e22, 0x3f0d743e, 0x3f0c122b, 0x3f0afb17, 0x3f0a3254, 0x3f09bb5a, 0x3f0999c8,
+        0x3f09d165, 0x3f0a6625, 0x3f0b5c27, 0x3f0cb7ba, 0x3f0e7d5c, 0x3f10b1c0, 0x3f1359cd,
+        0x3f133d51, 0x3f110ccc);
+    return (IVEC)_mm512_permutexvar_epi32((__m512i)i, table);
+}
+#else
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm512_set1_pd(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm512_min_pd((__m512d)a, (__m512d)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm512_max_pd((__m512d)a, (__m512d)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm512_sqrt_pd((__m512d)x); }
+#define TABLE_BITS 3
+FASTNN_INLINE IVEC FN(powers)(IVEC i) /* likewise: i mod 8, 2^(i / 8) / 1.84244409 */
+{
+    const __m512i table = _mm512_setr_epi64(
+        0x3fe15e44942cd9d3, 0x3fe0f0b083cd991a, 0x3fe0a7888d3e6610, 0x3fe0861897b90771,
+        0x3fe08ff8ebafb59a, 0x3fe0c9151c84d298, 0x3fe135b3926ef49d, 0x3fe1da7dc3087822);
+    return (IVEC)_mm512_permutexvar_epi64((__m512i)i, table);
+}
+#endif
+#elif defined(__AVX2__)
+#ifdef FASTNN_FLOAT
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm256_set1_ps(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm256_min_ps((__m256)a, (__m256)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm256_max_ps((__m256)a, (__m256)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm256_sqrt_ps((__m256)x); }
+#else
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm256_set1_pd(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm256_min_pd((__m256d)a, (__m256d)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm256_max_pd((__m256d)a, (__m256d)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm256_sqrt_pd((__m256d)x); }
+#endif
+#elif defined(__SSE2__)
+#ifdef FASTNN_FLOAT
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm_set1_ps(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm_min_ps((__m128)a, (__m128)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm_max_ps((__m128)a, (__m128)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm_sqrt_ps((__m128)x); }
+#else
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm_set1_pd(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm_min_pd((__m128d)a, (__m128d)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm_max_pd((__m128d)a, (__m128d)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm_sqrt_pd((__m128d)x); }
+#endif
+#elif defined(__aarch64__)
+#ifdef FASTNN_FLOAT
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)vdupq_n_f32(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)vminq_f32((float32x4_t)a, (float32x4_t)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)vmaxq_f32((float32x4_t)a, (float32x4_t)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)vsqrtq_f32((float32x4_t)x); }
+#else
+FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)vdupq_n_f64(x); }
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)vminq_f64((float64x2_t)a, (float64x2_t)x); }
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)vmaxq_f64((float64x2_t)a, (float64x2_t)x); }
+FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)vsqrtq_f64((float64x2_t)x); }
+#endif
+#else
+#define FASTNN_GENERIC_OPS 1
+#endif
+
+#ifdef FASTNN_GENERIC_OPS
+FASTNN_INLINE VEC FN(splat)(REAL x)
+{
+    VEC v;
+    for (ptrdiff_t i = 0; i < VL; i++) v[i] = x;
+    return v;
+}
+FASTNN_INLINE VEC FN(min)(VEC a, VEC x)
+{
+    const IVEC m = FN(less)(a, x);
+    return (VEC)((m & (IVEC)a) | (~m & (IVEC)x));
+}
+FASTNN_INLINE VEC FN(max)(VEC a, VEC x)
+{
+    const IVEC m = FN(less)(x, a);
+    return (VEC)((m & (IVEC)a) | (~m & (IVEC)x));
+}
+FASTNN_INLINE VEC FN(sqrt)(VEC x)
+{
+    for (ptrdiff_t i = 0; i < VL; i++) x[i] = (REAL)sqrt(x[i]);
+    return x;
+}
+#undef FASTNN_GENERIC_OPS
+#endif
+
+#endif
+
+FASTNN_INLINE VEC FN(load)(const REAL *p) { return *(const VEC *)p; }
+FASTNN_INLINE void FN(store)(REAL *p, VEC x) { *(VEC *)p = x; }
+FASTNN_INLINE VEC FN(load_any)(const REAL *p) { VEC x; memcpy(&x, p, sizeof x); return x; }
+FASTNN_INLINE void FN(store_any)(REAL *p, VEC x) { memcpy(p, &x, sizeof x); }
+/* x where the mask is set, 0 elsewhere, and the other way round. */
+FASTNN_INLINE VEC FN(keep)(IVEC mask, VEC x) { return FN(real)(mask & FN(bits)(x)); }
+FASTNN_INLINE VEC FN(drop)(IVEC mask, VEC x) { return FN(real)(~mask & FN(bits)(x)); }
+FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
+{
+    return FN(real)((mask & FN(bits)(a)) | (~mask & FN(bits)(b)));
+}
+
+#ifndef FASTNN_PLAIN
+#ifdef FASTNN_FLOAT
+#define LANES (VECTOR_BYTES / 4)
+#else
+#define LANES (VECTOR_BYTES / 8)
+#endif
+#if LANES == 16
+#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif LANES == 8
+#define LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif LANES == 4
+#define LOW 0, 4, 1, 5
+#define HIGH 2, 6, 3, 7
+#else
+#define LOW 0, 2
+#define HIGH 1, 3
+#endif
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (IVEC){__VA_ARGS__})
+#endif
+#endif
+
+/* Transpose VL vectors in registers, in log2(VL) rounds that each interleave the first half of the
+ * vectors with the second. */
+FASTNN_INLINE void FN(transpose_block)(VEC *v)
+{
+#ifndef FASTNN_PLAIN
+    FASTNN_UNROLL
+    for (int round = 1; round < LANES; round *= 2) {
+        VEC t[LANES];
+        FASTNN_UNROLL
+        for (int i = 0; i < LANES / 2; i++) {
+            t[2 * i] = SHUFFLE(v[i], v[i + LANES / 2], LOW);
+            t[2 * i + 1] = SHUFFLE(v[i], v[i + LANES / 2], HIGH);
+        }
+        FASTNN_UNROLL
+        for (int i = 0; i < LANES; i++) v[i] = t[i];
+    }
+#else
+    (void)v;
+#endif
+}
+
+/* The sum of the lanes of each of VL vectors, in v[0]: as in a transposition, but that each round
+ * adds the two halves which it has interleaved. */
+FASTNN_INLINE void FN(sum_lanes)(VEC *v)
+{
+#ifndef FASTNN_PLAIN
+    FASTNN_UNROLL
+    for (int half = LANES / 2; half > 0; half /= 2) {
+        FASTNN_UNROLL
+        for (int i = 0; i < half; i++)
+            v[i] = SHUFFLE(v[i], v[i + half], LOW) + SHUFFLE(v[i], v[i + half], HIGH);
+    }
+#else
+    (void)v;
+#endif
+}
+
+#ifndef FASTNN_PLAIN
+#undef LANES
+#undef LOW
+#undef HIGH
+#undef SHUFFLE
+#endif

@@ -1,0 +1,503 @@
+# Epochs of training: phases that a team shares, the solver's step, the loop.
+
+cdef enum:                  # what a Job asks for
+    GATHER = 0
+    FORWARD = 1
+    DELTA = 2
+    GRADIENT = 3            # of all layers, and in a batch's last chunk the solver's step
+    PENALTY = 4
+    SLICE_CHUNKS = 5        # some chunks of every slice, from gather to gradient
+    SLICE_STEP = 6          # add the slices, and the solver's step
+
+cdef struct Job:            # what a team is asked to do
+    int phase
+    int itemsize            # of the real type, behind all that is void here
+    int loss
+    Plan *plan
+    Chunk chunk
+    Py_ssize_t layer
+    void *packed
+    void *state
+    void *work
+    Rows x
+    const void *y
+    void *output            # of the last epoch, or NULL
+    bint keep_going         # through losses that are not finite
+    const Py_ssize_t *order
+    # the step: see train_epoch
+    int solver
+    Py_ssize_t n_states
+    double rate, momentum, beta_2, epsilon, coef_scale, intercept_scale, decay
+    double weight           # of the batch: its samples, or the sum of their weights
+    # slices of the batch from row `start` on
+    Py_ssize_t start, batch, n_chunks, n_rounds, round, end_round, seen, next
+
+
+cdef void place(Job *job, Py_ssize_t c, Chunk *chunk) noexcept nogil:
+    """Chunk c of the batch, at the desk that it has; where its inputs are."""
+    cdef Plan *plan = job.plan
+    cdef Py_ssize_t row = c * plan.chunk
+    chunk.row = job.start + row
+    chunk.count = min(plan.chunk, job.batch - row)
+    chunk.n_vectors = (chunk.count + plan.lanes - 1) // plan.lanes
+    if plan.cached:
+        chunk.x = plan.x + row * plan.layers[0].fan_in
+        chunk.y = plan.y + row * plan.n_targets
+    else:
+        chunk.x, chunk.y = chunk.desk + plan.desk_x, chunk.desk + plan.desk_y
+    chunk.sparse = as_stored(&job.x, plan, chunk, False)
+
+
+cdef void gather_part(Job *job, Chunk *chunk, real *work, int part, int parts) noexcept nogil:
+    cdef Plan *plan = job.plan
+    gather_inputs(&job.x, plan, chunk, work, part, parts)
+    if part == 0:
+        gather(<const real *> job.y, job.order, chunk.row, chunk.count, plan.n_targets,
+               plan.lanes, work + chunk.y, 0, 1)
+
+
+cdef void scatter_output(Job *job, Chunk *chunk, real *work) noexcept nogil:
+    cdef Layer *last = &job.plan.layers[job.plan.n_layers - 1]
+    if job.output != NULL:
+        scatter(work + chunk.desk + last.a, job.order, chunk.row, chunk.count, last.fan_out,
+                job.plan.lanes, <real *> job.output, last.fan_out)
+
+
+cdef void solver_step(
+    Job *job, Py_ssize_t at, Py_ssize_t n, const real *grad, double scale, double decay
+) noexcept nogil:
+    """n packed parameters from `at` on, of which grad is the gradient summed over the batch."""
+    cdef real *param = <real *> job.packed + at
+    cdef real *state = <real *> job.state + at if job.n_states else NULL
+    if job.solver == ADAM:
+        c_adam_update(n, param, grad, state, state + job.plan.packed_size, job.rate, job.momentum,
+                      job.beta_2, job.epsilon, scale, decay)
+    else:
+        c_sgd_update(n, param, grad, state, job.rate, job.momentum, job.solver == NESTEROV, scale,
+                     decay)
+
+
+cdef void step_rows(
+    Job *job, Layer *layer, Py_ssize_t first, Py_ssize_t end, const real *grad,
+    Py_ssize_t grad_panel
+) noexcept nogil:
+    """The solver's step on rows first .. end of a layer's coefs."""
+    cdef Py_ssize_t width = layer.panel, panel = layer.fan_in * width, p
+    if end - first == layer.fan_in and grad_panel == panel:
+        solver_step(job, layer.coef, layer.coef_size, grad, job.coef_scale, job.decay)
+        return
+    for p in range(layer.intercept_size // job.plan.panel):
+        solver_step(job, layer.coef + p * panel + first * width, (end - first) * width,
+                    grad + p * grad_panel, job.coef_scale, job.decay)
+
+
+cdef void gradient_part(Job *job, real *work, int part, int parts) noexcept nogil:
+    """Rows of every layer's gradient; after the last chunk of the batch, their step."""
+    cdef Plan *plan = job.plan
+    cdef Chunk *chunk = &job.chunk
+    cdef Layer *layer
+    cdef real *grads = work + chunk.slice
+    cdef real *grad
+    cdef Py_ssize_t i, k, first, end, stop, grad_panel
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        first = share(layer.fan_in, rows_unit(plan, layer), part, parts)
+        end = share(layer.fan_in, rows_unit(plan, layer), part + 1, parts)
+        k = first
+        while k < end:
+            stop = min(k + layer.block, end)
+            if plan.scratch_size:
+                grad = work + plan.scratch + part * plan.scratch_size
+                grad_panel = (stop - k) * layer.panel
+            else:
+                grad = grads + layer.coef + k * layer.panel
+                grad_panel = layer.fan_in * layer.panel
+            gradient_rows(plan, i, work, chunk, k, stop, grad, grad_panel)
+            if chunk.last:
+                if layer.by_lanes:
+                    add_lanes_of(plan, layer, work, k, stop, grad, grad_panel)
+                step_rows(job, layer, k, stop, grad, grad_panel)
+            k = stop
+        if layer.by_lanes:
+            first = 0 if end == layer.fan_in and part == parts - 1 else layer.intercept_size
+            end = layer.intercept_size
+            if chunk.last and first < end:
+                add_lanes_of(plan, layer, work, layer.fan_in, layer.fan_in + 1,
+                             grads + layer.intercept, plan.panel)
+        else:
+            first = share(layer.intercept_size, plan.panel, part, parts)
+            end = share(layer.intercept_size, plan.panel, part + 1, parts)
+            intercept_gradient(plan, layer, work, chunk, first, end)
+        if chunk.last and first < end:
+            solver_step(job, layer.intercept + first, end - first, grads + layer.intercept + first,
+                        job.intercept_scale, 0.0)
+
+
+cdef void slice_chunks(Job *job, real *work, int part) noexcept nogil:
+    """Rounds of slices that no other thread has taken: in each round every slice does a chunk."""
+    cdef Plan *plan = job.plan
+    cdef Chunk chunk
+    cdef double *losses = <double *> (work + plan.partials)
+    cdef double loss
+    cdef Py_ssize_t s = team_take(&job.next), r, c
+    while s * job.n_rounds < job.n_chunks:
+        for r in range(job.round, job.end_round):
+            c = s * job.n_rounds + r
+            if c >= job.n_chunks:
+                break
+            chunk = at_desk(plan, 0, 0, part)
+            place(job, c, &chunk)
+            chunk.slice = plan.slice + s * plan.slice_size
+            chunk.fresh = r == 0
+            if job.seen + (r - job.round) < job.n_rounds:
+                gather_part(job, &chunk, work, 0, 1)
+            forward_chunk(plan, <const real *> job.packed, work, &chunk, 0)
+            scatter_output(job, &chunk, work)
+            loss = loss_of(plan, work, &chunk, job.loss)
+            losses[s] = loss if r == 0 else losses[s] + loss
+            backward_chunk(plan, <const real *> job.packed, work, &chunk)
+        s = team_take(&job.next)
+
+
+cdef void slice_step(Job *job, real *work, int part, int parts) noexcept nogil:
+    """Rows of every layer: the gradients of all slices added in order, and the solver's step."""
+    cdef Plan *plan = job.plan
+    cdef Layer *layer
+    cdef real *grads = work + plan.slice
+    cdef real *grad
+    cdef Py_ssize_t i, s, p, first, end, at, panel, rows
+    cdef Py_ssize_t used = (job.n_chunks + job.n_rounds - 1) // job.n_rounds
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        first = share(layer.fan_in, rows_unit(plan, layer), part, parts)
+        end = share(layer.fan_in, rows_unit(plan, layer), part + 1, parts)
+        grad = grads + layer.coef + first * layer.panel
+        panel = layer.fan_in * layer.panel
+        if layer.by_lanes:
+            rows = end - first + (part == parts - 1)    # the intercepts' row behind the last
+            at = plan.packed_size + layer.lanes + first * layer.fan_out * plan.lanes
+            for s in range(1, used):
+                c_add(rows * layer.fan_out * plan.lanes, grads + s * plan.slice_size + at,
+                      grads + at)
+            add_lanes_of(plan, layer, work, first, end, grad, panel)
+        else:
+            for p in range(layer.intercept_size // plan.panel):
+                for s in range(1, used):
+                    at = layer.coef + p * panel + first * plan.panel
+                    c_add((end - first) * plan.panel, grads + s * plan.slice_size + at, grads + at)
+        step_rows(job, layer, first, end, grad, panel)
+        if part < parts - 1:
+            continue
+        if layer.by_lanes:
+            add_lanes_of(plan, layer, work, layer.fan_in, layer.fan_in + 1,
+                         grads + layer.intercept, plan.panel)
+        else:
+            for s in range(1, used):
+                c_add(layer.intercept_size, grads + s * plan.slice_size + layer.intercept,
+                      grads + layer.intercept)
+        solver_step(job, layer.intercept, layer.intercept_size, grads + layer.intercept,
+                    job.intercept_scale, 0.0)
+
+
+cdef void perform_typed(Job *job, real *work, int part, int parts) noexcept nogil:
+    cdef const real *packed = <const real *> job.packed
+    if job.phase == GATHER:
+        gather_part(job, &job.chunk, work, part, parts)
+    elif job.phase == FORWARD:
+        forward_layer(job.plan, job.layer, packed, work, &job.chunk, part, parts)
+    elif job.phase == DELTA:
+        delta_layer(job.plan, job.layer, packed, work, &job.chunk, part, parts)
+    elif job.phase == GRADIENT:
+        gradient_part(job, work, part, parts)
+    elif job.phase == PENALTY:
+        penalty_part(job.plan, packed, work, part, parts)
+    elif job.phase == SLICE_CHUNKS:
+        slice_chunks(job, work, part)
+    else:
+        slice_step(job, work, part, parts)
+
+
+cdef void perform(void *context, int part, int parts) noexcept nogil:
+    cdef Job *job = <Job *> context
+    if job.itemsize == 4:
+        perform_typed(job, <float *> job.work, part, parts)
+    else:
+        perform_typed(job, <double *> job.work, part, parts)
+
+
+cdef void run_phase(
+    Job *job, void *team, int n_threads, int phase, double multiply_adds
+) noexcept nogil:
+    job.phase = phase
+    if n_threads == 1:
+        perform(job, 0, 1)
+    else:
+        team_run(team, perform, job, parts_of(multiply_adds / job.plan.lanes, n_threads))
+
+
+cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcept nogil:
+    """job.chunk from gather to gradient and step; its loss. If it ends training: no gradient."""
+    cdef Plan *plan = job.plan
+    cdef Chunk *chunk = &job.chunk
+    cdef Layer *layer
+    cdef Py_ssize_t i
+    cdef double loss, n = chunk.n_vectors * plan.lanes, total = 0
+    if job.seen < job.n_rounds:
+        # a feature gathered costs about as much as 8 multiply-adds
+        run_phase(job, team, n_threads, GATHER, 8 * n * plan.layers[0].fan_in)
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        job.layer = i
+        run_phase(job, team, n_threads, FORWARD, n * layer.fan_in * layer.fan_out)
+        total += n * layer.fan_in * layer.fan_out
+    output_of(plan, work, chunk)
+    scatter_output(job, chunk, work)
+    loss = loss_of(plan, work, chunk, job.loss)
+    if not (isfinite(loss) or job.keep_going):
+        return loss
+    for i in range(plan.n_layers - 1, 0, -1):
+        layer = &plan.layers[i]
+        job.layer = i
+        run_phase(job, team, n_threads, DELTA, n * layer.fan_in * layer.fan_out)
+    run_phase(job, team, n_threads, GRADIENT, total)
+    return loss
+
+
+cdef void step_of(
+    Job *job, double learning_rate, double alpha, bint sum_coef_grads, Py_ssize_t t
+) noexcept nogil:
+    """The numbers of the t-th step; momentum is Adam's beta_1."""
+    job.rate = learning_rate
+    if job.solver == ADAM:
+        job.rate *= sqrt(1 - pow(job.beta_2, t)) / (1 - pow(job.momentum, t))
+    job.intercept_scale = 1.0 / job.weight
+    job.coef_scale = 1.0 if sum_coef_grads else job.intercept_scale
+    job.decay = alpha / job.weight
+
+
+def typed_views(
+    real[::1] params,
+    real[:, ::1] packed_rows,
+    const Py_ssize_t[::1] layer_units,
+    const int[::1] activations,
+    const real[:, ::1] x,
+    const real[:, ::1] y,
+    const Py_ssize_t[::1] order,
+    unsigned char[::1] workspace,
+    Py_ssize_t[::1] cursor,
+    double[::1] loss_curve,
+):
+    """Arrays of train_epoch's as what it makes of them, which a call takes a microsecond sooner.
+
+    They are not read or written here. bench/callbacks.py says from how many calls on it pays.
+    """
+    return (
+        params, packed_rows, layer_units, activations, x, y, order, workspace, cursor, loss_curve)
+
+
+def train_epoch(
+    real[::1] params,                   # IN/OUT plain parameters; written at the end
+    real[:, ::1] packed_rows,           # IN/OUT (1, 2 or 3, packed_size): the same packed, zero in
+                                        #        the padding; then, like it, velocities, or m and v
+    const Py_ssize_t[::1] layer_units,
+    const int[::1] activations,
+    int loss,
+    int solver,
+    double learning_rate,
+    double momentum,                    # Adam: beta_1
+    double beta_2,
+    double epsilon,
+    double alpha,
+    bint sum_coef_grads,                # the tutorial's arithmetic: coefs by the sum, not the mean
+    bint keep_going,                    # whatever is not finite, as scikit-learn does
+    const real[:, ::1] x,               # IN  (n, layer_units[0]), or sparse rows: see forward
+    columns,
+    row_starts,
+    const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
+    const Py_ssize_t[::1] order,        # IN  (n,) the epoch's shuffle, or empty or None
+    Py_ssize_t batch_size,
+    double budget,                      # return after about this many multiply-adds
+    unsigned char[::1] workspace,       # workspace_size(.., batch_size, .., n_threads, weighted)
+    unsigned char[::1] team,            # an open team; empty or None: one thread
+    int n_threads,                      # of the team
+    Py_ssize_t[::1] cursor,             # IN/OUT (6,): epoch, row, step, status, first, stop
+    double[::1] loss_curve,             # OUT (stop,) mean loss of each epoch, before its steps
+    real[:, ::1] output,                # OUT (n, units) outputs in the last epoch; empty or None
+):
+    """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
+
+    Epochs are counted from cursor[0], which is kept in cursor[4], to cursor[5]. cursor[3] is 0 at
+    the first call. Call again while it is 1. 2: finished; with cursor[3] 0 and a higher cursor[5]
+    training goes on, from what params then are. 3: epoch cursor[0] left the finite numbers: params
+    are those it began with, packed_rows are of no use. With keep_going nobody looks, and training
+    ends when its epochs do.
+
+    Where y has one column more than there are outputs, that is the weight of each row, which
+    multiplies its loss and its gradient; a batch then has the sum of its weights where else it has
+    its number of rows, and an epoch's loss is the mean of its batches' losses, each counted as
+    often as it has rows. 4: the weights of a batch of epoch cursor[0] add up to 0, and params are
+    those before its step.
+    """
+    cdef Plan plan
+    cdef Job job
+    cdef real *packed = &packed_rows[0, 0]
+    cdef real *work
+    cdef double *losses
+    cdef void *helpers = NULL
+    cdef Py_ssize_t n_rows = y.shape[0], n_params = 0, i, done
+    cdef Py_ssize_t row = cursor[CURSOR_ROW], epoch = cursor[CURSOR_EPOCH], size
+    cdef Py_ssize_t n_epochs = cursor[CURSOR_STOP]
+    cdef double work_done = 0, per_row = 0, per_round, loss_sum, loss_scale
+    cdef bint diverged = False, weightless = False, full_batch = batch_size >= n_rows
+    cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
+    cdef bint keep_output = output is not None and output.shape[0]
+    if team is not None and team.shape[0]:
+        helpers = &team[0]
+    else:
+        n_threads = 1
+    memset(&job, 0, sizeof(job))
+    job.plan = &plan
+    job.itemsize = sizeof(real)
+    job.loss, job.solver, job.n_states = loss, solver, packed_rows.shape[0] - 1
+    job.momentum, job.beta_2, job.epsilon = momentum, beta_2, epsilon
+    job.keep_going = keep_going
+    job.packed, job.y = packed, &y[0, 0]
+    job.x = rows_of(x, columns, row_starts)
+    if order is not None and order.shape[0]:
+        job.order = job.x.order = &order[0]
+    if job.n_states:
+        job.state = &packed_rows[1, 0]
+    with nogil:
+        work = open_workspace(&plan, &layer_units[0], &activations[0],
+                              layer_units.shape[0] - 1, batch_size, job.n_states, n_threads,
+                              weighted, &workspace[0], packed)
+        job.work = work
+        losses = <double *> (work + plan.partials)
+        size = plan.packed_size
+        if cursor[CURSOR_STATUS] == START:
+            pack_params(&params[0], &plan, packed)
+            cursor[CURSOR_STATUS], cursor[CURSOR_FIRST] = RUNNING, epoch
+        for i in range(plan.n_layers):
+            per_row += 3.0 * layer_units[i] * layer_units[i + 1] + 20.0 * layer_units[i + 1]
+            n_params += (layer_units[i] + 1) * layer_units[i + 1]
+        while epoch < n_epochs and work_done < budget:
+            if row == 0:
+                # where the first epoch began, params still is
+                if epoch > cursor[CURSOR_FIRST] and not keep_going:
+                    memcpy(work + plan.backup, packed, size * sizeof(real))
+                loss_curve[epoch] = 0
+            if keep_output and epoch == n_epochs - 1:
+                job.output = &output[0, 0]
+            while row < n_rows and work_done < budget:
+                job.start = row // batch_size * batch_size
+                job.batch = min(batch_size, n_rows - job.start)
+                job.n_chunks = (job.batch + plan.chunk - 1) // plan.chunk
+                job.n_rounds = (job.n_chunks + plan.slices - 1) // plan.slices
+                job.round = row - job.start
+                if not weighted:
+                    job.weight = job.batch
+                elif job.weight == 0 or job.round == 0 and not full_batch:
+                    job.weight = weight_of(&y[0, 0], job.order, job.start, job.batch,
+                                           plan.n_targets)
+                    weightless = job.weight == 0
+                    if weightless:
+                        break
+                # weighted losses are divided by the weight; what a batch of n rows adds is n times
+                loss_scale = job.batch / job.weight
+                step_of(&job, learning_rate, alpha, sum_coef_grads, cursor[CURSOR_STEP] + 1)
+                if job.round == 0 and alpha != 0:
+                    run_phase(&job, helpers, n_threads, PENALTY, n_params)
+                if plan.slices == 1:
+                    done = 1
+                    job.chunk = at_desk(&plan, 0, 0, 0)
+                    place(&job, job.round, &job.chunk)
+                    job.chunk.fresh = job.round == 0
+                    job.chunk.last = job.round == job.n_rounds - 1
+                    loss_sum = train_chunk(&job, work, helpers, n_threads)
+                    loss_curve[epoch] += loss_sum * loss_scale
+                    work_done += job.chunk.count * per_row
+                else:
+                    per_round = per_row * plan.chunk * plan.slices
+                    done = <Py_ssize_t> min((budget - work_done) / per_round,
+                                            <double> (job.n_rounds - job.round))
+                    done = max(done, 1)
+                    job.end_round = job.round + done
+                    job.next = 0
+                    run_phase(&job, helpers, min(n_threads, <int> SLICES), SLICE_CHUNKS,
+                              done * per_round)
+                    work_done += done * per_round
+                    loss_sum = 0
+                    for i in range((job.n_chunks + job.n_rounds - 1) // job.n_rounds):
+                        loss_sum += losses[i]
+                if not (isfinite(loss_sum) or keep_going):
+                    diverged = True
+                    break
+                row += done
+                if full_batch and (plan.cached or job.n_chunks == 1):
+                    job.seen += done    # the same rows come again in every epoch
+                if job.round + done == job.n_rounds:
+                    row = job.start + job.batch
+                    cursor[CURSOR_STEP] += 1
+                    if alpha != 0:
+                        loss_curve[epoch] += penalty(&plan, work, alpha) * loss_scale
+                    if plan.slices > 1:
+                        loss_curve[epoch] += loss_sum * loss_scale
+                        run_phase(&job, helpers, n_threads, SLICE_STEP,
+                                  4.0 * plan.slices * plan.slice_size)
+                    work_done += 4.0 * n_params
+            if row == n_rows and not diverged:
+                loss_curve[epoch] /= n_rows
+                if not keep_going:
+                    diverged = not (isfinite(loss_curve[epoch])
+                                    and c_all_finite(packed, size))
+            if diverged:
+                row = 0
+                cursor[CURSOR_STATUS] = DIVERGED
+                break
+            if weightless:
+                row = 0
+                cursor[CURSOR_STATUS] = WEIGHTLESS
+                break
+            if row == n_rows:
+                row = 0
+                epoch += 1
+        if epoch >= n_epochs:
+            cursor[CURSOR_STATUS] = FINISHED
+        if cursor[CURSOR_STATUS] == FINISHED or weightless:
+            unpack_params(packed, &plan, &params[0])
+        elif cursor[CURSOR_STATUS] == DIVERGED and epoch > cursor[CURSOR_FIRST]:
+            unpack_params(work + plan.backup, &plan, &params[0])
+        cursor[CURSOR_EPOCH] = epoch
+        cursor[CURSOR_ROW] = row
+
+
+def sgd_update(
+    real[::1] params,                   # IN/OUT
+    const real[::1] grads,              # IN
+    real[::1] velocities,               # IN/OUT, or empty for plain descent
+    double learning_rate,
+    double momentum,
+    bint nesterov,
+):
+    """v = momentum v - lr g; params += v, or momentum v - lr g with Nesterov's look-ahead."""
+    c_sgd_update(params.shape[0], &params[0], &grads[0],
+                 &velocities[0] if velocities.shape[0] else NULL, learning_rate, momentum,
+                 nesterov, 1.0, 0.0)
+
+
+def adam_update(
+    real[::1] params,                   # IN/OUT
+    const real[::1] grads,              # IN
+    real[::1] first_moments,            # IN/OUT
+    real[::1] second_moments,           # IN/OUT
+    double learning_rate,
+    double beta_1,
+    double beta_2,
+    double epsilon,
+    Py_ssize_t t,                       # 1 at the first step
+):
+    """m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+    params -= lr sqrt(1-b2^t) / (1-b1^t) m / (sqrt(v) + epsilon)."""
+    c_adam_update(params.shape[0], &params[0], &grads[0], &first_moments[0], &second_moments[0],
+                  learning_rate * sqrt(1 - pow(beta_2, t)) / (1 - pow(beta_1, t)), beta_1, beta_2,
+                  epsilon, 1.0, 0.0)
