@@ -1,7 +1,13 @@
 """Builds the extension modules: one kernel source, one module per instruction set.
 
-Everything else about the package is in pyproject.toml. No flag here may change what floating-point
-arithmetic means: fast-math flags at the link set flush-to-zero for the whole process.
+All other facts about the package are in pyproject.toml. No flag may change the meaning of
+floating-point arithmetic: linked with fast-math flags, a module sets flush-to-zero for the whole
+process.
+
+Two environment variables are for work on fastnn (see CONTRIBUTING.md):
+
+FASTNN_BUILDS=avx2,baseline         build these instruction sets only
+FASTNN_SANITIZE=address,undefined   checked builds, or "thread"
 """
 
 import os
@@ -13,60 +19,124 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# name of the module -> flags of GCC and Clang. -ffp-contract=fast is GCC's own default, said so
-# that Clang fuses the same multiply-adds.
+# Flags of GCC and Clang. -ffp-contract=fast is GCC's default; it makes Clang fuse the same
+# multiply-adds.
 COMMON_FLAGS = [
     *("-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
     *("-Wno-unknown-pragmas", "-Wno-psabi", "-Werror=incompatible-pointer-types"),
 ]
+# instruction set -> its module and flags; fastnn.kernels.MODULES has the same names
 BUILDS_X86 = {
-    "_kernels": ["-msse3", "-mssse3", "-msse4.1", "-msse4.2", "-mpopcnt"],  # x86-64-v2
-    "_kernels_avx2": ["-mavx2", "-mfma"],
-    "_kernels_avx512": [
-        *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"),
-        "-mprefer-vector-width=512",
-    ],
+    "avx512": (
+        "_kernels_avx512",
+        [
+            *("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"),
+            "-mprefer-vector-width=512",
+        ],
+    ),
+    "avx2": ("_kernels_avx2", ["-mavx2", "-mfma"]),
+    "baseline": (  # x86-64-v2
+        "_kernels",
+        ["-msse3", "-mssse3", "-msse4.1", "-msse4.2", "-mpopcnt"],
+    ),
 }
-BUILDS_OTHER = {"_kernels": []}
+BUILDS_OTHER: dict[str, tuple[str, list[str]]] = {"baseline": ("_kernels", [])}
+
+SANITIZERS = ("address", "undefined", "thread")
+# -O1 keeps reports readable. A finding ends the process, so that no test can pass over it.
+CHECKED_FLAGS = [
+    *("-O1", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"),
+    *("-DFASTNN_DEBUG", "-UNDEBUG"),  # Python builds its modules without assertions
+]
 
 
-def is_x86():
-    # ARCHFLAGS is how a macOS build says what for; x86-64 flags suit no build for both.
+def is_x86() -> bool:
+    # A macOS build names its targets in ARCHFLAGS; x86-64 flags do not suit a build for both.
     target = (os.environ.get("ARCHFLAGS", "") or platform.machine()).lower()
     return ("x86_64" in target or "amd64" in target) and "arm64" not in target
+
+
+def names_from_environment(variable: str, known: list[str]) -> list[str]:
+    """The comma-separated names in an environment variable, in the order of `known`."""
+    text = os.environ.get(variable, "")
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SystemExit(f"{variable}={text}: no {unknown[0]!r}; there are: {', '.join(known)}")
+    return [name for name in known if name in names]
+
+
+# MSVC compiles the plain loops of simd.h, once.
+BUILDS = BUILDS_X86 if is_x86() and sys.platform != "win32" else BUILDS_OTHER
+CHOSEN = names_from_environment("FASTNN_BUILDS", list(BUILDS)) or list(BUILDS)
+SANITIZE = names_from_environment("FASTNN_SANITIZE", list(SANITIZERS))
+if "thread" in SANITIZE and len(SANITIZE) > 1:
+    raise SystemExit("FASTNN_SANITIZE: thread goes with no other sanitizer")
 
 
 class BuildExt(build_ext):
     """Adds flags once the compiler is known, and compiles the modules side by side."""
 
-    def finalize_options(self):
+    def finalize_options(self) -> None:
         super().finalize_options()
         if self.parallel is None:
             self.parallel = min(4, os.cpu_count() or 1)
 
-    def build_extensions(self):
-        common = ["/std:c11"] if self.compiler.compiler_type == "msvc" else COMMON_FLAGS
+    def build_extensions(self) -> None:
+        msvc = self.compiler.compiler_type == "msvc"
+        if msvc and SANITIZE:
+            raise SystemExit("FASTNN_SANITIZE needs GCC or Clang")
+        compile_flags, link_flags = (["/std:c11"] if msvc else list(COMMON_FLAGS)), []
+        if SANITIZE:
+            link_flags = [f"-fsanitize={','.join(SANITIZE)}"]
+            compile_flags += CHECKED_FLAGS + link_flags
         for extension in self.extensions:
-            extension.extra_compile_args = common + extension.extra_compile_args
+            extension.extra_compile_args = compile_flags + extension.extra_compile_args
+            extension.extra_link_args = link_flags + extension.extra_link_args
         super().build_extensions()
 
 
-def extensions():
-    # MSVC compiles the plain loops of simd.h, once.
-    builds = BUILDS_X86 if is_x86() and sys.platform != "win32" else BUILDS_OTHER
-    sources = sorted(
-        str(path)
-        for pattern in ("*.pyx", "*.pxi", "*.h", "simd/*.h")
-        for path in Path("fastnn/kernels").glob(pattern)
+def write_settings() -> Path:
+    """Write build/fastnn_builds.h, which tells _cpu.pyx what is built, if it has changed.
+
+    Every module depends on it: other flags in the environment compile all of them again.
+    """
+    flags = {name: os.environ.get(name, "") for name in ("CC", "CFLAGS", "ARCHFLAGS")}
+    text = (
+        "// Written by setup.py.\n"
+        f'#define FASTNN_BUILDS "{",".join(CHOSEN)}"\n'
+        f"// sanitizers: {SANITIZE}; environment: {flags}\n"
     )
-    modules = [Extension("fastnn.kernels._cpu", ["fastnn/kernels/_cpu.pyx"])]
-    for name, flags in builds.items():
+    path = Path("build", "fastnn_builds.h")
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return path
+
+
+def extensions() -> list[Extension]:
+    settings = write_settings()
+    sources = Path("fastnn", "kernels")
+    depends = sorted(
+        path.as_posix() for ending in ("h", "pxi") for path in sources.rglob(f"*.{ending}")
+    )
+    depends += ["fastnn/kernels/_kernels.pyx", settings.as_posix()]
+    modules = [
+        Extension(
+            "fastnn.kernels._cpu",
+            ["fastnn/kernels/_cpu.pyx"],
+            include_dirs=[settings.parent.as_posix()],
+            depends=[settings.as_posix()],
+        )
+    ]
+    for name in CHOSEN:
+        module, flags = BUILDS[name]
         modules.append(
             Extension(
-                f"fastnn.kernels.{name}",
-                [f"fastnn/kernels/{name}.pyx"],
+                f"fastnn.kernels.{module}",
+                [f"fastnn/kernels/{module}.pyx"],
                 include_dirs=["fastnn/kernels"],
-                depends=sources,
+                depends=depends,
                 extra_compile_args=flags,
             )
         )

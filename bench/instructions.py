@@ -120,10 +120,10 @@ def count_all():
     """What the counts depend on, and name -> instructions of an epoch or call."""
     import numpy as np
 
-    from fastnn import network
+    from fastnn import kernels
 
     python, numpy = (v.rpartition(".")[0] for v in (platform.python_version(), np.__version__))
-    compiler = network.kernels.build_info()["compiler"]
+    compiler = kernels.build.build_info()["compiler"]
     versions = f"{compiler}, Python {python}, NumPy {numpy}"
     jobs = {
         f"{name} {dtype} {isa}": (*WORKLOADS[name], dtype, isa) for name, dtype, isa in COUNTED

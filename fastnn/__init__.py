@@ -6,9 +6,8 @@
 `fastnn.plotting` the pictures. What is not part of `Network` loads when first asked for.
 """
 
-import importlib
-import sys
-from pathlib import Path
+import importlib as _importlib
+import sys as _sys
 
 try:
     from fastnn.network import Network
@@ -16,9 +15,11 @@ try:
 except ImportError as error:
     # `fastnn demo` and `python -m fastnn demo` import this package before code of theirs could
     # catch anything (sys.argv[0] is "-m" just then). They end in one line, as for other bad input.
-    command = sys.argv[0] if sys.argv else ""
+    from pathlib import Path
+
+    command = _sys.argv[0] if _sys.argv else ""
     if command == "-m" or Path(command).stem == "fastnn":
-        print(f"fastnn: error: {error}", file=sys.stderr)
+        print(f"fastnn: error: {error}", file=_sys.stderr)
         raise SystemExit(2) from None
     raise
 
@@ -51,13 +52,16 @@ _LAZY = {
 
 def __getattr__(name):
     if name not in _LAZY:
-        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
-    room = importlib.import_module(f"fastnn.{_LAZY[name] or name}")
+        from fastnn.data.checks import did_you_mean
+
+        hint = did_you_mean(name, __dir__())
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}{hint}")
+    room = _importlib.import_module(f"fastnn.{_LAZY[name] or name}")
     return getattr(room, name) if _LAZY[name] else room
 
 
 def __dir__():
-    return sorted([*globals(), *_LAZY])
+    return sorted({*__all__, *_LAZY})
 
 
 def show_config():
@@ -66,12 +70,12 @@ def show_config():
 
     import numpy
 
-    from fastnn import kernels, network
+    from fastnn import kernels
 
-    info = network.kernels.build_info()
+    info = kernels.build.build_info()
     lines = {
         "fastnn": __version__,
-        "instruction set": f"{network.ISA} ({64 * info['lanes_f64']}-bit vectors)",
+        "instruction set": f"{kernels.ISA} ({64 * info['lanes_f64']}-bit vectors)",
         "this machine runs": ", ".join(kernels.supported()),
         "compiler": info["compiler"],
         "threads": str(get_num_threads() if info["threads"] else 1),

@@ -11,11 +11,15 @@ import functools
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from fastnn import checks
+from fastnn.data import checks
+
+if TYPE_CHECKING:
+    from fastnn.network import Network
 
 __all__ = ["Callback", "ProgressBar", "Recorder", "ValidationLoss"]
 
@@ -56,6 +60,9 @@ class Callback:
         completed : bool
             False where something was raised.
         """
+
+
+CallbackLike: TypeAlias = Callback | Callable[["Network"], object]
 
 
 class _Function(Callback):
@@ -139,6 +146,9 @@ class Listeners:
                     enough = enough or bool(answer)
                 self._due[i] = epoch + self._interval(self._all[i])
         return enough
+
+
+NOBODY = Listeners(None)
 
 
 class ProgressBar(Callback):
@@ -244,18 +254,18 @@ class Recorder(Callback):
         self.every = self._every or max(1, max_iter // 100)
         self.X_, self.y_, self.max_iter_ = X, y, max_iter
         self._like, self._loss_curve = net.copy(), net.loss_curve_  # which grows
-        self.epochs_, self._params = [0], [net._params.copy()]
+        self.epochs_, self._params = [0], [net.params_.copy()]
 
     def __call__(self, net):
         """Keep the parameters of now."""
         if net.n_iter_ > self.epochs_[-1]:
-            self._params.append(net._params.copy())
+            self._params.append(net.params_.copy())
             self.epochs_.append(net.n_iter_)
 
     def end(self, net, completed):
         """Keep the last parameters, and the losses on the way."""
         self(net)
-        self._params[-1][:] = net._params  # somebody may have put better ones back
+        self._params[-1][:] = net.params_  # somebody may have put better ones back
         self._loss_curve = list(net.loss_curve_)
 
     def __len__(self):
@@ -264,9 +274,9 @@ class Recorder(Callback):
     def __getitem__(self, i):
         i = range(len(self))[i]
         net = self._like.copy()
-        net._params[:] = self._params[i]
+        net.params_[:] = self._params[i]
         net.loss_curve_ = self._loss_curve[: self.epochs_[i]]
-        net._forget_state()
+        net.reset_solver()
         return net
 
 
@@ -323,12 +333,12 @@ class ValidationLoss(Callback):
         if loss < self.best_loss_:
             self.best_loss_ = loss
             if self._patience:
-                self._best = net._params.copy()
+                self._best = net.params_.copy()
         return self._patience is not None and self._no_change >= self._patience
 
     def end(self, net, completed):
         """Put the best parameters back."""
         if self._best is not None and completed:
-            net._params[:] = self._best
-            net._forget_state()
+            net.params_[:] = self._best
+            net.reset_solver()
         self._best = None

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn import __version__, checks, network, patching, plotting, reference, show_config
-from fastnn import kernels as builds
+from fastnn import __version__, kernels, network, patching, plotting, reference, show_config
 from fastnn.callbacks import Callback, Listeners, Recorder
+from fastnn.data import checks
 from fastnn.plotting import style
 from fastnn.plotting import training as pictures
 
@@ -185,17 +185,17 @@ def run_demo(options):
         f"{options.topology} ({options.activation}), {options.epochs} steps, {options.dtype}"
     )
     slow = net.copy()
-    fast_run, slow_run = (_new_run(k, net, len(x), options) for k in (network.kernels, reference))
-    watch = _Watch(f"fastnn ({network.ISA})", options.epochs)
+    fast_run, slow_run = (_new_run(k, net, len(x), options) for k in (kernels.build, reference))
+    watch = _Watch(f"fastnn ({kernels.ISA})", options.epochs)
     seconds = _train(fast_run, net, x, y, options.epochs, [watch, *listeners])
-    _print_time(f"fastnn ({network.ISA})", seconds, options.epochs)
+    _print_time(f"fastnn ({kernels.ISA})", seconds, options.epochs)
     agree = True
     if not options.no_compare:
         slow_watch = _Watch("NumPy", options.epochs)
         slow_seconds = _train(slow_run, slow, x, y, options.epochs, [slow_watch])
         _print_time("NumPy", slow_seconds, options.epochs)
         print(f"  ratio                {slow_seconds / seconds:9.1f} x")
-        difference = np.abs(net._params - slow._params).max()
+        difference = np.abs(net.params_ - slow._params).max()
         print(f"  largest difference   {difference:9.1e}   between the parameters of the two nets")
         agree = difference <= AGREE[options.dtype] * np.abs(slow._params).max()
         if not agree:
@@ -281,12 +281,12 @@ class _Watch(Callback):
         self._label, self._epochs = label, epochs
 
     def begin(self, net, X, y, max_iter):
-        self.marks = [net._params.copy()]
+        self.marks = [net.params_.copy()]
 
     def __call__(self, net):
         _progress(self._label, net.n_iter_ / self._epochs)
         if net.n_iter_ < self._epochs:
-            self.marks.append(net._params.copy())
+            self.marks.append(net.params_.copy())
 
 
 def _train(run, net, x, y, epochs, callbacks):
@@ -294,7 +294,7 @@ def _train(run, net, x, y, epochs, callbacks):
     curve, seconds, listeners = np.empty(epochs), 0.0, Listeners(callbacks)
     listeners.begin(net, x, y, epochs)
     with listeners:
-        arguments, done = run.begin(net._params, x, y, curve, in_parts=True), 0
+        arguments, done = run.begin(net.params_, x, y, curve, in_parts=True), 0
         for stop in listeners.stops(net, epochs):
             begin = time.perf_counter()
             run.until(stop, arguments)

@@ -34,9 +34,14 @@ from sklearn.utils._param_validation import Interval, Options
 from sklearn.utils.optimize import _check_optimize_result
 from sklearn.utils.validation import validate_data
 
-from fastnn import checks, network, threads
-from fastnn import kernels as builds
-from fastnn.network import kernels
+from fastnn import kernels, parameters, threads, work
+from fastnn.catalog import activations
+from fastnn.data import checks
+from fastnn.data.rows import SparseRows
+from fastnn.forward import forward_rows
+from fastnn.training.objective import MeanLoss
+from fastnn.training.options import n_states, new_step
+from fastnn.training.run import TrainingRun, draw_order
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -138,7 +143,7 @@ def _rows(X, n_features, dtype):
     if not X.has_canonical_format:  # what is in order is multiplied as it is stored
         X = X.copy()
         X.sum_duplicates()
-    return network.SparseRows(
+    return SparseRows(
         _as(dtype, X.data).reshape(1, -1),
         _as(_INT32, X.indices),
         _as(_INTP, X.indptr),
@@ -210,7 +215,7 @@ class _Compiled(CallbackSupportMixin):
 
     def _take_parameters(self, params, units):
         """Have this vector for parameters."""
-        self.coefs_, self.intercepts_ = network.split_params(params, units.tolist())
+        self.coefs_, self.intercepts_ = parameters.split_params(params, units.tolist())
         self._flat = params, units, [*self.coefs_, *self.intercepts_]
 
     def __getstate__(self):
@@ -228,13 +233,14 @@ class _Compiled(CallbackSupportMixin):
     def _codes(self, units):
         """The activation of each layer as the kernels number them."""
         names = [self.activation] * (len(units) - 2) + [self.out_activation_]
-        return np.array([builds.ACTIVATIONS[network.ACTIVATIONS[n]] for n in names], np.int32)
+        return np.array([activations.CODES[activations.SPELLINGS[n]] for n in names], np.int32)
 
-    def _loss_code(self):
-        loss = _REPORTED_LOSS.get(self.loss, self.loss)
-        if loss == "log_loss" and self.out_activation_ == "logistic":
-            loss = "binary_log_loss"
-        return builds.LOSSES[loss]
+    def _loss_name(self):
+        """The loss as the catalog names scikit-learn's variant of it."""
+        if self.loss == "log_loss":
+            binary = self.out_activation_ == "logistic"
+            return "clipped_binary_log_loss" if binary else "clipped_log_loss"
+        return _REPORTED_LOSS.get(self.loss, self.loss)
 
     def _has_own_arithmetic(self):
         """Whether a subclass computes by itself, so that scikit-learn's own code must run."""
@@ -288,7 +294,7 @@ class _Compiled(CallbackSupportMixin):
         if self.early_stopping:
             best = _join(self._best_coefs, self._best_intercepts)
             self._take_parameters(best, training.run.layer_units)
-        elif not kernels.all_finite(training.params):
+        elif not kernels.build.all_finite(training.params):
             training.params[:] = training.finite_params
             raise ValueError(_NOT_FINITE)
 
@@ -330,7 +336,7 @@ class _Compiled(CallbackSupportMixin):
         x, params = _rows(X, units[0], dtype), params.astype(dtype, copy=False)
         out = np.empty((X.shape[0], units[-1]), dtype)
         n_jobs = checks.n_jobs("n_jobs", self.n_jobs)
-        network.forward_rows(params, units, self._codes(units), x, out, n_jobs)
+        forward_rows(params, units, self._codes(units), x, out, n_jobs)
         return out
 
     # ---- what they are made of ----
@@ -416,7 +422,7 @@ class _Compiled(CallbackSupportMixin):
         coefs, intercepts = _split_packed(packed_coef_inter, units)
         objective = _Objective(self, units, X, y, sample_weight)
         loss, grads = objective(_join(coefs, intercepts).astype(np.float64))
-        coef_grads, intercept_grads = network.split_params(grads, units.tolist())
+        coef_grads, intercept_grads = parameters.split_params(grads, units.tolist())
         return loss, np.concatenate([a.ravel() for a in [*coef_grads, *intercept_grads]])
 
     # ---- conversion ----
@@ -534,12 +540,13 @@ class _Training:
         self._y = _targets(y, sample_weight, units[-1], params.dtype)
         self._optimizer = estimator._optimizer
         codes = estimator._codes(units)
-        n_threads = network.threads_for(
-            kernels, units, batch_size, params.dtype, self.n_samples * n_epochs, estimator.n_jobs
+        n_threads = work.training_threads(
+            units, batch_size, params.dtype, self.n_samples * n_epochs, estimator.n_jobs
         )
-        self.run = network.TrainingRun(
-            kernels, units, codes, estimator._loss_code(), self._descent(estimator.alpha),
-            params.dtype, batch_size, n_threads, sample_weight is not None,
+        step = self._new_step(estimator._loss_name(), batch_size, estimator.alpha)
+        self.run = TrainingRun(
+            units, codes, step, params.dtype, n_threads=n_threads,
+            weighted=sample_weight is not None,
         )  # fmt: skip
         self._load_state()
         # scikit-learn draws an order for full batches too, where it makes no difference
@@ -547,48 +554,42 @@ class _Training:
         self._in_batches = batch_size < self.n_samples
         self._order = np.arange(self.n_samples)
         self._loss, self._arguments = np.zeros(1), None
-        # a rate for every epoch needs its own arguments
-        own_rates = isinstance(self._optimizer, SGDOptimizer) and (
-            estimator.learning_rate == "invscaling"
-        )
-        self._in_parts = n_epochs > 1 and not own_rates
+        self._in_parts = n_epochs > 1
 
-    def _descent(self, alpha):
+    def _new_step(self, loss, batch_size, alpha):
         optimizer = self._optimizer
         if isinstance(optimizer, AdamOptimizer):
-            return network.Descent(
-                builds.SOLVERS["adam"], optimizer.learning_rate_init, optimizer.beta_1,
-                optimizer.beta_2, optimizer.epsilon, alpha, keep_going=True,
-            )  # fmt: skip
-        look_ahead = optimizer.nesterov and optimizer.momentum
-        return network.Descent(
-            builds.SOLVERS["nesterov" if look_ahead else "sgd"], optimizer.learning_rate,
-            optimizer.momentum, alpha=alpha, keep_going=True,
-        )  # fmt: skip
+            own = {
+                "solver": "adam", "learning_rate_init": optimizer.learning_rate_init,
+                "beta_1": optimizer.beta_1, "beta_2": optimizer.beta_2,
+                "epsilon": optimizer.epsilon,
+            }  # fmt: skip
+        else:
+            own = {
+                "solver": "sgd", "learning_rate_init": optimizer.learning_rate,
+                "momentum": optimizer.momentum, "nesterovs_momentum": optimizer.nesterov,
+            }  # fmt: skip
+        return new_step(loss, batch_size=batch_size, alpha=alpha, keep_going=True, **own)
 
     def _states(self):
         """The names of the optimizer's lists, as many as the run has states."""
         names = ("ms", "vs") if isinstance(self._optimizer, AdamOptimizer) else ("velocities",)
-        return names[: self.run.descent.n_states]
+        return names[: n_states(self.run.step)]
 
     def _load_state(self):
         n_layers = len(self.run.layer_units) - 1
-        self.run.step = getattr(self._optimizer, "t", 0)
-        for i, name in enumerate(self._states()):
+        plain = np.empty((n_states(self.run.step), len(self.params)), self.params.dtype)
+        for row, name in zip(plain, self._states(), strict=True):
             arrays = getattr(self._optimizer, name)
-            state = _join(arrays[:n_layers], arrays[n_layers:]).astype(
-                self.params.dtype, copy=False
-            )
-            self.run.load_state(i, state)
+            row[:] = _join(arrays[:n_layers], arrays[n_layers:])
+        self.run.load_plain_state(plain, getattr(self._optimizer, "t", 0))
 
     def _save_state(self):
-        for i, name in enumerate(self._states()):
-            coefs, intercepts = network.split_params(
-                self.run.plain_state(i), self.run.layer_units.tolist()
-            )
+        for row, name in zip(self.run.plain_state(), self._states(), strict=True):
+            coefs, intercepts = parameters.split_params(row, self.run.layer_units.tolist())
             setattr(self._optimizer, name, coefs + intercepts)
-        if isinstance(self._optimizer, AdamOptimizer) and self.run.step:
-            adam, t = self._optimizer, self.run.step
+        if isinstance(self._optimizer, AdamOptimizer) and self.run.n_steps:
+            adam, t = self._optimizer, self.run.n_steps
             adam.t = t
             adam.learning_rate = (
                 adam.learning_rate_init * np.sqrt(1 - adam.beta_2**t) / (1 - adam.beta_1**t)
@@ -606,12 +607,9 @@ class _Training:
         """Train for one epoch; its mean loss."""
         self._before[:] = self.params
         if self._random_state:
-            network.draw_order(self._order, self._random_state)
+            draw_order(self._order, self._random_state)
         if isinstance(self._optimizer, SGDOptimizer):
-            rate = self._optimizer.learning_rate
-            if rate != self.run.descent.learning_rate:
-                self.run.descent = self.run.descent._replace(learning_rate=rate)
-                self._arguments = None
+            self.run.step["learning_rate"] = self._optimizer.learning_rate
         if self._arguments is None:
             order = self._order if self._random_state and self._in_batches else None
             self._arguments = self.run.begin(
@@ -630,15 +628,15 @@ class _Objective:
         if sample_weight is not None and np.sum(sample_weight) == 0:
             raise ZeroDivisionError("Weights sum to zero, can't be normalized")
         self._units, dtype = units, np.dtype(np.float64)
-        self._mean_loss = network.MeanLoss(
-            units, estimator._codes(units), estimator._loss_code(), float(estimator.alpha),
+        self._mean_loss = MeanLoss(
+            units, estimator._codes(units), estimator._loss_name(), float(estimator.alpha),
             _rows(X, units[0], dtype), _targets(y, sample_weight, units[-1], dtype),
             estimator.n_jobs,
         )  # fmt: skip
 
     def split(self, params):
         """coefs and intercepts, as views."""
-        return network.split_params(params, self._units.tolist())
+        return parameters.split_params(params, self._units.tolist())
 
     def __call__(self, params):
         grads = np.empty_like(params)

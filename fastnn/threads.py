@@ -13,8 +13,8 @@ import threading
 import weakref
 from pathlib import Path
 
-from fastnn import checks
 from fastnn import kernels as builds
+from fastnn.data import checks
 
 _chosen = None  # by set_num_threads
 

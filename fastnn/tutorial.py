@@ -12,12 +12,16 @@ times the *mean*, and the derivative of the cost is Yp - Yr.
 
 import itertools
 import warnings
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn import checks, network
-from fastnn import kernels as builds
+from fastnn import kernels, parameters, work
+from fastnn.catalog import activations
+from fastnn.data import checks
+from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS
+from fastnn.training.options import new_step
+from fastnn.training.run import TrainingRun
 
 __all__ = ["create_nn", "l2_cost", "neural_layer", "relu", "sigm", "train"]
 
@@ -65,7 +69,7 @@ sigm = ActivationPair((_sigmoid, _sigmoid_derivative))
 relu = ActivationPair((_relu, _relu_derivative))
 l2_cost = (_squared_error, _squared_error_derivative)
 
-_CODES = {id(sigm): builds.ACTIVATIONS["sigmoid"], id(relu): builds.ACTIVATIONS["relu"]}
+_CODES = {id(sigm): activations.CODES["sigmoid"], id(relu): activations.CODES["relu"]}
 _COST = l2_cost
 
 
@@ -92,7 +96,7 @@ class neural_layer:
 
 def create_nn(topology, act_f):
     """A list of layers for units such as ``[2, 4, 8, 1]``, all with one activation."""
-    units = network.check_layer_units(topology, "topology")
+    units = checks.layer_units(topology, "topology")
     return [neural_layer(n_conn, n_neur, act_f) for n_conn, n_neur in itertools.pairwise(units)]
 
 
@@ -133,9 +137,9 @@ def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
         return _forward(neural_net, X)
     lr = checks.real_number("lr", lr, 0)
     epochs = checks.whole_number("epochs", epochs)
-    run = _Run.last(neural_net)
-    if run is not None and l2_cost is _COST and run.takes(X, Y):
-        x, y = (a if a.dtype == run.dtype else a.astype(run.dtype) for a in (X, Y))
+    trained = _Trained.last(neural_net)
+    if trained is not None and l2_cost is _COST and trained.takes(X, Y):
+        x, y = (a if a.dtype == trained.dtype else a.astype(trained.dtype) for a in (X, Y))
     else:
         layer_units, arrays, dtype = _check_layers(neural_net, X, Y)
         x = checks.matrix("X", X, dtype, layer_units[0], "feature")
@@ -145,60 +149,55 @@ def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
             _flat(arrays, dtype)
             warnings.warn(_SLOW, stacklevel=2)
             return _train_numpy(neural_net, arrays, x, y, l2_cost, lr, epochs)
-        run = _Run(neural_net, layer_units, arrays, dtype, X, Y, epochs)
-    return run.train(neural_net, x, y, lr, epochs)
+        trained = _Trained(neural_net, layer_units, arrays, dtype, (X, Y), epochs)
+    return trained.train(neural_net, x, y, lr, epochs)
 
 
-class _Run:
-    """A `network.TrainingRun`, and the parameters that it gave to the layers.
+class _Trained:
+    """Layers in training: their `TrainingRun`, and the arrays that its last step gave them.
 
-    A loop over `train` finds its run again, with its memory, as long as the layers hold the arrays
-    that the last step gave them. A few small runs are kept.
+    A loop over `train` finds the run again, with its memory, as long as the layers hold these
+    arrays. A few small runs are kept.
     """
 
-    # id of the first layer's W -> run; taken out while it trains, so that threads never share one
-    _kept: ClassVar[dict] = {}
+    # id of the first layer's W -> what was trained; taken out meanwhile, so that no two threads
+    # share it
+    _kept: ClassVar[dict[int, "_Trained"]] = {}
 
-    def __init__(self, neural_net, layer_units, arrays, dtype, X, Y, epochs):
-        # where each W and b lies among the parameters, its shape, and the act_f they go with
-        self.places, at = [], 0
-        for layer, W, b in zip(neural_net, arrays[::2], arrays[1::2], strict=True):
-            W_place, b_place = slice(at, at + W.size), slice(at + W.size, at + W.size + b.size)
-            self.places.append((W_place, W.shape, b_place, b.shape, layer.act_f))
-            at += W.size + b.size
+    def __init__(self, neural_net, layer_units, arrays, dtype, data, epochs):
+        n_samples = len(data[0])
         self.units, self.codes = np.array(layer_units, np.intp), _codes(neural_net)
-        self.training = network.TrainingRun(
-            network.kernels, self.units, self.codes, builds.LOSSES["squared_error"],
-            self._descent(1.0), dtype, len(X),
-            network.threads_for(network.kernels, self.units, len(X), dtype, len(X) * epochs),
+        self.intercept_shapes = [b.shape for b in arrays[1::2]]
+        step = new_step(
+            "squared_error", solver="sgd", learning_rate_init=1.0, batch_size=n_samples,
+            sum_coef_grads=True,
         )  # fmt: skip
-        self.x_like, self.y_like = ((np.shape(a), np.asarray(a).dtype) for a in (X, Y))
+        n_threads = work.training_threads(self.units, n_samples, dtype, n_samples * epochs)
+        self.run = TrainingRun(self.units, self.codes, step, dtype, n_threads=n_threads)
+        self.data_like = [(np.shape(a), np.asarray(a).dtype) for a in data]
         self.dtype, self.params = dtype, _flat(arrays, dtype)
-
-    @staticmethod
-    def _descent(lr):
-        return network.Descent(builds.SOLVERS["sgd"], lr, sum_coef_grads=True)
+        self.arrays: list[tuple[Any, Any, Any]] = []
 
     @classmethod
     def last(cls, neural_net, keep=False):
-        """The run that trained these layers last, or None; taken out unless it is to be kept."""
+        """What was trained in these layers last, or None; taken out unless it is to be kept."""
         if type(neural_net) is not list or not neural_net:
             return None
         try:
             key = id(neural_net[0].W)
-            run = cls._kept.get(key) if keep else cls._kept.pop(key, None)
-            if run is None or len(neural_net) != len(run.arrays):
+            trained = cls._kept.get(key) if keep else cls._kept.pop(key, None)
+            if trained is None or len(neural_net) != len(trained.arrays):
                 return None
-            for layer, (W, b, act_f) in zip(neural_net, run.arrays, strict=True):
+            for layer, (W, b, act_f) in zip(neural_net, trained.arrays, strict=True):
                 if layer.W is not W or layer.b is not b or layer.act_f is not act_f:
                     return None
-        except AttributeError:  # not a layer: the long way round says so
+        except AttributeError:  # not a layer: the checks of the long way say so
             return None
-        return run
+        return trained
 
-    def takes(self, X, Y):
+    def takes(self, *data):
         """Whether X and Y are arrays just like those that the run was made for."""
-        for array, like in ((X, self.x_like), (Y, self.y_like)):
+        for array, like in zip(data, self.data_like, strict=True):
             if type(array) is not np.ndarray or not array.flags.carray:
                 return False
             if (array.shape, array.dtype) != like:
@@ -207,15 +206,14 @@ class _Run:
 
     def train(self, neural_net, X, Y, lr, epochs):
         """Steps from self.params on, into new arrays: those of the step before stay."""
-        if lr != self.training.descent.learning_rate:
-            self.training.descent = self._descent(lr)
+        self.run.step["learning_rate"] = lr
         self.params = self.params.copy()
         output = np.empty_like(Y)
         try:
-            with self.training:
-                self.training.epochs(self.params, X, Y, np.empty(epochs), output=output)
+            with self.run:
+                self.run.epochs(self.params, X, Y, np.empty(epochs), output=output)
         except FloatingPointError:
-            # A run found again has not looked at the numbers: they may be what is wrong.
+            # A kept run has not checked the numbers: they may be what is wrong.
             _flat(_check_layers(neural_net)[1], self.dtype)
             checks.finite_array("X", X, X.dtype)
             checks.finite_array("Y", Y, Y.dtype)
@@ -225,14 +223,16 @@ class _Run:
         return output
 
     def _give(self, neural_net):
-        params, self.arrays = self.params, []
-        for layer, (W_place, W_shape, b_place, b_shape, act_f) in zip(
-            neural_net, self.places, strict=True
+        """Give the layers the new parameters, and keep the run for the next step."""
+        coefs, intercepts = parameters.split_params(self.params, self.units.tolist())
+        self.arrays = []
+        for layer, W, b, shape in zip(
+            neural_net, coefs, intercepts, self.intercept_shapes, strict=True
         ):
-            layer.W = W = params[W_place].reshape(W_shape)
-            layer.b = b = params[b_place].reshape(b_shape)
-            self.arrays.append((W, b, act_f))
-        if len(self.training.workspace) <= 1_000_000:
+            b = b.reshape(shape)
+            layer.W, layer.b = W, b
+            self.arrays.append((W, b, layer.act_f))
+        if len(self.run.workspace) <= 1_000_000:
             self._kept[id(self.arrays[0][0])] = self
             if len(self._kept) > 4:
                 for key in list(self._kept)[:-4]:
@@ -252,18 +252,18 @@ def _codes(neural_net):
 
 def _forward(neural_net, X):
     """The outputs of the net as it is."""
-    run = _Run.last(neural_net, keep=True)
+    trained = _Trained.last(neural_net, keep=True)
     if (
-        run is not None
+        trained is not None
         and type(X) is np.ndarray
         and X.flags.carray
-        and X.dtype == run.dtype
-        and X.shape == (1, run.x_like[0][1])
-        and network.kernels.all_finite(X[0])
-        and network.kernels.all_finite(run.params)
+        and X.dtype == trained.dtype
+        and X.shape == (1, trained.units.item(0))
+        and kernels.build.all_finite(X[0])
+        and kernels.build.all_finite(trained.params)
     ):
         # one point, as a loop that draws the boundary asks for it
-        params, units, codes = run.params, run.units, run.codes
+        params, units, codes = trained.params, trained.units, trained.codes
     else:
         layer_units, arrays, dtype = _check_layers(neural_net, X)
         X = checks.matrix("X", X, dtype, layer_units[0], "feature")
@@ -272,11 +272,9 @@ def _forward(neural_net, X):
             return _forward_numpy(neural_net, arrays, X)[-1]
         params = _flat(arrays, dtype)
         units, codes = np.array(layer_units, np.intp), _codes(neural_net)
-    workspace = network.new_workspace(network.kernels, units, len(X), X.dtype)
+    workspace = kernels.new_workspace(units, len(X), X.dtype)
     output = np.empty((len(X), units[-1]), X.dtype)
-    network.kernels.forward(
-        params, units, codes, X, network.NO_COLUMNS, network.NO_ROW_STARTS, workspace, output
-    )
+    kernels.build.forward(params, units, codes, X, NO_COLUMNS, NO_ROW_STARTS, workspace, output)
     return output
 
 
@@ -321,7 +319,7 @@ def _check_layers(neural_net, *data):
 def _flat(arrays, dtype):
     """Every W and b in one vector, all of them finite."""
     params = np.concatenate(arrays, axis=None, dtype=dtype)
-    if not network.kernels.all_finite(params):
+    if not kernels.build.all_finite(params):
         for i, array in enumerate(arrays):
             checks.finite_array(f"layer {i // 2}'s {'Wb'[i % 2]}", array, dtype)
     return params

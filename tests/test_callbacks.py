@@ -12,7 +12,7 @@ from sklearn.datasets import make_circles
 
 from fastnn import Network
 from fastnn.callbacks import Callback, Listeners, ProgressBar, Recorder, ValidationLoss
-from fastnn.network import TrainingRun
+from fastnn.training.run import TrainingRun
 
 X, y = make_circles(100, factor=0.5, noise=0.05, random_state=0)
 TRAINING = [
@@ -52,13 +52,13 @@ def test_listening_changes_no_bit(training, every, dtype):
         X, y, max_iter=50, callback=lambda net: heard.append(net.n_iter_), callback_every=every,
         **training,
     )  # fmt: skip
-    np.testing.assert_array_equal(net._params, quiet._params)
+    np.testing.assert_array_equal(net.params_, quiet.params_)
     assert net.loss_curve_ == quiet.loss_curve_
     assert heard == sorted({*range(every, 51, every), 50})
     # and the solver's state is the same
     for one in (net, quiet):
         one.partial_fit(X, y, **training)
-    np.testing.assert_array_equal(net._params, quiet._params)
+    np.testing.assert_array_equal(net.params_, quiet.params_)
 
 
 def test_order_of_events():
@@ -77,17 +77,17 @@ def test_what_a_callback_sees_belongs_together(training):
     seen = []
 
     def look(net):
-        seen.append((net._params.copy(), list(net.loss_curve_), pickle.loads(pickle.dumps(net))))
+        seen.append((net.params_.copy(), list(net.loss_curve_), pickle.loads(pickle.dumps(net))))
 
     network().fit(X, y, max_iter=20, callback=look, callback_every=10, **training)
     half = network().fit(X, y, max_iter=10, **training)
     params, curve, copied = seen[0]
-    np.testing.assert_array_equal(params, half._params)
+    np.testing.assert_array_equal(params, half.params_)
     assert curve == half.loss_curve_
     # a copy made in between goes on as the network itself
     for one in (copied, half):
         one.partial_fit(X, y, **training)
-    np.testing.assert_array_equal(copied._params, half._params)
+    np.testing.assert_array_equal(copied.params_, half.params_)
 
 
 @pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
@@ -99,7 +99,7 @@ def test_a_callback_may_put_other_parameters_there(training):
         X, y, max_iter=20, callback=lambda net: net.__setstate__(net.__getstate__()),
         callback_every=3, **training,
     )  # fmt: skip
-    np.testing.assert_array_equal(nets[0]._params, nets[1]._params)
+    np.testing.assert_array_equal(nets[0].params_, nets[1].params_)
     assert nets[0].loss_curve_ == nets[1].loss_curve_
 
 
@@ -110,7 +110,7 @@ def test_a_callback_may_not_make_it_another_network(other):
     net = Network([2, 4, 1])
     with pytest.raises(ValueError, match="made this another network"):
         net.fit(X, y, max_iter=5, callback=lambda net: net.__setstate__(other.__getstate__()))
-    np.testing.assert_array_equal(net._params, other._params)
+    np.testing.assert_array_equal(net.params_, other.params_)
 
 
 @pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
@@ -132,7 +132,7 @@ def test_ctrl_c_while_taking_notes(training, monkeypatch):
     twin = network().fit(X, y, max_iter=12, **training)
     for one in (net, twin):
         one.partial_fit(X, y, **training)
-    np.testing.assert_array_equal(net._params, twin._params)
+    np.testing.assert_array_equal(net.params_, twin.params_)
     assert net.loss_curve_ == twin.loss_curve_
 
 
@@ -162,7 +162,7 @@ def test_true_ends_the_training(training, stop):
     )  # fmt: skip
     half = network().fit(X, y, max_iter=12, **training)
     assert net.n_iter_ == 12
-    np.testing.assert_array_equal(net._params, half._params)
+    np.testing.assert_array_equal(net.params_, half.params_)
     assert log[1:] == [("call", "", 12), ("end", "", 12)]  # it hears of what stopped
 
 
@@ -185,11 +185,11 @@ def test_what_a_callback_raises_comes_through(training, error):
         net.fit(X, y, max_iter=50, callback=[Log(100, log), fail], callback_every=4, **training)
     assert log[-1] == ("fail", "", 8)
     half = network().fit(X, y, max_iter=8, **training)
-    np.testing.assert_array_equal(net._params, half._params)
+    np.testing.assert_array_equal(net.params_, half.params_)
     assert net.loss_curve_ == half.loss_curve_
     for one in (net, half):
         one.partial_fit(X, y, **training)
-    np.testing.assert_array_equal(net._params, half._params)
+    np.testing.assert_array_equal(net.params_, half.params_)
 
 
 def test_end_is_told_where_training_diverges():
@@ -200,7 +200,7 @@ def test_end_is_told_where_training_diverges():
             X, y, solver="sgd", learning_rate_init=1e300, max_iter=9, callback=Log(1, log)
         )  # fmt: skip
     assert log[-1] == ("fail", "", net.n_iter_)
-    assert np.isfinite(net._params).all()
+    assert np.isfinite(net.params_).all()
 
 
 def test_parameters_may_be_changed_in_between():
@@ -325,15 +325,15 @@ def test_recorder(training):
     net = network().fit(X, y, max_iter=25, callback=recorder, **training)
     assert recorder.epochs_ == [0, 10, 20, 25]
     assert len(recorder) == 4
-    np.testing.assert_array_equal(recorder[0]._params, start._params)
-    np.testing.assert_array_equal(recorder[-1]._params, net._params)
+    np.testing.assert_array_equal(recorder[0].params_, start.params_)
+    np.testing.assert_array_equal(recorder[-1].params_, net.params_)
     half = network().fit(X, y, max_iter=10, **training)
-    np.testing.assert_array_equal(recorder[1]._params, half._params)
+    np.testing.assert_array_equal(recorder[1].params_, half.params_)
     assert recorder[1].loss_curve_ == half.loss_curve_
     np.testing.assert_array_equal(recorder.X_, X)
     np.testing.assert_array_equal(recorder.y_.ravel(), y)
     recorder[1].coefs_[0][...] = 7  # a copy
-    np.testing.assert_array_equal(recorder[1]._params, half._params)
+    np.testing.assert_array_equal(recorder[1].params_, half.params_)
     assert [n.n_iter_ for n in recorder] == [0, 10, 20, 25]
     seen = []
     look = lambda net: seen.append((recorder[-1].loss_curve_, list(net.loss_curve_)))  # noqa: E731
@@ -369,7 +369,7 @@ def test_validation_loss_looks():
     validation = ValidationLoss(X_VAL, Y_VAL, every=5)
     quiet = network().fit(X, y, max_iter=12)
     net = network().fit(X, y, max_iter=12, callback=validation)
-    np.testing.assert_array_equal(net._params, quiet._params)
+    np.testing.assert_array_equal(net.params_, quiet.params_)
     assert validation.epochs_ == [5, 10, 12]
     assert validation.losses_[-1] == net.loss(X_VAL, Y_VAL)
     assert validation.best_loss_ == min(validation.losses_)
@@ -389,14 +389,14 @@ def test_validation_loss_stops_and_puts_the_best_back():
     losses = np.array(validation.losses_)
     best = int(losses.argmin())
     assert validation.best_loss_ == losses[best] == net.loss(X_new, y_new)
-    np.testing.assert_array_equal(net._params, recorder[best + 1]._params)
-    np.testing.assert_array_equal(net._params, recorder[-1]._params)
+    np.testing.assert_array_equal(net.params_, recorder[best + 1].params_)
+    np.testing.assert_array_equal(net.params_, recorder[-1].params_)
     # the solver starts afresh from there
     fresh = network()
     fresh.coefs_, fresh.intercepts_ = net.coefs_, net.intercepts_
     for one in (net, fresh):
         one.partial_fit(X_few, y_few)
-    np.testing.assert_array_equal(net._params, fresh._params)
+    np.testing.assert_array_equal(net.params_, fresh.params_)
     # five looks in a row without a fall by tol; never before
     falls = [loss < losses[:i].min(initial=np.inf) - 1e-3 for i, loss in enumerate(losses)]
     assert not any(falls[-5:])
@@ -414,7 +414,7 @@ def test_validation_loss_puts_nothing_back_where_something_was_raised(error):
     with pytest.raises(error):
         net.fit(X, y, max_iter=500, callback=[validation, fail])
     half.fit(X, y, max_iter=40)
-    np.testing.assert_array_equal(net._params, half._params)
+    np.testing.assert_array_equal(net.params_, half.params_)
     assert net.loss_curve_ == half.loss_curve_
 
 
@@ -424,9 +424,9 @@ def test_training_in_a_callback():
 
     def inner(net):
         if net.n_iter_ == 1:
-            params = net._params.copy()
+            params = net.params_.copy()
             net.partial_fit(X, y)
-            net._params[:] = params
+            net.params_[:] = params
 
     net.fit(X, y, max_iter=10, callback=inner)
     quiet.fit(X, y, max_iter=10)

@@ -610,7 +610,7 @@ def test_subclasses_with_constructors_of_their_own():
 def test_ctrl_c(solver, monkeypatch):
     X, y = problem("one output", 50, 4, 0)
     name = "loss_and_grad" if solver == "lbfgs" else "train_epoch"
-    kernel, calls = getattr(network.kernels, name), []
+    kernel, calls = getattr(kernels.build, name), []
 
     def interrupted(*args):
         calls.append(name)

@@ -1,17 +1,22 @@
 """Network: what people see, over the build that fastnn chose."""
 
+import inspect
 import pickle
 import signal
 import threading
 import time
+import typing
 
 import numpy as np
 import pytest
 from conftest import COMPILED, PYTHON
 
 import fastnn
-from fastnn import Network, network, reference
-from fastnn import kernels as builds
+from fastnn import Network, kernels, network, reference, work
+from fastnn.catalog import activations, losses, solvers
+from fastnn.data.rows import SparseRows
+from fastnn.training.options import SolverOptions, new_step
+from fastnn.training.run import TrainingRun
 
 SOLVERS = {
     "plain": {"solver": "sgd", "learning_rate_init": 0.1},
@@ -25,7 +30,7 @@ SOLVERS = {
 @pytest.fixture(params=[*COMPILED, "reference"])
 def every_build(request, monkeypatch):
     """Networks run on each build in turn."""
-    monkeypatch.setattr(network, "kernels", builds.load(request.param))
+    monkeypatch.setattr(kernels, "build", kernels.load(request.param))
 
 
 @pytest.fixture
@@ -125,7 +130,7 @@ def test_predict_in_blocks_is_predict(monkeypatch, rng, dtype):
     net = Network([3, 4, 2], random_state=0, dtype=dtype)
     X = rng.randn(2000, 3)
     whole = net.predict(X)
-    monkeypatch.setattr(network, "BUDGET", 1.0)
+    monkeypatch.setattr(work, "BUDGET", 1.0)
     np.testing.assert_array_equal(net.predict(X), whole)
 
 
@@ -138,7 +143,7 @@ def test_a_row_alone_has_the_bits_of_the_row_among_others(every_build, rng, dtyp
             many = net.forward(X)
             for n in (1, 2, 4):
                 for one, among in zip(net.forward(X[3 : 3 + n]), many, strict=True):
-                    if network.kernels is reference:  # BLAS has its own ways
+                    if kernels.build is reference:  # BLAS has its own ways
                         np.testing.assert_allclose(one, among[3 : 3 + n], rtol=1e-4)
                     else:
                         np.testing.assert_array_equal(one, among[3 : 3 + n])
@@ -200,8 +205,8 @@ def test_assignment_from_its_own_views():
 def test_fit_agrees_with_the_reference(solver, batch_size, moons, monkeypatch):
     X, y = moons
     nets = []
-    for kernels in (network.kernels, reference):
-        monkeypatch.setattr(network, "kernels", kernels)
+    for build in (kernels.build, reference):
+        monkeypatch.setattr(kernels, "build", build)
         net = Network([2, 7, 1], "tanh", loss="binary_log_loss", random_state=1)
         nets.append(net.fit(X, y, max_iter=3, batch_size=batch_size, **SOLVERS[solver]))
     np.testing.assert_allclose(flat(nets[0]), flat(nets[1]), rtol=1e-9, atol=1e-11)
@@ -231,14 +236,13 @@ def test_runs_on_sparse_rows_with_weights(every_build, dtype, rng):
     y[:, 1] = 1
     row, column = dense.nonzero()
     starts = np.searchsorted(row, np.arange(51)).astype(np.intp)
-    rows = network.SparseRows(dense[row, column][None], column.astype(np.int32), starts)
-    descent = network.Descent(builds.SOLVERS["adam"], 0.01, 0.9, 0.999, 1e-8)
+    rows = SparseRows(dense[row, column][None], column.astype(np.int32), starts)
+    numbers = {"learning_rate_init": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+    step = new_step("squared_error", solver="adam", batch_size=20, **numbers)
     ends, curves = [], []
     for x in (rows, dense):
-        run = network.TrainingRun(
-            network.kernels, net._units, net._codes, 0, descent, dtype, 20, weighted=True
-        )
-        ends.append(net._params.copy())
+        run = TrainingRun(net._units, net._codes, step, dtype, weighted=True)
+        ends.append(net.params_.copy())
         curves.append(np.empty(3))
         with run:
             run.epochs(ends[-1], x, y, curves[-1])
@@ -247,7 +251,7 @@ def test_runs_on_sparse_rows_with_weights(every_build, dtype, rng):
     y[20:40, 1] = np.tile([1, -1], 10)
     with pytest.raises(ZeroDivisionError, match=r"Weights sum to zero.* in epoch 4"):
         run.epochs(ends[0], rows, y, curves[0])
-    assert run.step == 3 * 3 + 1
+    assert run.n_steps == 3 * 3 + 1
     assert (ends[0] != ends[1]).any()
 
 
@@ -255,11 +259,12 @@ def test_a_run_that_keeps_going(every_build, rng):
     net = Network([3, 1], "identity", random_state=0)
     x, y = rng.randn(50, 3), rng.randn(50, 1)
     for keep_going in (False, True):
-        descent = network.Descent(builds.SOLVERS["sgd"], 1e200, keep_going=keep_going)
-        params, curve = net._params.copy(), np.zeros(5)
-        run = network.TrainingRun(
-            network.kernels, net._units, net._codes, 0, descent, net.dtype, 50
-        )
+        step = new_step(
+            "squared_error", solver="sgd", learning_rate_init=1e200, batch_size=50,
+            keep_going=keep_going,
+        )  # fmt: skip
+        params, curve = net.params_.copy(), np.zeros(5)
+        run = TrainingRun(net._units, net._codes, step, net.dtype)
         if keep_going:
             run.epochs(params, x, y, curve)
             assert run.epochs_done == 5
@@ -332,7 +337,7 @@ def test_another_solver_starts_afresh(moons):
     X, y = moons
     a = Network([2, 5, 1], random_state=0).partial_fit(X, y, solver="adam")
     b = a.copy()
-    b._forget_state()
+    b.reset_solver()
     options = {"solver": "sgd", "momentum": 0.5}
     np.testing.assert_array_equal(
         flat(a.partial_fit(X, y, **options)), flat(b.partial_fit(X, y, **options))
@@ -441,7 +446,7 @@ def test_ctrl_c_answers_and_leaves_the_net_usable():
     X, y = rng.randn(100_000, 30), rng.randn(100_000, 1)
     narrow = Network([30, 200, 100, 1], "tanh", random_state=0)
     # NumPy cannot be interrupted within an operation, and an emulator is slow
-    slow = network.ISA == "reference" or len(PYTHON) > 1
+    slow = kernels.ISA == "reference" or len(PYTHON) > 1
     limit = 30.0 if slow else 0.2
     pressed = []
 
@@ -481,10 +486,107 @@ def test_nets_train_in_parallel_threads(moons):
             np.testing.assert_array_equal(a, b)
 
 
+def test_every_spelling_of_the_catalog_is_taken():
+    for spelling, name in activations.SPELLINGS.items():
+        assert Network([2, 3, 2], "tanh", out_activation=spelling).activations[-1] == name
+    for spelling, name in losses.SPELLINGS.items():
+        assert Network([2, 3, 2], "tanh", loss=spelling).loss_function == name
+    for literal, table in (
+        (activations.ActivationName, activations.SPELLINGS),
+        (losses.LossName, losses.SPELLINGS),
+        (solvers.SolverName, solvers.SPELLINGS),
+    ):
+        assert sorted(typing.get_args(literal)) == sorted(table)
+
+
+def test_solver_options_are_those_of_the_catalog():
+    names = ["solver", *(p.name for p in solvers.PARAMETERS)]
+    assert list(typing.get_type_hints(SolverOptions)) == names
+    for method in (Network.fit, Network.partial_fit):
+        shown = inspect.signature(method).parameters
+        assert list(shown)[-len(names) :] == names
+        assert [shown[p.name].default for p in solvers.PARAMETERS] == [
+            p.default for p in solvers.PARAMETERS
+        ]
+    for name in names:
+        assert f"\n        {name} : " in Network.fit.__doc__
+    for row in activations.ACTIVATIONS:
+        assert f'``"{row.name}"``' in Network.__doc__
+    for row in losses.LOSSES:
+        assert (f'``"{row.name}"``' in Network.__doc__) == row.public
+    assert "{" not in Network.__doc__
+
+
+@pytest.mark.parametrize("bit_generator", [np.random.MT19937, np.random.PCG64])
+def test_a_generator_is_drawn_from_and_advanced(bit_generator, moons):
+    """The same stream as a RandomState over the same bit generator."""
+    nets = []
+    for wrap in (np.random.Generator, np.random.RandomState):
+        source = wrap(bit_generator(3))
+        net = Network([2, 5, 1], random_state=source)
+        nets.append(net.fit(*moons, batch_size=20, max_iter=2))
+        again = pickle.loads(pickle.dumps(net)).fit(*moons, batch_size=20, max_iter=2)
+        other = Network([2, 5, 1], random_state=source)
+        assert (flat(other) != flat(net)).any()
+        net.fit(*moons, batch_size=20, max_iter=2)
+        assert np.isfinite(flat(again)).all()
+    np.testing.assert_array_equal(flat(nets[0]), flat(nets[1]))
+
+
+def test_partial_fit_keeps_the_last_losses_only(moons, monkeypatch):
+    monkeypatch.setattr(network, "LONGEST_CURVE", 10)
+    net, losses_seen = Network([2, 3, 1], random_state=0), []
+    for i in range(1, 36):
+        net.partial_fit(*moons)
+        losses_seen.append(net.loss_)
+        assert net.n_iter_ == i
+        assert len(net.loss_curve_) <= 10
+        assert net.loss_curve_ == losses_seen[-len(net.loss_curve_) :]
+    assert pickle.loads(pickle.dumps(net)).n_iter_ == 35
+    net.fit(*moons, max_iter=12)  # a fit keeps all of its own
+    assert net.n_iter_ == len(net.loss_curve_) == 12
+
+
+def test_from_params_shares_the_vector(moons):
+    net = Network([2, 5, 1], "tanh", loss="mse", random_state=0)
+    params = net.params_.copy()
+    shared = Network.from_params(params, net.layer_units, net.activations)
+    assert shared.params_ is params
+    np.testing.assert_array_equal(shared.predict(moons[0]), net.predict(moons[0]))
+    shared.fit(*moons, max_iter=2, shuffle=False)
+    net.fit(*moons, max_iter=2, shuffle=False)
+    np.testing.assert_array_equal(params, net.params_)
+    for wrong in (params[1:], params[::2], params.astype(int), list(params)):
+        with pytest.raises(ValueError, match=r"must be"):
+            Network.from_params(wrong, net.layer_units, net.activations)
+    params.flags.writeable = False
+    with pytest.raises(ValueError, match="writeable"):
+        Network.from_params(params, net.layer_units, net.activations)
+
+
+def test_params_can_be_assigned(moons):
+    net, other = (Network([2, 5, 1], random_state=seed) for seed in range(2))
+    vector = net.params_
+    net.params_ = other.params_
+    assert net.params_ is vector
+    np.testing.assert_array_equal(net.coefs_[0], other.coefs_[0])
+    for wrong in (vector[1:], np.full_like(vector, np.nan)):
+        with pytest.raises(ValueError, match="params_"):
+            net.params_ = wrong
+    np.testing.assert_array_equal(net.params_, other.params_)
+
+
+def test_names_of_the_package():
+    assert not {"Path", "sys", "importlib", "network", "annotations"} & set(dir(fastnn))
+    assert set(fastnn.__all__) <= set(dir(fastnn))
+    with pytest.raises(AttributeError, match="no attribute 'Netwrok'; did you mean 'Network'"):
+        fastnn.Netwrok  # noqa: B018
+
+
 def test_show_config(capsys):
     assert fastnn.show_config() is None
     text = capsys.readouterr().out
     assert fastnn.__version__ in text
-    assert network.ISA in text
+    assert kernels.ISA in text
     assert np.__version__ in text
     assert "threads" in text

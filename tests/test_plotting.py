@@ -707,10 +707,10 @@ def test_live_plot_in_a_window(monkeypatch):
 
 
 def test_live_plot_without_a_screen_refuses_the_fit(net):
-    before = net._params.copy(), list(net.loss_curve_)
+    before = net.params_.copy(), list(net.loss_curve_)
     with pytest.raises(RuntimeError, match="backend 'agg' opens no windows"):
         net.fit(X, y, callback=LivePlot())
-    np.testing.assert_array_equal(net._params, before[0])
+    np.testing.assert_array_equal(net.params_, before[0])
     assert net.loss_curve_ == before[1]
     assert not pyplot.get_fignums()
 

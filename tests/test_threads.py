@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import problem, run
 from conftest import COMPILED, COMPILED_ONLY
-from test_kernels import problem, run
 from test_process import python
 
 import fastnn
@@ -199,13 +199,13 @@ def short_parts(monkeypatch):
     all_threads(monkeypatch)
     monkeypatch.setattr(network, "BUDGET", 1)
     monkeypatch.setattr(network, "WORTH_A_THREAD", 1)
-    calls, kernel = [], network.kernels.loss_and_grad
+    calls, kernel = [], kernels.build.loss_and_grad
 
     def counted(*args):
         calls.append(len(args[5]))
         return kernel(*args)
 
-    monkeypatch.setattr(network.kernels, "loss_and_grad", counted)
+    monkeypatch.setattr(kernels.build, "loss_and_grad", counted)
     return calls
 
 
@@ -241,14 +241,14 @@ def test_a_part_without_weight_has_no_mean(short_parts):
 
 
 def test_ctrl_c_between_the_parts_of_a_loss(monkeypatch, short_parts):
-    net, kernel = Network([3, 1], random_state=0, n_jobs=2), network.kernels.loss_and_grad
+    net, kernel = Network([3, 1], random_state=0, n_jobs=2), kernels.build.loss_and_grad
 
     def interrupted(*args):
         if len(short_parts) == 2:
             raise KeyboardInterrupt
         return kernel(*args)
 
-    monkeypatch.setattr(network.kernels, "loss_and_grad", interrupted)
+    monkeypatch.setattr(kernels.build, "loss_and_grad", interrupted)
     with pytest.raises(KeyboardInterrupt):
         net.loss(np.zeros((20_000, 3)), np.zeros(20_000))
     assert len(short_parts) < 5

@@ -12,8 +12,7 @@ import pytest
 from conftest import COMPILED
 from sklearn.datasets import make_circles
 
-from fastnn import kernels as builds
-from fastnn import network
+from fastnn import kernels
 from fastnn.tutorial import create_nn, l2_cost, neural_layer, relu, sigm, train
 
 TOPOLOGIES = [[2, 4, 8, 1], [2, 4, 8, 16, 8, 4, 1]]
@@ -21,7 +20,7 @@ TOPOLOGIES = [[2, 4, 8, 1], [2, 4, 8, 16, 8, 4, 1]]
 
 @pytest.fixture(params=[*COMPILED, "reference"])
 def every_build(request, monkeypatch):
-    monkeypatch.setattr(network, "kernels", builds.load(request.param))
+    monkeypatch.setattr(kernels, "build", kernels.load(request.param))
 
 
 @pytest.fixture

@@ -1,7 +1,13 @@
 """Activations: a row each. The arithmetic is in kernels/simd/activations.h and
 reference/activations.py."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+# Every accepted spelling, for type checkers; a test compares it with the rows.
+ActivationName = Literal[
+    "identity", "linear", "sigmoid", "logistic", "sigm", "tanh", "relu", "softmax", "exp", "silu",
+    "swish",
+]  # fmt: skip
 
 
 class Activation(NamedTuple):

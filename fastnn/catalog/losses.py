@@ -1,6 +1,12 @@
 """Losses: a row each. The arithmetic is in kernels/simd/losses.h and reference/losses.py."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+# Every accepted spelling of a public loss, for type checkers; a test compares it with the rows.
+LossName = Literal[
+    "squared_error", "mse", "l2", "binary_log_loss", "binary_cross_entropy", "bce", "log_loss",
+    "categorical_cross_entropy", "cross_entropy", "poisson",
+]  # fmt: skip
 
 
 class Loss(NamedTuple):

@@ -1,7 +1,7 @@
 """Fields of the two records that Python, kernels and oracle share.
 
-`kernels` and `reference` make NumPy dtypes of these rows; kernels/records.pxi has them as C structs.
-A test compares names, types and offsets.
+`kernels` and `reference` make NumPy dtypes of these rows; kernels/records.pxi has them as C
+structs. A test compares names, types and offsets.
 """
 
 # (name, NumPy type, meaning)

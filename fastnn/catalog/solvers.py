@@ -1,7 +1,9 @@
 """Solvers and their parameters: a row each. The arithmetic is in kernels/simd/solvers.h and
 reference/solvers.py."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+SolverName = Literal["adam", "sgd"]  # for type checkers; a test compares it with the rows
 
 
 class Parameter(NamedTuple):
@@ -75,9 +77,9 @@ PARAMETERS = (
 )  # fmt: skip
 
 SOLVERS = (
+    Solver("adam", 2, "Adam (Kingma and Ba, 2015)", 2, ("beta_1", "beta_2", "epsilon")),
     Solver("sgd", 0, "gradient descent", 0, ("momentum", "nesterovs_momentum")),
     Solver("nesterov", 1, "Nesterov's momentum", 1, ("momentum",), public=False),
-    Solver("adam", 2, "Adam (Kingma and Ba, 2015)", 2, ("beta_1", "beta_2", "epsilon")),
     Solver("momentum", 3, "classical momentum", 1, ("momentum",), public=False),
 )
 

@@ -70,16 +70,33 @@ def aligned_zeros(n, dtype):
     return raw[start : start + n_bytes].view(dtype)
 
 
+def new_workspace(layer_units, batch_size, dtype, n_states=-1, n_threads=1, weighted=False):
+    """Scratch memory for one compiled call; contents are uninitialised."""
+    return aligned_empty(
+        build.workspace_size(
+            layer_units, batch_size, dtype.itemsize, n_states, n_threads, weighted
+        )
+    )
+
+
 def supported():
     """Names of the builds that this machine can run, best first; "reference" (NumPy) comes last.
+
+    Builds that FASTNN_BUILDS left out when fastnn was compiled are not among them.
 
     Raises
     ------
     ImportError
         If the compiled modules are missing or broken.
     """
+    cpu = _cpu_module()
+    return (*(name for name in cpu.supported() if name in cpu.BUILT), "reference")
+
+
+def _cpu_module():
+    """The module that knows the CPU, and what was built."""
     try:
-        cpu = importlib.import_module("fastnn.kernels._cpu")
+        return importlib.import_module("fastnn.kernels._cpu")
     except ImportError as error:
         root = Path(__file__).resolve().parents[2]
         if (root / "setup.py").exists():
@@ -93,7 +110,6 @@ def supported():
             f"fastnn's compiled modules cannot be loaded ({error}); {todo}; or set "
             "FASTNN_ISA=reference to use NumPy"
         ) from error
-    return (*cpu.supported(), "reference")
 
 
 def load(name):
@@ -110,6 +126,11 @@ def load(name):
     if name not in MODULES:
         raise ImportError(f"there is no build {name!r} of fastnn's kernels; there are: {known}")
     if name not in supported():
+        if name in _cpu_module().supported():
+            raise ImportError(
+                f"the {name!r} build of fastnn's kernels was not compiled: FASTNN_BUILDS was "
+                f"{','.join(_cpu_module().BUILT)}; install fastnn again without it"
+            )
         raise ImportError(
             f"this CPU or operating system cannot run the {name!r} build of fastnn's kernels; "
             f"it can run: {', '.join(supported())}"
@@ -133,6 +154,12 @@ def choose():
             raise ImportError(f"FASTNN_ISA={name}: {error}") from error
     name = supported()[0]
     if name == "reference":
+        if _cpu_module().supported():
+            raise ImportError(
+                "no build of fastnn's kernels that this CPU runs was compiled: FASTNN_BUILDS was "
+                f"{','.join(_cpu_module().BUILT)}; install fastnn again without it, or set "
+                "FASTNN_ISA=reference to use NumPy"
+            )
         raise ImportError(
             "this CPU lacks x86-64-v2 (SSE4.2), which fastnn's kernels need; "
             "set FASTNN_ISA=reference to use NumPy"
@@ -143,3 +170,13 @@ def choose():
 # The build in use, and its name. Rooms read `kernels.build` at every call, so that tests can put
 # another one there.
 ISA, build = choose()
+
+from fastnn.kernels._old import Old  # noqa: E402
+
+build = Old(build)
+_load = load
+
+
+def load(name):
+    """Temporary."""
+    return Old(_load(name))

@@ -1,4 +1,8 @@
-# What this CPU can run, compiled with baseline flags alone so that asking is always safe.
+# What this CPU can run, and what was built. Compiled with baseline flags alone, so that asking is
+# always safe.
+
+cdef extern from "fastnn_builds.h":     # written by setup.py
+    const char *FASTNN_BUILDS
 
 cdef extern from *:
     """
@@ -31,6 +35,8 @@ cdef extern from *:
     bint cpu_has_baseline()
     bint cpu_has_avx2()
     bint cpu_has_avx512()
+
+BUILT = tuple(FASTNN_BUILDS.decode("ascii").split(","))
 
 
 def supported():

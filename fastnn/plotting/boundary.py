@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from fastnn import checks
+from fastnn.data import checks
 from fastnn.network import Network
 
 _METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")

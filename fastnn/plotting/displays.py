@@ -9,8 +9,10 @@ import math
 
 import numpy as np
 
-from fastnn import checks, reference
-from fastnn.network import ACTIVATIONS, Network
+from fastnn import reference
+from fastnn.catalog.activations import SPELLINGS as ACTIVATIONS
+from fastnn.data import checks
+from fastnn.network import Network
 from fastnn.plotting import style
 from fastnn.plotting.boundary import Plane
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn import checks
 from fastnn.callbacks import Callback, Recorder
+from fastnn.data import checks
 from fastnn.plotting import style
 from fastnn.plotting.boundary import Plane, check_network
 
@@ -196,7 +196,7 @@ def training_picture(path, net, X, y, title=""):
     path = Path(path)
     style.check_output("path", path, PICTURES)
     check_network(net)
-    picture = TrainingPicture(net, *net._check_xy(X, y), resolution=400)
+    picture = TrainingPicture(net, *net.check_data(X, y), resolution=400)
     picture.figure.set_size_inches(11, 5)
     picture.figure.suptitle(title, fontsize=12)
     picture.update(net)
@@ -272,11 +272,11 @@ class LivePlot(Callback):
         """Draw the network as it is in the end, if that has not been drawn."""
         if not completed and net.n_iter_ == 0:  # another callback refused the fit
             self._screen.close()
-        elif net.n_iter_ != self._drawn[0] or (net._params != self._drawn[1]).any():
+        elif net.n_iter_ != self._drawn[0] or (net.params_ != self._drawn[1]).any():
             self._draw(net)
 
     def _draw(self, net):
-        self._drawn = net.n_iter_, net._params.copy()
+        self._drawn = net.n_iter_, net.params_.copy()
         self._picture.update(net)
         if self._screen.show():
             self.n_frames_ += 1

@@ -1,0 +1,398 @@
+"""Refuses bad input in one line that names the argument, what it got and what it takes; turns
+everything else into the arrays and numbers that the kernels read."""
+
+import difflib
+import math
+import numbers
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.catalog import activations, losses
+
+BLOCK = 50_000  # elements that are examined together
+
+_T = TypeVar("_T")
+
+
+def shown(value: object) -> str:
+    """value for a message: on one line, shortened."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python does not print integers of many thousand digits
+        text = f"a huge {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def numeric_array(name: str, value: Any) -> NDArray:
+    """value as an array of real numbers of any dtype and layout.
+
+    Raises
+    ------
+    TypeError
+        For sparse and masked arrays, and for anything but real numbers.
+    ValueError
+        For nested sequences of unequal lengths.
+    """
+    if type(value) is not np.ndarray:
+        if hasattr(value, "toarray") and not isinstance(value, np.ndarray):
+            raise TypeError(f"{name} is sparse; pass a dense array: {name}.toarray()")
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(f"{name} is a masked array; fill or drop the masked values first")
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} cannot be made an array of numbers: {shown(str(error))}"
+            ) from None
+    if value.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    return value
+
+
+def finite_array(name: str, value: NDArray, dtype: np.dtype) -> NDArray:
+    """value as a C-contiguous, aligned array of dtype in native byte order; no copy if it is one.
+
+    Raises
+    ------
+    ValueError
+        For NaN, infinity, and numbers too large for dtype; it names the first.
+    """
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.carray:
+        array = value
+    else:
+        with np.errstate(over="ignore"):
+            array = np.require(value, dtype, ["C", "A"])
+    if array.size < 10_000 and math.isfinite(np.vdot(array, array)):
+        return array  # the shortest way: one number that is not finite makes the sum so
+    at = first_where(lambda block: ~np.isfinite(block), array)
+    if at is not None:
+        got = value[at]
+        reason = f" (too large for {dtype})" if np.isfinite(got) else ""
+        at = ", ".join(map(str, at))
+        raise ValueError(f"{name}[{at}] is {got}{reason}; every value must be finite")
+    return array
+
+
+def first_where(condition: Callable[[NDArray], NDArray], array: NDArray) -> tuple[int, ...] | None:
+    """The index of the first element for which condition(some elements) is true, or None.
+
+    array is C-contiguous. It is examined in blocks that stay in the cache: a mask of the whole
+    could take more memory than training.
+    """
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        mask = condition(flat[start : start + BLOCK])
+        if mask.any():
+            return tuple(int(i) for i in np.unravel_index(start + mask.argmax(), array.shape))
+    return None
+
+
+def matrix(
+    name: str,
+    value: Any,
+    dtype: np.dtype,
+    n_columns: int,
+    column: str,
+    n_rows: int | None = None,
+) -> NDArray:
+    """value as a finite (n_rows, n_columns) array of dtype, ready for the kernels.
+
+    column is the word for one in messages: "feature" or "output". n_rows None: any number >= 1.
+    """
+    if type(value) is np.ndarray and value.dtype is dtype and value.ndim == 2:
+        # the shortest way through the checks below, for one row predicted again and again
+        rows, columns = value.shape
+        if columns == n_columns and 0 < rows * columns < 10_000 and n_rows in (None, rows):
+            if value.flags.carray and math.isfinite(np.vdot(value, value)):
+                return value
+    value = numeric_array(name, value)
+    if value.ndim != 2:
+        hint = ""
+        if value.ndim == 1 and n_columns == 1:
+            hint = f"; for one {column} use {name}.reshape(-1, 1)"
+        elif value.ndim == 1 and len(value) == n_columns:
+            hint = f"; for one row use {name}.reshape(1, -1)"
+        raise ValueError(
+            f"{name} must have two dimensions (rows, {column}s), got shape {value.shape}{hint}"
+        )
+    if value.shape[0] == 0:
+        raise ValueError(f"{name} is empty: it has shape {value.shape} and needs at least one row")
+    if value.shape[1] != n_columns:
+        raise ValueError(
+            f"{name} must have {n_columns} column{'s' * (n_columns != 1)}, one for each {column}, "
+            f"got shape {value.shape}"
+        )
+    if n_rows is not None and value.shape[0] != n_rows:
+        raise ValueError(f"{name} must have {n_rows} rows, as many as X, got {value.shape[0]}")
+    return finite_array(name, value, dtype)
+
+
+def whole_number(name: str, value: Any, low: int = 1, high: int = 2**48) -> int:
+    """value as an int from low to high.
+
+    Raises
+    ------
+    TypeError
+        For anything but a whole number; a bool is none.
+    ValueError
+        For one below low or above high.
+    """
+    if type(value) is int and low <= value <= high:
+        return value
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number >= {low}, got {shown(value)}") from None
+    if not low <= number <= high:
+        at_most = f" and <= {high}" if number > high else ""
+        raise ValueError(f"{name} must be a whole number >= {low}{at_most}, got {shown(value)}")
+    return number
+
+
+def batch_size(name: str, value: Any, n_rows: int) -> int:
+    """value, a whole number >= 1 or "auto", as a number of rows: at most n_rows."""
+    if isinstance(value, str):
+        if value != "auto":
+            raise ValueError(f'{name} must be a whole number >= 1 or "auto", got {shown(value)}')
+        value = 200
+    return min(whole_number(name, value), n_rows)
+
+
+def n_jobs(name: str, value: Any) -> int | None:
+    """A number of threads: None, -1 or a whole number >= 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    """
+    if value is None or (isinstance(value, numbers.Integral) and value == -1):
+        return value if value is None else -1
+    try:
+        return whole_number(name, value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"{name} must be None, -1 (all cores) or a whole number >= 1, got {shown(value)}"
+        ) from None
+
+
+def real_number(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    closed: str = "neither",
+) -> float:
+    """value as a finite float between low and high; closed: "neither", "left" or "both".
+
+    Raises
+    ------
+    TypeError
+        For anything but a real number; a bool is none.
+    ValueError
+        For NaN, infinity, or a number out of bounds.
+    """
+    if type(value) is float and low < value < high:
+        return value
+    left, right = ("[" if closed != "neither" else "("), ("]" if closed == "both" else ")")
+    allowed = (
+        f"{name} must be a finite number in {left}{low:g}, {high:g}{right}, got {shown(value)}"
+    )
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(allowed)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(allowed) from None
+    inside = (number >= low if left == "[" else number > low) and (
+        number <= high if right == "]" else number < high
+    )
+    if not (math.isfinite(number) and inside):
+        raise ValueError(allowed)
+    return number
+
+
+def boolean(name: str, value: Any) -> bool:
+    """value as a bool.
+
+    Raises
+    ------
+    TypeError
+        For anything but True and False.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """A hint at the nearest known name, or nothing."""
+    near = difflib.get_close_matches(str(name), list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def choice(name: str, value: Any, known: Mapping[str, _T]) -> _T:
+    """known[value], where known maps every accepted name to its meaning.
+
+    Raises
+    ------
+    TypeError
+        If value is not a string.
+    ValueError
+        If it is not a known name; the message lists those.
+    """
+    main = [key for key, meaning in known.items() if meaning == key]  # without other spellings
+    names = ", ".join(repr(key) for key in main or known)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {names}, got {shown(value)}")
+    if value not in known:
+        raise ValueError(
+            f"{name} must be one of {names}, got {shown(value)}{did_you_mean(value, known)}"
+        )
+    return known[value]
+
+
+def random_state(value: Any) -> np.random.RandomState:
+    """value as a numpy.random.RandomState.
+
+    None is the global one of np.random, an int a seed. A Generator lends its bit generator, so
+    that drawing advances it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, or a seed outside 0 .. 2**32 - 1.
+    """
+    if value is None:
+        return np.random.mtrand._rand
+    if isinstance(value, np.random.RandomState):
+        return value
+    if isinstance(value, np.random.Generator):
+        return np.random.RandomState(value.bit_generator)
+    if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+        if not 0 <= value < 2**32:
+            raise ValueError(f"random_state must be in 0 .. 2**32 - 1, got {shown(value)}")
+        return np.random.RandomState(int(value))
+    raise TypeError(
+        f"random_state must be None, an int, a RandomState or a Generator, got {shown(value)}"
+    )
+
+
+# ---- networks -----------------------------------------------------------------------------------
+
+
+def layer_units(value: Any, name: str = "layer_units") -> tuple[int, ...]:
+    """value as a tuple of at least two whole numbers >= 1."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        raise TypeError(
+            f"{name} must be a sequence of whole numbers such as [2, 4, 8, 1], got {shown(value)}"
+        )
+    units = tuple(whole_number(f"{name}[{i}]", n) for i, n in enumerate(value))
+    if len(units) < 2:
+        raise ValueError(
+            f"{name} must hold at least inputs and outputs, such as [2, 1], got {list(units)}"
+        )
+    return units
+
+
+def layer_activations(
+    activation: Any, out_activation: Any, loss: str, layer_units: Sequence[int]
+) -> tuple[str, ...]:
+    """The activation of each layer, from `Network`'s arguments; loss is checked already."""
+    n_layers = len(layer_units) - 1
+    needed = losses.BY_NAME[loss].out_activation
+    spellings = activations.SPELLINGS
+    if isinstance(activation, str):
+        hidden = choice("activation", activation, spellings)
+        if out_activation is None:
+            out = needed or ("sigmoid" if hidden == "sigmoid" else "identity")
+        else:
+            out = choice("out_activation", out_activation, spellings)
+        names = (hidden,) * (n_layers - 1) + (out,)
+        if not activations.BY_NAME[hidden].hidden:
+            raise ValueError(f'activation "{hidden}" is for the output: out_activation="{hidden}"')
+    else:
+        if not isinstance(activation, Sequence):
+            raise TypeError(
+                f"activation must be a name or one name for each layer, got {shown(activation)}"
+            )
+        if out_activation is not None:
+            raise ValueError("give out_activation or one activation for each layer, not both")
+        names = tuple(
+            choice(f"activation[{i}]", name, spellings) for i, name in enumerate(activation)
+        )
+        if len(names) != n_layers:
+            raise ValueError(
+                f"activation must be one name, or {n_layers}, one for each layer after the input; "
+                f"got {len(names)}"
+            )
+        for name in names[:-1]:
+            if not activations.BY_NAME[name].hidden:
+                raise ValueError(f'activation "{name}" may only come last, got {list(names)}')
+    if needed and names[-1] != needed:
+        raise ValueError(
+            f"loss {loss!r} goes with the output activation {needed!r}, got {names[-1]!r}"
+        )
+    if names[-1] == "softmax" and layer_units[-1] == 1:
+        raise ValueError(
+            "softmax over one output is always 1; for yes or no use one output with "
+            'loss="binary_log_loss"'
+        )
+    return names
+
+
+def targets(y: NDArray, loss: str, out_activation: str) -> None:
+    """Refuse targets outside the loss's domain, or out of reach of the output's activation.
+
+    Raises
+    ------
+    ValueError
+        It names the first.
+    """
+    row, output = losses.BY_NAME[loss], activations.BY_NAME[out_activation]
+    at = _outside(y, row.low, row.high)
+    if at is not None:
+        raise ValueError(
+            f"y must be {_interval(row.low, row.high)} for loss {loss!r}, got "
+            f"y[{at[0]}, {at[1]}] = {y[at]}"
+        )
+    at = _outside(y, output.low, output.high)
+    if at is not None:
+        raise ValueError(
+            f"y[{at[0]}, {at[1]}] = {y[at]} is out of reach: the output activation "
+            f"{out_activation!r} gives values {_interval(output.low, output.high)}; use "
+            'out_activation="identity", or scale y'
+        )
+    if row.rows_sum_to_one:
+        _rows_sum_to_one(y, loss)
+
+
+def _outside(y: NDArray, low: float, high: float) -> tuple[int, ...] | None:
+    if low == -math.inf and high == math.inf:
+        return None
+    if y.size < 10_000 and y.min() >= low and y.max() <= high:
+        return None
+    return first_where(lambda block: (block < low) | (block > high), y)
+
+
+def _interval(low: float, high: float) -> str:
+    return f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+
+
+def _rows_sum_to_one(y: NDArray, loss: str) -> None:
+    n_rows = max(1, BLOCK // y.shape[1])
+    for rows in (slice(row, row + n_rows) for row in range(0, len(y), n_rows)):
+        sums = y[rows].sum(axis=1, dtype=np.float64)
+        wrong = np.abs(sums - 1) > y.shape[1] * 4 * np.finfo(y.dtype).eps
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"each row of y must sum to 1 for loss {loss!r}, got {sums[row]:g} in row "
+                f"{rows.start + row}"
+            )

@@ -1,0 +1,111 @@
+"""What scikit-learn's displays ask of a fitted model, for `Network`.
+
+With it a Network goes into `sklearn.inspection.DecisionBoundaryDisplay` as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn.parameters import checksum
+
+if TYPE_CHECKING:
+    from fastnn.network import Network
+
+
+def _gives_probabilities(net: Network) -> bool:
+    out, n_outputs = net.activations[-1], net.layer_units[-1]
+    return out == "softmax" or (out == "sigmoid" and n_outputs == 1)
+
+
+def _gives_one_number(net: Network) -> bool:
+    return net.layer_units[-1] == 1 and net.activations[-1] != "sigmoid"
+
+
+class _OnlyIf:
+    """Decorator: a method that networks have only if a condition holds, as hasattr tells."""
+
+    def __init__(self, condition: Callable[[Any], bool]) -> None:
+        self._condition = condition
+
+    def __call__(self, method: Callable[..., Any]) -> _OnlyIf:
+        self._method = self.__wrapped__ = method
+        self.__doc__ = method.__doc__
+        return self
+
+    def __get__(self, net: Any, owner: type | None = None) -> Any:
+        if net is None:
+            return self
+        if not self._condition(net):
+            raise AttributeError(f"{net!r} has no {self._method.__name__}")
+        return self._method.__get__(net)
+
+
+class Displayable:
+    """Mixin with what depends on the output layer."""
+
+    @_OnlyIf(_gives_probabilities)
+    def predict_proba(self: Any, X: ArrayLike) -> NDArray:
+        """The probability of each class: a column each, and two of them for one sigmoid output.
+
+        Networks whose output is softmax or one sigmoid have this, and `classes_`.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+
+        Returns
+        -------
+        ndarray, (n, n_classes)
+        """
+        p = self._predict_plane(X)
+        return p if p.shape[1] > 1 else np.hstack([1 - p, p])
+
+    @_OnlyIf(_gives_one_number)
+    def decision_function(self: Any, X: ArrayLike) -> NDArray:
+        """The output of a network with one that is not sigmoid, as one number for each row.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+
+        Returns
+        -------
+        ndarray, (n,)
+        """
+        return self._predict_plane(X).ravel()
+
+    def _predict_plane(self: Any, X: ArrayLike) -> NDArray:
+        shape = np.shape(X)
+        if len(shape) == 2 and shape[1] == 2 != self.layer_units[0]:
+            raise ValueError(
+                f"X has two features, and this network takes {self.layer_units[0]}; for a "
+                "boundary over two of them use fastnn.plotting.FeatureSlice(net, X, features=...)"
+            )
+        return self.predict(X)
+
+    @property
+    def classes_(self: Any) -> NDArray[np.float64]:
+        """The numbers of the classes, if the outputs are their probabilities."""
+        if not _gives_probabilities(self):
+            raise AttributeError(f"{self!r} has no classes_")
+        # not int: scikit-learn's LabelEncoder would then cut what `predict` gives down to labels
+        return np.arange(max(2.0, self.layer_units[-1]))
+
+    def __sklearn_is_fitted__(self: Any) -> bool:
+        return bool(self.loss_curve_) or checksum(self.params_) != self._drawn
+
+    def __sklearn_tags__(self: Any) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        classes = _gives_probabilities(self)
+        return Tags(
+            estimator_type="classifier" if classes else None,
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags() if classes else None,
+            input_tags=InputTags(),
+        )

@@ -1,0 +1,177 @@
+"""Layers: what a network is made of, without its training: units, activations and parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import parameters
+from fastnn.catalog import activations, losses
+from fastnn.catalog.activations import ActivationName
+from fastnn.data import checks
+from fastnn.parameters import ParameterList, SolverState
+
+
+class Layers:
+    """Dense layers over one vector of parameters; `fastnn.Network` trains them."""
+
+    loss_curve_: list[float]
+
+    @classmethod
+    def from_params(
+        cls,
+        params: NDArray,
+        layer_units: Sequence[int],
+        activation: ActivationName | Sequence[str],
+        *,
+        loss: str = "squared_error",
+        n_jobs: int | None = None,
+    ) -> Self:
+        """A network whose parameters are a given vector, which is not copied.
+
+        Parameters
+        ----------
+        params : ndarray, (n_params,)
+            float64 or float32, contiguous: each layer's coefs (row-major), then its intercepts.
+            Training changes it in place.
+        layer_units, activation, loss, n_jobs
+            As of `Network`. The losses may be those that only the estimators use, too.
+
+        Returns
+        -------
+        Network
+        """
+        units = checks.layer_units(layer_units)
+        every_loss = {name: name for name in losses.BY_NAME} | losses.SPELLINGS
+        loss_name = checks.choice("loss", loss, every_loss)
+        names = checks.layer_activations(activation, None, loss_name, units)
+        n_params = parameters.count_params(units)
+        if not isinstance(params, np.ndarray) or params.shape != (n_params,):
+            raise ValueError(
+                f"params must be a vector of {n_params} numbers, got {checks.shown(params)}"
+            )
+        parameters.as_dtype(params.dtype)
+        if not params.flags.carray:
+            raise ValueError("params must be contiguous, aligned and writeable")
+        net = cls.__new__(cls)
+        net._random_state, net.n_jobs = np.random.RandomState(0), n_jobs
+        net._make(units, names, loss_name, params)
+        net._drawn = -1
+        return net
+
+    # ---- what it is made of ----
+
+    def _make(
+        self, units: tuple[int, ...], names: tuple[str, ...], loss: str, params: NDArray
+    ) -> None:
+        self._layer_units, self._activations, self._loss = units, names, loss
+        self._dtype = params.dtype
+        self._step: NDArray | None = None  # the record of the fit that is running
+        self.loss_curve_, self._dropped = [], 0  # losses, and how many were dropped before them
+        self._state: SolverState | None = None
+        self._build(params)
+
+    def _build(self, params: NDArray) -> None:
+        """Take a flat vector as parameters, and cut it into views."""
+        self._params = params
+        self._units = np.array(self._layer_units, np.intp)
+        self._codes = np.array([activations.CODES[a] for a in self._activations], np.int32)
+        self._one_row: list[NDArray] = []  # at times a workspace, ready for the next row
+        coefs, intercepts = parameters.split_params(params, self._layer_units)
+        self._coefs = ParameterList("coefs_", coefs)
+        self._intercepts = ParameterList("intercepts_", intercepts)
+
+    @property
+    def layer_units(self) -> tuple[int, ...]:
+        """Units of every layer, inputs first."""
+        return self._layer_units
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """The activation of each layer, the output's last."""
+        return self._activations
+
+    @property
+    def loss_function(self) -> str:
+        """The name of the loss."""
+        return self._loss
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of parameters and arithmetic."""
+        return self._dtype
+
+    @property
+    def n_jobs(self) -> int | None:
+        """At most so many threads train and predict; None: `fastnn.get_num_threads()`."""
+        return self._n_jobs
+
+    @n_jobs.setter
+    def n_jobs(self, value: int | None) -> None:
+        self._n_jobs = checks.n_jobs("n_jobs", value)
+
+    @property
+    def params_(self) -> NDArray:
+        """All parameters as one vector: each layer's coefs (row-major), then its intercepts.
+
+        A view: edit it in place, or assign to copy into it.
+        """
+        return self._params
+
+    @params_.setter
+    def params_(self, values: ArrayLike) -> None:
+        array = checks.numeric_array("params_", values)
+        if array.shape != self._params.shape:
+            raise ValueError(f"params_ must have shape {self._params.shape}, got {array.shape}")
+        self._params[:] = checks.finite_array("params_", array, self._dtype)
+
+    @property
+    def coefs_(self) -> ParameterList:
+        """Views of the coefs of each layer, (fan_in, fan_out)."""
+        return self._coefs
+
+    @coefs_.setter
+    def coefs_(self, values: Sequence[ArrayLike]) -> None:
+        self._coefs.assign(values)
+
+    @property
+    def intercepts_(self) -> ParameterList:
+        """Views of the intercepts of each layer, (fan_out,)."""
+        return self._intercepts
+
+    @intercepts_.setter
+    def intercepts_(self, values: Sequence[ArrayLike]) -> None:
+        self._intercepts.assign(values)
+
+    def __repr__(self) -> str:
+        names = self._activations
+        same = len(set(names)) == 1 and activations.BY_NAME[names[0]].hidden
+        return (
+            f"Network({list(self._layer_units)}, activation={names[0] if same else names!r}, "
+            f"loss={self._loss!r}, dtype={self._dtype.name!r})"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = ("_coefs", "_intercepts", "_units", "_codes", "_one_row", "_step")
+        state = {key: value for key, value in vars(self).items() if key not in made}
+        if self._state is not None:
+            # as people see it: the reference packs otherwise than the other builds
+            plain = parameters.unpack_rows(self._state.packed, self._units, self._codes)
+            state["_state"] = self._state._replace(packed=plain)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._step = None
+        self._build(self._params.copy())  # a pickle may hold buffers that cannot be written
+        if self._state is not None:
+            packed = parameters.pack_rows(self._state.packed, self._units, self._codes)
+            self._state = self._state._replace(packed=packed)
+
+    def copy(self) -> Self:
+        """A network with parameters, solver state and random state of its own."""
+        return copy.deepcopy(self)

@@ -1,0 +1,176 @@
+"""Parameters: one flat vector, each layer's coefs (row-major) then its intercepts, and its views.
+
+The solver's state has the same layout. The kernels keep both packed (see kernels/layout.pxi);
+`pack_rows` and `unpack_rows` convert.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastnn import kernels
+from fastnn.data import checks
+
+
+def count_params(layer_units: Iterable[int]) -> int:
+    """How many coefs and intercepts a network of these units has."""
+    return sum((k + 1) * n for k, n in itertools.pairwise(layer_units))
+
+
+def new_params(layer_units: Sequence[int], dtype: np.dtype) -> NDArray:
+    """A zero vector for all parameters.
+
+    Raises
+    ------
+    ValueError
+        If there are more than can be addressed.
+    """
+    n = count_params(layer_units)
+    # packing rounds every layer up to panels of outputs
+    if 64 * n * dtype.itemsize > sys.maxsize:
+        raise ValueError(
+            f"layer_units {list(layer_units)} need {n} parameters, too many to address"
+        )
+    return np.zeros(n, dtype)
+
+
+def split_params(
+    params: NDArray, layer_units: Iterable[int]
+) -> tuple[list[NDArray], list[NDArray]]:
+    """Views of a flat vector: each layer's coefs (fan_in, fan_out) and intercepts (fan_out,)."""
+    coefs, intercepts, at = [], [], 0
+    for k, n in itertools.pairwise(layer_units):
+        coefs.append(params[at : at + k * n].reshape(k, n))
+        intercepts.append(params[at + k * n : at + k * n + n])
+        at += (k + 1) * n
+    return coefs, intercepts
+
+
+def checksum(params: NDArray) -> int:
+    """A number that a change of parameters changes."""
+    return int(params.view(f"u{params.itemsize}").sum(dtype=np.uint64))
+
+
+# ---- as kernels have them -----------------------------------------------------------------------
+
+
+def new_packed(layer_units: NDArray[np.intp], dtype: np.dtype, n_rows: int) -> NDArray:
+    """n_rows zero vectors in the kernels' layout, (n_rows, packed size)."""
+    n_packed = kernels.build.packed_size(layer_units, dtype.itemsize)
+    return kernels.aligned_zeros(n_rows * n_packed, dtype).reshape(n_rows, n_packed)
+
+
+def pack_rows(plain: NDArray, layer_units: NDArray[np.intp], codes: NDArray[np.int32]) -> NDArray:
+    """Vectors laid out like the parameters, (n_rows, n_params), in the kernels' layout."""
+    packed = new_packed(layer_units, plain.dtype, len(plain))
+    scratch = kernels.new_workspace(layer_units, 1, plain.dtype)
+    for row, packed_row in zip(plain, packed, strict=True):
+        kernels.build.pack(row, layer_units, codes, scratch, packed_row)
+    return packed
+
+
+def unpack_rows(
+    packed: NDArray, layer_units: NDArray[np.intp], codes: NDArray[np.int32]
+) -> NDArray:
+    """The inverse of `pack_rows`."""
+    plain = np.empty((len(packed), count_params(layer_units.tolist())), packed.dtype)
+    scratch = kernels.new_workspace(layer_units, 1, packed.dtype)
+    for row, packed_row in zip(plain, packed, strict=True):
+        kernels.build.unpack(packed_row, layer_units, codes, scratch, row)
+    return plain
+
+
+class SolverState(NamedTuple):
+    """What a solver carries from step to step."""
+
+    solver: int  # its code
+    packed: NDArray  # (n_states, packed size): velocities, or moments
+    n_steps: int  # steps ever done
+
+
+# ---- as people see them -------------------------------------------------------------------------
+
+
+class ParameterList(Sequence[NDArray[Any]]):
+    """The coefs or intercepts of each layer: views of a network's parameters.
+
+    The arrays may be edited in place; assigning to an item copies into it after checking shape
+    and type.
+    """
+
+    def __init__(self, name: str, views: list[NDArray]) -> None:
+        self._name, self._views = name, views
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __getitem__(self, i):
+        return self._views[i]
+
+    def __setitem__(self, i: int, value: ArrayLike) -> None:
+        if isinstance(i, slice):
+            raise TypeError(
+                f"assign to one item of {self._name} at a time, or to all: net.{self._name} = ..."
+            )
+        view = self._views[i]
+        view[...] = self._checked(range(len(self))[i], value)
+
+    def __repr__(self) -> str:
+        return repr(self._views)
+
+    def _checked(self, i: int, value: ArrayLike) -> NDArray:
+        name, view = f"{self._name}[{i}]", self._views[i]
+        array = checks.numeric_array(name, value)
+        if array.shape != view.shape:
+            raise ValueError(f"{name} must have shape {view.shape}, got {array.shape}")
+        return checks.finite_array(name, array, view.dtype)
+
+    def assign(self, values: Sequence[ArrayLike]) -> None:
+        """Copy one array into each item, after checking them all."""
+        if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):
+            raise TypeError(
+                f"{self._name} must be a sequence of arrays, got {checks.shown(values)}"
+            )
+        if len(values) != len(self):
+            raise ValueError(f"{self._name} must hold {len(self)} arrays, got {len(values)}")
+        checked = [self._checked(i, value).copy() for i, value in enumerate(values)]
+        for view, value in zip(self._views, checked, strict=True):
+            view[...] = value
+
+
+def check_finite(params: NDArray, views: Iterable[ParameterList]) -> None:
+    """Refuse parameters that were edited into something not finite.
+
+    Raises
+    ------
+    ValueError
+        It names the first such item of the views.
+    """
+    if kernels.for_dtype(kernels.build.all_finite, params.dtype)(params):
+        return
+    for items in views:
+        for i in range(len(items)):
+            items._checked(i, items[i])
+
+
+def as_dtype(dtype: DTypeLike) -> np.dtype:
+    """dtype as float64 or float32.
+
+    Raises
+    ------
+    ValueError
+        For any other type.
+    """
+    try:
+        checked = np.dtype(dtype)
+    except TypeError:
+        checked = None
+    if dtype is None or checked not in (np.float64, np.float32):
+        raise ValueError(f'dtype must be "float64" or "float32", got {checks.shown(dtype)}')
+    return checked

@@ -1,0 +1,152 @@
+"""What `Network.fit` and the estimators say of a step, as the record that kernels read."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypedDict, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import kernels, work
+from fastnn.catalog import losses, solvers
+from fastnn.catalog.solvers import SolverName
+from fastnn.data import checks
+
+
+class SolverOptions(TypedDict, total=False):
+    """Keyword arguments that name a solver and its numbers; for type checkers.
+
+    Defaults, bounds and descriptions are in `fastnn.catalog.solvers`.
+    """
+
+    solver: SolverName
+    learning_rate_init: float
+    alpha: float
+    momentum: float
+    nesterovs_momentum: bool
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+
+_DEFAULTS: dict[str, Any] = {"solver": "adam"} | {p.name: p.default for p in solvers.PARAMETERS}
+# what other libraries call them
+_OTHER_NAMES = {
+    "lr": "learning_rate_init", "learning_rate": "learning_rate_init", "weight_decay": "alpha",
+    "optimizer": "solver", "epochs": "max_iter", "callbacks": "callback",
+}  # fmt: skip
+_BY_NAME = {p.name: p for p in solvers.PARAMETERS}
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def takes_solver_options(method: _Method) -> _Method:
+    """Decorator: show the solver's keywords in a method's signature and docstring.
+
+    They take the place of ``**options`` and of a line ``{solver options}``.
+    """
+    signature = inspect.signature(method)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    keywords = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in _DEFAULTS.items()
+    ]
+    method.__signature__ = signature.replace(parameters=parameters + keywords)  # type: ignore
+    if method.__doc__ and "{solver options}" in method.__doc__:
+        method.__doc__ = method.__doc__.replace("{solver options}", _documentation())
+    return method
+
+
+def _documentation() -> str:
+    names = ", ".join(f'"{row.name}"' for row in solvers.SOLVERS if row.public)
+    helps = "; ".join(f'"{row.name}": {row.help}' for row in solvers.SOLVERS if row.public)
+    lines = [f'solver : {{{names}}}, default "adam"', f"    {helps}."]
+    for p in solvers.PARAMETERS:
+        kind = "bool" if isinstance(p.default, bool) else f"float {_bounds(p)}"
+        lines += [f"{p.name} : {kind}, default {p.default}", f"    {p.help}"]
+    return "\n        ".join(lines)
+
+
+def _bounds(p: solvers.Parameter) -> str:
+    if p.high != "largest":
+        return f"in [{p.low:g}, {p.high:g})"
+    return "> 0" if p.low == "smallest" else ">= 0"
+
+
+def check_options(dtype: np.dtype, options: dict[str, Any]) -> dict[str, Any]:
+    """All solver options, each checked whether the solver uses it or not.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown name, or a value out of bounds.
+    """
+    for name in options:
+        if name not in _DEFAULTS:
+            meant = _OTHER_NAMES.get(name, name)
+            hint = checks.did_you_mean(meant, [*_DEFAULTS, *_OTHER_NAMES.values()])
+            raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
+    checked = {**_DEFAULTS, **options}
+    checked["solver"] = checks.choice("solver", checked["solver"], solvers.SPELLINGS)
+    for p in solvers.PARAMETERS:
+        checked[p.name] = check_number(p.name, checked[p.name], dtype)
+    return checked
+
+
+def check_number(name: str, value: Any, dtype: np.dtype) -> float | bool:
+    """One solver option, by its row in the catalog."""
+    p = _BY_NAME[name]
+    if isinstance(p.default, bool):
+        return checks.boolean(name, value)
+    limits = _LIMITS[dtype]
+    return checks.real_number(
+        name, value, limits.get(p.low, p.low), limits.get(p.high, p.high), p.closed
+    )
+
+
+# what is neither 0 nor infinite in the network's own arithmetic
+_LIMITS: dict[np.dtype, dict[Any, float]] = {
+    np.dtype(t): {"smallest": float(np.finfo(t).tiny), "largest": float(np.finfo(t).max)}
+    for t in (np.float64, np.float32)
+}
+
+
+def new_step(
+    loss: str,
+    *,
+    solver: str,
+    learning_rate_init: float,
+    batch_size: int = 1,
+    alpha: float = 0.0,
+    momentum: float = 0.0,
+    nesterovs_momentum: bool = True,
+    beta_1: float = 0.0,
+    beta_2: float = 0.0,
+    epsilon: float = 0.0,
+    sum_coef_grads: bool = False,
+    keep_going: bool = False,
+) -> NDArray:
+    """The record of a step, of one element, from checked numbers.
+
+    Parameters
+    ----------
+    loss : str
+        A name of the catalog.
+    sum_coef_grads : bool
+        The tutorial's arithmetic: coefs move by the sum over the batch, not by the mean.
+    keep_going : bool
+        scikit-learn's way: go on when the loss or a parameter is no longer finite.
+    """
+    if solver == "sgd" and momentum:
+        solver = "nesterov" if nesterovs_momentum else "momentum"
+    step = np.zeros(1, kernels.STEP)
+    step["loss"], step["solver"] = losses.CODES[loss], solvers.CODES[solver]
+    step["batch_size"], step["n_threads"], step["budget"] = batch_size, 1, work.BUDGET
+    step["learning_rate"], step["alpha"], step["momentum"] = learning_rate_init, alpha, momentum
+    step["beta_1"], step["beta_2"], step["epsilon"] = beta_1, beta_2, epsilon
+    step["sum_coef_grads"], step["keep_going"] = sum_coef_grads, keep_going
+    return step
+
+
+def n_states(step: NDArray) -> int:
+    """How many vectors the step's solver carries from step to step."""
+    return solvers.BY_CODE[step["solver"].item()].n_states

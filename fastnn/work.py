@@ -1,0 +1,37 @@
+"""How much work a compiled call does, and how many threads that is worth."""
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import kernels, threads
+
+# A compiled call returns after about this many multiply-adds, some ten milliseconds, so that
+# Ctrl-C is answered.
+BUDGET = 2e8
+
+# Multiply-adds, some milliseconds, from which on it is worth 0.1 ms to start a thread.
+WORTH_A_THREAD = 4e8
+
+
+def training_work(layer_units: Iterable[int]) -> float:
+    """Multiply-adds of training on one row."""
+    # an activation and its delta cost about as much as 20 multiply-adds
+    return sum(3.0 * k * n + 20.0 * n for k, n in itertools.pairwise(layer_units))
+
+
+def training_threads(
+    layer_units: NDArray[np.intp], batch_size: int, dtype: np.dtype, samples: int,
+    n_jobs: int | None = None,
+) -> int:  # fmt: skip
+    """How many threads to train on that many samples, each counted once an epoch."""
+    if samples * training_work(layer_units.tolist()) < WORTH_A_THREAD:
+        return 1
+    n_threads = threads.resolve(n_jobs)
+    if n_threads > 1:
+        n_threads = kernels.build.useful_threads(
+            layer_units, batch_size, dtype.itemsize, n_threads
+        )
+    return n_threads
