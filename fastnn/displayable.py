@@ -49,7 +49,7 @@ class Displayable:
     """Mixin with what depends on the output layer."""
 
     @_OnlyIf(_gives_probabilities)
-    def predict_proba(self: Any, X: ArrayLike) -> NDArray:
+    def predict_proba(self: Any, X: ArrayLike) -> NDArray[Any]:
         """The probability of each class: a column each, and two of them for one sigmoid output.
 
         Networks whose output is softmax or one sigmoid have this, and `classes_`.
@@ -66,7 +66,7 @@ class Displayable:
         return p if p.shape[1] > 1 else np.hstack([1 - p, p])
 
     @_OnlyIf(_gives_one_number)
-    def decision_function(self: Any, X: ArrayLike) -> NDArray:
+    def decision_function(self: Any, X: ArrayLike) -> NDArray[Any]:
         """The output of a network with one that is not sigmoid, as one number for each row.
 
         Parameters
@@ -79,7 +79,7 @@ class Displayable:
         """
         return self._predict_plane(X).ravel()
 
-    def _predict_plane(self: Any, X: ArrayLike) -> NDArray:
+    def _predict_plane(self: Any, X: ArrayLike) -> NDArray[Any]:
         shape = np.shape(X)
         if len(shape) == 2 and shape[1] == 2 != self.layer_units[0]:
             raise ValueError(

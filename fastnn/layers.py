@@ -24,7 +24,7 @@ class Layers:
     @classmethod
     def from_params(
         cls,
-        params: NDArray,
+        params: NDArray[Any],
         layer_units: Sequence[int],
         activation: ActivationName | Sequence[str],
         *,
@@ -66,21 +66,21 @@ class Layers:
     # ---- what it is made of ----
 
     def _make(
-        self, units: tuple[int, ...], names: tuple[str, ...], loss: str, params: NDArray
+        self, units: tuple[int, ...], names: tuple[str, ...], loss: str, params: NDArray[Any]
     ) -> None:
         self._layer_units, self._activations, self._loss = units, names, loss
         self._dtype = params.dtype
-        self._step: NDArray | None = None  # the record of the fit that is running
+        self._step: NDArray[Any] | None = None  # the record of the fit that is running
         self.loss_curve_, self._dropped = [], 0  # losses, and how many were dropped before them
         self._state: SolverState | None = None
         self._build(params)
 
-    def _build(self, params: NDArray) -> None:
+    def _build(self, params: NDArray[Any]) -> None:
         """Take a flat vector as parameters, and cut it into views."""
         self._params = params
         self._units = np.array(self._layer_units, np.intp)
         self._codes = np.array([activations.CODES[a] for a in self._activations], np.int32)
-        self._one_row: list[NDArray] = []  # at times a workspace, ready for the next row
+        self._one_row: list[NDArray[Any]] = []  # at times a workspace, ready for the next row
         coefs, intercepts = parameters.split_params(params, self._layer_units)
         self._coefs = ParameterList("coefs_", coefs)
         self._intercepts = ParameterList("intercepts_", intercepts)
@@ -115,7 +115,7 @@ class Layers:
         self._n_jobs = checks.n_jobs("n_jobs", value)
 
     @property
-    def params_(self) -> NDArray:
+    def params_(self) -> NDArray[Any]:
         """All parameters as one vector: each layer's coefs (row-major), then its intercepts.
 
         A view: edit it in place, or assign to copy into it.

@@ -122,7 +122,7 @@ class Network(Layers, Displayable):
 
     # ---- looking ----
 
-    def forward(self, X: ArrayLike) -> list[NDArray]:
+    def forward(self, X: ArrayLike) -> list[NDArray[Any]]:
         """The activations of every layer.
 
         Parameters
@@ -142,7 +142,7 @@ class Network(Layers, Displayable):
         every = self._forward(self._check_x(X), sum(widths))
         return np.split(every, np.cumsum(widths[:-1]), axis=1)
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The output's activations.
 
         Parameters
@@ -160,7 +160,7 @@ class Network(Layers, Displayable):
         """
         return self._forward(self._check_x(X), self._layer_units[-1])
 
-    def _forward(self, x: NDArray, width: int) -> NDArray:
+    def _forward(self, x: NDArray[Any], width: int) -> NDArray[Any]:
         self._check_params()
         n = len(x)
         out = np.empty((n, width), self._dtype)
@@ -195,7 +195,7 @@ class Network(Layers, Displayable):
 
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, *, alpha: float = 0.0
-    ) -> tuple[float, list[NDArray], list[NDArray]]:
+    ) -> tuple[float, list[NDArray[Any]], list[NDArray[Any]]]:
         """The mean loss over the rows, with its penalty, and its gradient.
 
         Parameters
@@ -365,7 +365,7 @@ class Network(Layers, Displayable):
 
     def _check_training(
         self, X: Any, y: Any, batch_size: Any, shuffle: Any, solver_options: Any
-    ) -> tuple[NDArray, NDArray, NDArray, bool]:
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool]:
         """Refuse all bad input to a fit before anything changes."""
         x, y = self.check_data(X, y)
         checks.targets(y, self._loss, self._activations[-1])
@@ -380,11 +380,11 @@ class Network(Layers, Displayable):
 
     def _train(
         self,
-        x: NDArray,
-        y: NDArray,
-        step: NDArray,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        step: NDArray[Any],
         shuffle: bool,
-        curve: NDArray,
+        curve: NDArray[Any],
         listeners: Listeners = NOBODY,
     ) -> None:
         batch_size = step["batch_size"].item()
@@ -439,7 +439,7 @@ class Network(Layers, Displayable):
 
     # ---- checking ----
 
-    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray]:
+    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """X and y as arrays of this network's type and shapes, copied only if they must be.
 
         Parameters
@@ -468,7 +468,7 @@ class Network(Layers, Displayable):
             )
         return x, checks.matrix("y", y, self._dtype, self._layer_units[-1], "output", len(x))
 
-    def _check_x(self, X: ArrayLike) -> NDArray:
+    def _check_x(self, X: ArrayLike) -> NDArray[Any]:
         return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
 
     def _check_params(self) -> None:

@@ -23,7 +23,7 @@ def count_params(layer_units: Iterable[int]) -> int:
     return sum((k + 1) * n for k, n in itertools.pairwise(layer_units))
 
 
-def new_params(layer_units: Sequence[int], dtype: np.dtype) -> NDArray:
+def new_params(layer_units: Sequence[int], dtype: np.dtype) -> NDArray[Any]:
     """A zero vector for all parameters.
 
     Raises
@@ -41,8 +41,8 @@ def new_params(layer_units: Sequence[int], dtype: np.dtype) -> NDArray:
 
 
 def split_params(
-    params: NDArray, layer_units: Iterable[int]
-) -> tuple[list[NDArray], list[NDArray]]:
+    params: NDArray[Any], layer_units: Iterable[int]
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Views of a flat vector: each layer's coefs (fan_in, fan_out) and intercepts (fan_out,)."""
     coefs, intercepts, at = [], [], 0
     for k, n in itertools.pairwise(layer_units):
@@ -52,7 +52,7 @@ def split_params(
     return coefs, intercepts
 
 
-def checksum(params: NDArray) -> int:
+def checksum(params: NDArray[Any]) -> int:
     """A number that a change of parameters changes."""
     return int(params.view(f"u{params.itemsize}").sum(dtype=np.uint64))
 
@@ -60,13 +60,15 @@ def checksum(params: NDArray) -> int:
 # ---- as kernels have them -----------------------------------------------------------------------
 
 
-def new_packed(layer_units: NDArray[np.intp], dtype: np.dtype, n_rows: int) -> NDArray:
+def new_packed(layer_units: NDArray[np.intp], dtype: np.dtype, n_rows: int) -> NDArray[Any]:
     """n_rows zero vectors in the kernels' layout, (n_rows, packed size)."""
     n_packed = kernels.build.packed_size(layer_units, dtype.itemsize)
     return kernels.aligned_zeros(n_rows * n_packed, dtype).reshape(n_rows, n_packed)
 
 
-def pack_rows(plain: NDArray, layer_units: NDArray[np.intp], codes: NDArray[np.int32]) -> NDArray:
+def pack_rows(
+    plain: NDArray[Any], layer_units: NDArray[np.intp], codes: NDArray[np.int32]
+) -> NDArray[Any]:
     """Vectors laid out like the parameters, (n_rows, n_params), in the kernels' layout."""
     packed = new_packed(layer_units, plain.dtype, len(plain))
     scratch = kernels.new_workspace(layer_units, 1, plain.dtype)
@@ -76,8 +78,8 @@ def pack_rows(plain: NDArray, layer_units: NDArray[np.intp], codes: NDArray[np.i
 
 
 def unpack_rows(
-    packed: NDArray, layer_units: NDArray[np.intp], codes: NDArray[np.int32]
-) -> NDArray:
+    packed: NDArray[Any], layer_units: NDArray[np.intp], codes: NDArray[np.int32]
+) -> NDArray[Any]:
     """The inverse of `pack_rows`."""
     plain = np.empty((len(packed), count_params(layer_units.tolist())), packed.dtype)
     scratch = kernels.new_workspace(layer_units, 1, packed.dtype)
@@ -90,7 +92,7 @@ class SolverState(NamedTuple):
     """What a solver carries from step to step."""
 
     solver: int  # its code
-    packed: NDArray  # (n_states, packed size): velocities, or moments
+    packed: NDArray[Any]  # (n_states, packed size): velocities, or moments
     n_steps: int  # steps ever done
 
 
@@ -104,7 +106,7 @@ class ParameterList(Sequence[NDArray[Any]]):
     and type.
     """
 
-    def __init__(self, name: str, views: list[NDArray]) -> None:
+    def __init__(self, name: str, views: list[NDArray[Any]]) -> None:
         self._name, self._views = name, views
 
     def __len__(self) -> int:
@@ -124,7 +126,7 @@ class ParameterList(Sequence[NDArray[Any]]):
     def __repr__(self) -> str:
         return repr(self._views)
 
-    def _checked(self, i: int, value: ArrayLike) -> NDArray:
+    def _checked(self, i: int, value: ArrayLike) -> NDArray[Any]:
         name, view = f"{self._name}[{i}]", self._views[i]
         array = checks.numeric_array(name, value)
         if array.shape != view.shape:
@@ -144,7 +146,7 @@ class ParameterList(Sequence[NDArray[Any]]):
             view[...] = value
 
 
-def check_finite(params: NDArray, views: Iterable[ParameterList]) -> None:
+def check_finite(params: NDArray[Any], views: Iterable[ParameterList]) -> None:
     """Refuse parameters that were edited into something not finite.
 
     Raises

@@ -27,7 +27,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def numeric_array(name: str, value: Any) -> NDArray:
+def numeric_array(name: str, value: Any) -> NDArray[Any]:
     """value as an array of real numbers of any dtype and layout.
 
     Raises
@@ -53,7 +53,7 @@ def numeric_array(name: str, value: Any) -> NDArray:
     return value
 
 
-def finite_array(name: str, value: NDArray, dtype: np.dtype) -> NDArray:
+def finite_array(name: str, value: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
     """value as a C-contiguous, aligned array of dtype in native byte order; no copy if it is one.
 
     Raises
@@ -77,7 +77,9 @@ def finite_array(name: str, value: NDArray, dtype: np.dtype) -> NDArray:
     return array
 
 
-def first_where(condition: Callable[[NDArray], NDArray], array: NDArray) -> tuple[int, ...] | None:
+def first_where(
+    condition: Callable[[NDArray[Any]], NDArray[Any]], array: NDArray[Any]
+) -> tuple[int, ...] | None:
     """The index of the first element for which condition(some elements) is true, or None.
 
     array is C-contiguous. It is examined in blocks that stay in the cache: a mask of the whole
@@ -98,7 +100,7 @@ def matrix(
     n_columns: int,
     column: str,
     n_rows: int | None = None,
-) -> NDArray:
+) -> NDArray[Any]:
     """value as a finite (n_rows, n_columns) array of dtype, ready for the kernels.
 
     column is the word for one in messages: "feature" or "output". n_rows None: any number >= 1.
@@ -347,7 +349,7 @@ def layer_activations(
     return names
 
 
-def targets(y: NDArray, loss: str, out_activation: str) -> None:
+def targets(y: NDArray[Any], loss: str, out_activation: str) -> None:
     """Refuse targets outside the loss's domain, or out of reach of the output's activation.
 
     Raises
@@ -373,7 +375,7 @@ def targets(y: NDArray, loss: str, out_activation: str) -> None:
         _rows_sum_to_one(y, loss)
 
 
-def _outside(y: NDArray, low: float, high: float) -> tuple[int, ...] | None:
+def _outside(y: NDArray[Any], low: float, high: float) -> tuple[int, ...] | None:
     if low == -math.inf and high == math.inf:
         return None
     if y.size < 10_000 and y.min() >= low and y.max() <= high:
@@ -385,7 +387,7 @@ def _interval(low: float, high: float) -> str:
     return f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
 
 
-def _rows_sum_to_one(y: NDArray, loss: str) -> None:
+def _rows_sum_to_one(y: NDArray[Any], loss: str) -> None:
     n_rows = max(1, BLOCK // y.shape[1])
     for rows in (slice(row, row + n_rows) for row in range(0, len(y), n_rows)):
         sums = y[rows].sum(axis=1, dtype=np.float64)

@@ -118,7 +118,7 @@ def new_step(
     epsilon: float = 0.0,
     sum_coef_grads: bool = False,
     keep_going: bool = False,
-) -> NDArray:
+) -> NDArray[Any]:
     """The record of a step, of one element, from checked numbers.
 
     Parameters
@@ -141,6 +141,6 @@ def new_step(
     return step
 
 
-def n_states(step: NDArray) -> int:
+def n_states(step: NDArray[Any]) -> int:
     """How many vectors the step's solver carries from step to step."""
     return solvers.BY_CODE[step["solver"].item()].n_states
