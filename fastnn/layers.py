@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import parameters
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
+from fastnn.catalog.losses import LossName
 from fastnn.data import checks
 from fastnn.parameters import ParameterList, SolverState
 
@@ -20,13 +21,15 @@ class Layers:
     """Dense layers over one vector of parameters; `fastnn.Network` trains them."""
 
     loss_curve_: list[float]
+    _random_state: np.random.RandomState
+    _drawn: int  # checksum of the first parameters
 
     @classmethod
     def from_params(
         cls,
         params: NDArray[Any],
         layer_units: Sequence[int],
-        activation: ActivationName | Sequence[str],
+        activation: ActivationName | Sequence[ActivationName],
         *,
         loss: str = "squared_error",
         n_jobs: int | None = None,
@@ -66,7 +69,11 @@ class Layers:
     # ---- what it is made of ----
 
     def _make(
-        self, units: tuple[int, ...], names: tuple[str, ...], loss: str, params: NDArray[Any]
+        self,
+        units: tuple[int, ...],
+        names: tuple[ActivationName, ...],
+        loss: str,
+        params: NDArray[Any],
     ) -> None:
         self._layer_units, self._activations, self._loss = units, names, loss
         self._dtype = params.dtype
@@ -91,17 +98,17 @@ class Layers:
         return self._layer_units
 
     @property
-    def activations(self) -> tuple[str, ...]:
+    def activations(self) -> tuple[ActivationName, ...]:
         """The activation of each layer, the output's last."""
         return self._activations
 
     @property
-    def loss_function(self) -> str:
+    def loss_function(self) -> LossName:
         """The name of the loss."""
-        return self._loss
+        return cast(LossName, self._loss)  # of an estimator's network it may be another
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
         """The type of parameters and arithmetic."""
         return self._dtype
 

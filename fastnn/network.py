@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastnn import kernels, parameters, threads, work
 from fastnn.callbacks import NOBODY, CallbackLike, Listeners
@@ -24,6 +24,7 @@ from fastnn.displayable import Displayable
 from fastnn.forward import forward_rows
 from fastnn.initializers import INITIALIZERS
 from fastnn.layers import Layers
+from fastnn.parameters import RealType
 from fastnn.training import options
 from fastnn.training.objective import MeanLoss
 from fastnn.training.options import SolverOptions, takes_solver_options
@@ -99,12 +100,12 @@ class Network(Layers, Displayable):
     def __init__(
         self,
         layer_units: Sequence[int],
-        activation: ActivationName | Sequence[str] = "sigmoid",
+        activation: ActivationName | Sequence[ActivationName] = "sigmoid",
         *,
         out_activation: ActivationName | None = None,
         loss: LossName = "squared_error",
         init: Literal["glorot", "uniform"] = "glorot",
-        dtype: DTypeLike = np.float64,
+        dtype: RealType = np.float64,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -246,7 +247,8 @@ class Network(Layers, Displayable):
                 "learning_rate_ is there for callbacks, while a fit runs; else give "
                 "learning_rate_init to fit"
             )
-        return self._step["learning_rate"].item()
+        rate: float = self._step["learning_rate"].item()
+        return rate
 
     @learning_rate_.setter
     def learning_rate_(self, value: float) -> None:
@@ -258,10 +260,12 @@ class Network(Layers, Displayable):
         rate = options.check_number("learning_rate_init", value, self._dtype)
         self._step["learning_rate"] = rate
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("learning_rate", "learning_rate_init"):
-            raise AttributeError(f"a network has no {name}; a callback may set learning_rate_")
-        object.__setattr__(self, name, value)
+    if not TYPE_CHECKING:  # checkers would let any name be set
+
+        def __setattr__(self, name, value):
+            if name in ("learning_rate", "learning_rate_init"):
+                raise AttributeError(f"a network has no {name}; a callback may set learning_rate_")
+            object.__setattr__(self, name, value)
 
     @takes_solver_options
     def fit(

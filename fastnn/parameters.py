@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -17,13 +17,22 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastnn import kernels
 from fastnn.data import checks
 
+# What names a type of arithmetic, for type checkers; `as_dtype` takes NumPy's other spellings too.
+RealType: TypeAlias = (
+    Literal["float64", "float32", "f8", "f4"]
+    | type[float]
+    | type[np.float32]
+    | np.dtype[np.float64]
+    | np.dtype[np.float32]
+)
+
 
 def count_params(layer_units: Iterable[int]) -> int:
     """How many coefs and intercepts a network of these units has."""
     return sum((k + 1) * n for k, n in itertools.pairwise(layer_units))
 
 
-def new_params(layer_units: Sequence[int], dtype: np.dtype) -> NDArray[Any]:
+def new_params(layer_units: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
     """A zero vector for all parameters.
 
     Raises
@@ -60,7 +69,7 @@ def checksum(params: NDArray[Any]) -> int:
 # ---- as kernels have them -----------------------------------------------------------------------
 
 
-def new_packed(layer_units: NDArray[np.intp], dtype: np.dtype, n_rows: int) -> NDArray[Any]:
+def new_packed(layer_units: NDArray[np.intp], dtype: np.dtype[Any], n_rows: int) -> NDArray[Any]:
     """n_rows zero vectors in the kernels' layout, (n_rows, packed size)."""
     n_packed = kernels.build.packed_size(layer_units, dtype.itemsize)
     return kernels.aligned_zeros(n_rows * n_packed, dtype).reshape(n_rows, n_packed)
@@ -112,7 +121,11 @@ class ParameterList(Sequence[NDArray[Any]]):
     def __len__(self) -> int:
         return len(self._views)
 
-    def __getitem__(self, i):
+    @overload
+    def __getitem__(self, i: int) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[NDArray[Any]]: ...
+    def __getitem__(self, i: int | slice) -> NDArray[Any] | list[NDArray[Any]]:
         return self._views[i]
 
     def __setitem__(self, i: int, value: ArrayLike) -> None:
@@ -161,7 +174,7 @@ def check_finite(params: NDArray[Any], views: Iterable[ParameterList]) -> None:
             items._checked(i, items[i])
 
 
-def as_dtype(dtype: DTypeLike) -> np.dtype:
+def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """dtype as float64 or float32.
 
     Raises
@@ -169,10 +182,11 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
     ValueError
         For any other type.
     """
+    checked: np.dtype[Any] | None
     try:
         checked = np.dtype(dtype)
     except TypeError:
         checked = None
-    if dtype is None or checked not in (np.float64, np.float32):
+    if dtype is None or checked is None or checked not in (np.float64, np.float32):
         raise ValueError(f'dtype must be "float64" or "float32", got {checks.shown(dtype)}')
     return checked

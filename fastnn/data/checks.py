@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.catalog import activations, losses
+from fastnn.catalog.activations import ActivationName
 
 BLOCK = 50_000  # elements that are examined together
 
@@ -50,10 +51,11 @@ def numeric_array(name: str, value: Any) -> NDArray[Any]:
             ) from None
     if value.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
-    return value
+    array: NDArray[Any] = value
+    return array
 
 
-def finite_array(name: str, value: NDArray[Any], dtype: np.dtype) -> NDArray[Any]:
+def finite_array(name: str, value: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """value as a C-contiguous, aligned array of dtype in native byte order; no copy if it is one.
 
     Raises
@@ -72,8 +74,8 @@ def finite_array(name: str, value: NDArray[Any], dtype: np.dtype) -> NDArray[Any
     if at is not None:
         got = value[at]
         reason = f" (too large for {dtype})" if np.isfinite(got) else ""
-        at = ", ".join(map(str, at))
-        raise ValueError(f"{name}[{at}] is {got}{reason}; every value must be finite")
+        index = ", ".join(map(str, at))
+        raise ValueError(f"{name}[{index}] is {got}{reason}; every value must be finite")
     return array
 
 
@@ -96,7 +98,7 @@ def first_where(
 def matrix(
     name: str,
     value: Any,
-    dtype: np.dtype,
+    dtype: np.dtype[Any],
     n_columns: int,
     column: str,
     n_rows: int | None = None,
@@ -278,7 +280,7 @@ def random_state(value: Any) -> np.random.RandomState:
     if isinstance(value, np.random.Generator):
         return np.random.RandomState(value.bit_generator)
     if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
-        if not 0 <= value < 2**32:
+        if not 0 <= int(value) < 2**32:
             raise ValueError(f"random_state must be in 0 .. 2**32 - 1, got {shown(value)}")
         return np.random.RandomState(int(value))
     raise TypeError(
@@ -305,7 +307,7 @@ def layer_units(value: Any, name: str = "layer_units") -> tuple[int, ...]:
 
 def layer_activations(
     activation: Any, out_activation: Any, loss: str, layer_units: Sequence[int]
-) -> tuple[str, ...]:
+) -> tuple[ActivationName, ...]:
     """The activation of each layer, from `Network`'s arguments; loss is checked already."""
     n_layers = len(layer_units) - 1
     needed = losses.BY_NAME[loss].out_activation

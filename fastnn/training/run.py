@@ -44,7 +44,7 @@ class TrainingRun:
         layer_units: NDArray[np.intp],
         codes: NDArray[np.int32],
         step: NDArray[Any],
-        dtype: np.dtype,
+        dtype: np.dtype[Any],
         *,
         n_threads: int = 1,
         weighted: bool = False,
@@ -70,12 +70,14 @@ class TrainingRun:
     @property
     def n_steps(self) -> int:
         """Steps that the solver has ever done."""
-        return self._n_steps.item()
+        n: int = self._n_steps.item()
+        return n
 
     @property
     def epochs_done(self) -> int:
         """Epochs that this run has done."""
-        return self._epochs_before + self._epoch.item()
+        n: int = self._epochs_before + self._epoch.item()
+        return n
 
     @property
     def state(self) -> SolverState:
