@@ -312,6 +312,7 @@ def layer_activations(
     n_layers = len(layer_units) - 1
     needed = losses.BY_NAME[loss].out_activation
     spellings = activations.SPELLINGS
+    names: tuple[ActivationName, ...]
     if isinstance(activation, str):
         hidden = choice("activation", activation, spellings)
         if out_activation is None:
