@@ -1,4 +1,4 @@
-"""The estimators' signatures, for type checkers: scikit-learn's own, as its documentation has them.
+"""The estimators' signatures, for type checkers, as scikit-learn documents them.
 
 scikit-learn 1.6 to 1.9 are without annotations, and the constructors are made at run time. A test
 compares the parameters below with those of the classes.
