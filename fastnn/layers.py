@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import parameters
+from fastnn import kernels, parameters
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
@@ -88,6 +88,8 @@ class Layers:
         self._units = np.array(self._layer_units, np.intp)
         self._codes = np.array([activations.CODES[a] for a in self._activations], np.int32)
         self._one_row: list[NDArray[Any]] = []  # at times a workspace, ready for the next row
+        self._forward_kernel = kernels.for_dtype(kernels.build.forward, self._dtype)
+        self._all_finite = kernels.for_dtype(kernels.build.all_finite, self._dtype)
         coefs, intercepts = parameters.split_params(params, self._layer_units)
         self._coefs = ParameterList("coefs_", coefs)
         self._intercepts = ParameterList("intercepts_", intercepts)
@@ -163,7 +165,10 @@ class Layers:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_coefs", "_intercepts", "_units", "_codes", "_one_row", "_step")
+        made = (
+            *("_coefs", "_intercepts", "_units", "_codes", "_step"),
+            *("_one_row", "_forward_kernel", "_all_finite"),
+        )
         state = {key: value for key, value in vars(self).items() if key not in made}
         if self._state is not None:
             # as people see it: the reference packs otherwise than the other builds

@@ -171,9 +171,8 @@ class Network(Layers, Displayable):
                 workspace = self._one_row.pop()
             except IndexError:
                 workspace = kernels.new_workspace(self._units, 1, self._dtype)
-            forward = kernels.for_dtype(kernels.build.forward, self._dtype)
             net = self._params, self._units, self._codes
-            forward(*net, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out)
+            self._forward_kernel(*net, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out)
             self._one_row.append(workspace)
             return out
         forward_rows(self._params, self._units, self._codes, x, out, self._n_jobs)
@@ -476,7 +475,8 @@ class Network(Layers, Displayable):
         return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
 
     def _check_params(self) -> None:
-        parameters.check_finite(self._params, (self._coefs, self._intercepts))
+        if not self._all_finite(self._params):
+            parameters.check_finite((self._coefs, self._intercepts))
 
 
 def _complete_docstring() -> None:

@@ -159,7 +159,7 @@ class ParameterList(Sequence[NDArray[Any]]):
             view[...] = value
 
 
-def check_finite(params: NDArray[Any], views: Iterable[ParameterList]) -> None:
+def check_finite(views: Iterable[ParameterList]) -> None:
     """Refuse parameters that were edited into something not finite.
 
     Raises
@@ -167,8 +167,6 @@ def check_finite(params: NDArray[Any], views: Iterable[ParameterList]) -> None:
     ValueError
         It names the first such item of the views.
     """
-    if kernels.for_dtype(kernels.build.all_finite, params.dtype)(params):
-        return
     for items in views:
         for i in range(len(items)):
             items._checked(i, items[i])
