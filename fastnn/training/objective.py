@@ -57,6 +57,7 @@ class MeanLoss:
         parts, self._weights = _fixed_parts(work_per_row, y, weighted)
         self._rows = [(*as_rows(x, part), y[part]) for part in parts]
         self._n_threads = 1
+        threads.from_environment()  # a bad number is refused in small work too
         if len(parts) > 1 and len(y) * work_per_row > work.WORTH_A_THREAD:
             self._n_threads = threads.resolve(n_jobs)
         longest = max(part.stop - part.start for part in parts)
