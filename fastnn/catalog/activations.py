@@ -76,4 +76,5 @@ BY_NAME = {row.name: row for row in ACTIVATIONS}
 BY_CODE = {row.code: row for row in ACTIVATIONS}
 # every accepted spelling -> the name
 SPELLINGS = {spelling: row.name for row in ACTIVATIONS for spelling in (row.name, *row.aliases)}
+HIDDEN_SPELLINGS = {text: name for text, name in SPELLINGS.items() if BY_NAME[name].hidden}
 CODES = {row.name: row.code for row in ACTIVATIONS}
