@@ -89,11 +89,17 @@ def _parse(words: list[str]) -> argparse.Namespace:
         top.error(str(error))
     options, unknown = top.parse_known_args(words)
     if unknown:
-        help_text = commands.choices.get(words[0], top).format_help()
-        names = {name.lstrip("-"): name for name in re.findall(r"--[a-z-]+", help_text)}
-        name = unknown[0].split("=")[0]
-        hint = checks.did_you_mean(name.lstrip("-"), names) if name.startswith("-") else ""
-        top.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        parser = commands.choices.get(words[0], top)
+        top.error(f"unrecognized arguments: {' '.join(unknown)}{_near(unknown[0], parser)}")
     if "command" not in options:
         top.error(f"there is no COMMAND: one of {', '.join(COMMANDS)}; see fastnn --help")
     return options
+
+
+def _near(unknown: str, parser: argparse.ArgumentParser) -> str:
+    """A hint at the option of the parser that has nearly this name, or nothing."""
+    if not unknown.startswith("-"):
+        return ""
+    known = re.findall(r"--([a-z-]+)", parser.format_help())
+    hint = checks.did_you_mean(unknown.split("=")[0].lstrip("-"), known)
+    return hint.replace("mean '", "mean '--")
