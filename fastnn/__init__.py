@@ -36,7 +36,7 @@ __all__ = [
     "unpatch_sklearn",
 ]
 
-# name -> the room that it is in; None: it is a room itself
+# name -> the room that it is in; None: it is a room itself. __init__.pyi has the same names.
 _LAZY = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
@@ -50,7 +50,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     if name not in _LAZY:
         from fastnn.data.checks import did_you_mean
 
@@ -60,11 +60,11 @@ def __getattr__(name):
     return getattr(room, name) if _LAZY[name] else room
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*__all__, *_LAZY})
 
 
-def show_config():
+def show_config() -> None:
     """Print which build of the kernels runs here, and what it could be."""
     import platform
 

@@ -1,5 +1,8 @@
 """Forward passes over any number of rows, in blocks that keep a compiled call short."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,11 +11,11 @@ from fastnn.data.rows import Rows, SparseRows, as_rows
 
 
 def forward_rows(
-    params: NDArray,
+    params: NDArray[Any],
     layer_units: NDArray[np.intp],
     codes: NDArray[np.int32],
     x: Rows,
-    out: NDArray,
+    out: NDArray[Any],
     n_jobs: int | None = None,
 ) -> None:
     """Fill out, (n, units), with the activations of n rows.
@@ -39,7 +42,7 @@ def forward_rows(
     workspace = kernels.new_workspace(layer_units, 1, dtype)
     build.pack(params, layer_units, codes, workspace, packed)
 
-    def some_blocks(starts):
+    def some_blocks(starts: Iterable[int]) -> None:
         workspace = kernels.new_workspace(layer_units, block, dtype)
         for start in starts:
             rows = slice(start, start + block)
