@@ -92,7 +92,7 @@ def test_absent_samples_add_nothing_where_sums_are_infinite(kernels, dtype, net,
     A delta of infinity - infinity among the absent ones would make NaN of an infinite gradient.
     """
     units, codes = units_of(*net[0]), codes_of(*net[1])
-    params = np.ones(reference.packed_size(units, 8), dtype)
+    params = np.full(reference.packed_size(units, 8), 2, dtype)
     big = np.finfo(dtype).max
     x, y = np.ones((n, 1), dtype), np.zeros((n, net[0][-1]), dtype)
     x[-1] = big
