@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.catalog import records
 
@@ -20,6 +21,25 @@ MODULES = {"avx512": "_kernels_avx512", "avx2": "_kernels_avx2", "baseline": "_k
 STEP = np.dtype([field[:2] for field in records.STEP], align=True)
 CURSOR = np.dtype([field[:2] for field in records.CURSOR], align=True)
 START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = records.STATUS.values()
+
+
+def new_step(**fields: float) -> NDArray[np.void]:
+    """A step record, an array of length 1: 0 but for the fields given and n_threads, which is 1.
+
+    Kernels take it as bytes: `step.view(np.uint8)`.
+    """
+    step = np.zeros(1, STEP)
+    for name, value in {"n_threads": 1, **fields}.items():
+        step[name] = value
+    return step
+
+
+def new_cursor(**fields: int) -> NDArray[np.void]:
+    """A cursor record, an array of length 1: 0 but for the fields given."""
+    cursor = np.zeros(1, CURSOR)
+    for name, value in fields.items():
+        cursor[name] = value
+    return cursor
 
 
 @functools.cache
