@@ -170,13 +170,3 @@ def choose():
 # The build in use, and its name. Rooms read `kernels.build` at every call, so that tests can put
 # another one there.
 ISA, build = choose()
-
-from fastnn.kernels._old import Old  # noqa: E402
-
-build = Old(build)
-_load = load
-
-
-def load(name):
-    """Temporary."""
-    return Old(_load(name))
