@@ -70,6 +70,10 @@ ACTIVATIONS = (
         "silu", 6, "the sigmoid linear unit (Elfwing et al., 2018)", "z / (1 + exp(-z))",
         ("swish",), stores_slope=True, low=-0.27846454276107374,
     ),
+    Activation(
+        "elu", 7, "the exponential linear unit (Clevert et al., 2016)",
+        "z if z > 0 else exp(z) - 1", low=-1.0,
+    ),
 )  # fmt: skip
 
 BY_NAME: dict[str, Activation] = {row.name: row for row in ACTIVATIONS}

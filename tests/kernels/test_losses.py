@@ -119,6 +119,28 @@ def test_a_sure_and_right_network_has_a_small_loss(module, dtype, loss):
     assert abs(value - want) <= 4 * np.finfo(dtype).eps
 
 
+@EVERY_BUILD
+def test_infinite_logits(module, dtype):
+    """Of outputs that are surely right the loss is 0, of others infinite; it is never NaN."""
+    inf = np.inf
+    for loss, z, y, want in (
+        ("binary_log_loss", [inf, -inf], [1, 0], 0),
+        ("binary_log_loss", [inf, -inf], [1, 1], inf),
+        ("binary_log_loss", [inf, 0], [0, 0], inf),
+        ("log_loss", [0, -inf], [1, 0], 0),
+        ("log_loss", [0, -inf], [0, 1], inf),
+    ):
+        # through a net whose only input is 1: infinity times the others' 0 would be NaN
+        intercepts = np.nan_to_num(np.array(z, dtype))
+        params = np.concatenate([intercepts * 0 + np.sign(intercepts), intercepts]).astype(dtype)
+        x = np.full((1, 1), np.finfo(dtype).max, dtype)
+        codes = codes_of(losses.BY_NAME[loss].out_activation)
+        value, _ = loss_and_grad(
+            module, params, units_of(1, 2), codes, x, np.array([y], dtype), loss=loss
+        )
+        assert value == want
+
+
 @LOGITS
 def test_losses_of_logits_and_clipped_ones_differ_in_value_only(kernels, dtype, loss, rng):
     name = f"clipped_{loss}"
