@@ -27,7 +27,7 @@ from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS
 from fastnn.training.options import new_step
 from fastnn.training.run import TrainingRun
 
-__all__ = ["create_nn", "l2_cost", "neural_layer", "relu", "sigm", "train"]
+__all__ = ["activation", "create_nn", "l2_cost", "neural_layer", "relu", "sigm", "train"]
 
 
 # a function, and its derivative from the function's value
@@ -46,7 +46,8 @@ class ActivationPair(FunctionPair):
 
     def __reduce__(self) -> str:
         # copies and pickles of a layer hold the very pair, by its name in this module
-        return "sigm" if self is sigm else "relu"
+        names = {id(sigm): "sigm", id(relu): "relu"}
+        return names.get(id(self)) or (activation, (_NAMES[id(self)],))
 
 
 def _sigmoid(x: ArrayLike) -> Any:
@@ -79,8 +80,54 @@ sigm = ActivationPair((_sigmoid, _sigmoid_derivative))
 relu = ActivationPair((_relu, _relu_derivative))
 l2_cost: CostPair = (_squared_error, _squared_error_derivative)
 
-_CODES = {id(sigm): activations.CODES["sigmoid"], id(relu): activations.CODES["relu"]}
+
+def _pair_of(row: activations.Activation) -> ActivationPair:
+    """An activation of the catalog, computed by the kernels."""
+
+    def apply(kernel: str, x: Any) -> np.ndarray:
+        x = np.asarray(x)
+        x = np.require(x, np.result_type(x, np.float32), ["C", "A"])
+        out = np.empty_like(x)
+        if x.size:
+            getattr(kernels.build, kernel)(x.reshape(-1), row.code, out.reshape(-1))
+        return out
+
+    def derivative(a: Any) -> np.ndarray:
+        if row.stores_slope:
+            raise TypeError(
+                f"the derivative of {row.name} is no function of its value, so NumPy cannot train "
+                "it in the tutorial's way; it trains with fastnn's own activations and l2_cost"
+            )
+        return apply("derivative", a)
+
+    return ActivationPair((lambda z: apply("activate", z), derivative))
+
+
+_PAIRS = {row.name: _pair_of(row) for row in activations.ACTIVATIONS if row.hidden}
+_PAIRS |= {"sigmoid": sigm, "relu": relu}
+_NAMES = {id(pair): name for name, pair in _PAIRS.items()}
+_CODES = {id(pair): activations.CODES[name] for name, pair in _PAIRS.items()}
 _COST = l2_cost
+
+
+def activation(name: str) -> ActivationPair:
+    """Any of fastnn's activations for hidden layers, as a layer's `act_f`.
+
+    Parameters
+    ----------
+    name : str
+        Such as "tanh". "sigmoid" and "relu" are `sigm` and `relu`.
+
+    Returns
+    -------
+    ActivationPair
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another name.
+    """
+    return _PAIRS[checks.choice("name", name, activations.HIDDEN_SPELLINGS)]
 
 
 class neural_layer:
@@ -93,7 +140,8 @@ class neural_layer:
     n_conn, n_neur : int
         Inputs and units.
     act_f : pair of callables
-        The activation, and its derivative from the activation's value: `sigm`, `relu` or your own.
+        The activation, and its derivative from the activation's value: `sigm`, `relu`,
+        another `activation` of fastnn's, or your own.
     """
 
     W: NDArray[Any]

@@ -48,9 +48,9 @@ class MeanLoss:
         n_jobs: int | None = None,
     ) -> None:
         self._net = layer_units, codes
-        step = np.zeros(2, kernels.STEP)  # the first part takes the penalty, the others none
-        step["loss"], step["alpha"][0] = losses.CODES[loss], alpha
-        self._steps = step[:1].view(np.uint8), step[1:].view(np.uint8)
+        code = losses.CODES[loss]
+        # the first part takes the penalty, the others none
+        self._steps = [kernels.new_step(loss=code, alpha=a).view(np.uint8) for a in (alpha, 0.0)]
         units = layer_units.tolist()
         weighted = y.shape[1] > units[-1]
         work_per_row = work.training_work(units)
