@@ -72,13 +72,13 @@ def show_config() -> None:
 
     from fastnn import kernels
 
-    info = kernels.build.build_info()
+    info, n_threads = kernels.build.build_info(), get_num_threads()
     lines = {
         "fastnn": __version__,
         "instruction set": f"{kernels.ISA} ({64 * info['lanes_f64']}-bit vectors)",
         "this machine runs": ", ".join(kernels.supported()),
         "compiler": info["compiler"],
-        "threads": str(get_num_threads() if info["threads"] else 1),
+        "threads": str(n_threads if info["threads"] else 1),
         "NumPy": numpy.__version__,
         "Python": f"{platform.python_version()} on {platform.machine()}",
     }

@@ -116,6 +116,7 @@ class Listeners:
                 one.begin(net, X, y, max_iter)
                 ends.push(functools.partial(_end, one, net))
             self._due = [self._interval(one) for one in self._all]
+            self._called = [0] * len(self._all)  # at which epoch
             self._ends = ends.pop_all()
 
     def __enter__(self):
@@ -133,13 +134,15 @@ class Listeners:
         while epoch < n_epochs:
             epoch = min(n_epochs, *self._due) if self._all else n_epochs
             yield epoch
-            if self._call(net, epoch, epoch == n_epochs):
+            if self.call(net, epoch, epoch == n_epochs):
                 return
 
-    def _call(self, net, epoch, last):
+    def call(self, net, epoch, last):
+        """Call those whose turn it is, after the last epoch all; whether one ends the training."""
         enough = False
         for i, call in enumerate(self._calls):
-            if last or self._due[i] <= epoch:
+            if self._due[i] <= epoch or (last and self._called[i] < epoch):
+                self._called[i] = epoch
                 answer = call(net)
                 # no other answer: a lambda may return whatever its expression is
                 if answer is not None and isinstance(answer, (bool, np.bool_)):

@@ -22,6 +22,7 @@ def forward_rows(
 
     units are those of the last layer or the sum of all layers'; n_jobs is checked already.
     """
+    threads.from_environment()  # a bad number is refused in small work too
     build = kernels.build
     n, dtype = len(out), params.dtype
     multiply_adds = len(params)

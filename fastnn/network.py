@@ -166,6 +166,7 @@ class Network(Layers, Displayable):
         n = len(x)
         out = np.empty((n, width), self._dtype)
         if n == 1:
+            threads.from_environment()  # a bad number is refused in small work too
             # the workspace is kept for the next row; taken out while in use, as threads may meet
             try:
                 workspace = self._one_row.pop()

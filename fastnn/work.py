@@ -28,6 +28,7 @@ def training_threads(
     n_jobs: int | None = None,
 ) -> int:  # fmt: skip
     """How many threads to train on that many samples, each counted once an epoch."""
+    threads.from_environment()  # a bad number is refused in small work too
     if samples * training_work(layer_units.tolist()) < WORTH_A_THREAD:
         return 1
     n_threads = threads.resolve(n_jobs)

@@ -27,20 +27,17 @@ GIVEN = "import numpy as np\nY = np.zeros((500, 1))\n"
 
 
 def readme_examples():
-    """The README's Python examples, one after the other, but for the one that is a signature."""
+    """The README's Python examples, one after the other, without the one that is a signature."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    program = [GIVEN]
-    for code in examples:
-        if "n_jobs=None)" not in code:
-            program.append(code)
-    assert len(program) >= 4
-    return "\n".join(program).replace("...", "MLPClassifier")
+    programs = [code for code in examples if "n_jobs=None)" not in code]
+    assert len(programs) == len(examples) - 1 >= 4
+    return "\n".join([GIVEN, *programs])
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """A folder with the programs to check, out of sight of this source tree's settings."""
+    """A folder with the programs to check, away from this source tree's settings."""
     folder = tmp_path_factory.mktemp("typing")
     for path in PROGRAMS.glob("*.py"):
         (folder / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
@@ -49,12 +46,12 @@ def programs(tmp_path_factory):
 
 
 def source_tree():
-    """Where checkers find fastnn if it is not installed, or in a way that only Python sees."""
+    """Where checkers find fastnn if it is not in site-packages: editable installs are hidden."""
     return [str(ROOT)] if PACKAGE.parent == ROOT else []
 
 
 def mypy(folder):
-    """(file, line) of each error."""
+    """(file, line, message) of each error."""
     pytest.importorskip("mypy")
     (folder / "mypy.ini").write_text(
         "[mypy]\nstrict = true\nfollow_imports = silent\n"
@@ -73,6 +70,7 @@ def mypy(folder):
 
 
 def pyright(folder):
+    """(file, line, message) of each error."""
     pytest.importorskip("pyright")
     settings = {
         "include": ["*.py"],
@@ -81,7 +79,10 @@ def pyright(folder):
     }
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
-    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}  # it looks for a newer one
+    environment = {
+        **os.environ,
+        "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
+    }  # do not look for a newer one
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert result.returncode in (0, 1), result.stdout + result.stderr
     return [

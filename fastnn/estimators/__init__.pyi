@@ -97,7 +97,7 @@ class _Perceptron:
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Self: ...
 
-class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):
+class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):  # type: ignore[misc]
     classes_: Any  # an array, or a list of them
 
     def __init__(
@@ -117,7 +117,7 @@ class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):
     def predict_log_proba(self, X: _Data) -> NDArray[Any]: ...
     def to_sklearn(self) -> sklearn.neural_network.MLPClassifier: ...
 
-class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):
+class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: ignore[misc]
     loss: Literal["squared_error", "poisson"]
 
     # the order is that of scikit-learn 1.7 and later

@@ -48,15 +48,16 @@ class MeanLoss:
         n_jobs: int | None = None,
     ) -> None:
         self._net = layer_units, codes
-        step = np.zeros(2, kernels.STEP)  # the first part takes the penalty, the others none
-        step["loss"], step["alpha"][0] = losses.CODES[loss], alpha
-        self._steps = step[:1].view(np.uint8), step[1:].view(np.uint8)
+        code = losses.CODES[loss]
+        # the first part takes the penalty, the others none
+        self._steps = [kernels.new_step(loss=code, alpha=a).view(np.uint8) for a in (alpha, 0.0)]
         units = layer_units.tolist()
         weighted = y.shape[1] > units[-1]
         work_per_row = work.training_work(units)
         parts, self._weights = _fixed_parts(work_per_row, y, weighted)
         self._rows = [(*as_rows(x, part), y[part]) for part in parts]
         self._n_threads = 1
+        threads.from_environment()  # a bad number is refused in small work too
         if len(parts) > 1 and len(y) * work_per_row > work.WORTH_A_THREAD:
             self._n_threads = threads.resolve(n_jobs)
         longest = max(part.stop - part.start for part in parts)

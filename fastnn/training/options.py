@@ -139,13 +139,12 @@ def new_step(
     """
     if solver == "sgd" and momentum:
         solver = "nesterov" if nesterovs_momentum else "momentum"
-    step = np.zeros(1, kernels.STEP)
-    step["loss"], step["solver"] = losses.CODES[loss], solvers.CODES[solver]
-    step["batch_size"], step["n_threads"], step["budget"] = batch_size, 1, work.BUDGET
-    step["learning_rate"], step["alpha"], step["momentum"] = learning_rate_init, alpha, momentum
-    step["beta_1"], step["beta_2"], step["epsilon"] = beta_1, beta_2, epsilon
-    step["sum_coef_grads"], step["keep_going"] = sum_coef_grads, keep_going
-    return step
+    return kernels.new_step(
+        loss=losses.CODES[loss], solver=solvers.CODES[solver], batch_size=batch_size,
+        budget=work.BUDGET, learning_rate=learning_rate_init, alpha=alpha, momentum=momentum,
+        beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, sum_coef_grads=sum_coef_grads,
+        keep_going=keep_going,
+    )  # fmt: skip
 
 
 def n_states(step: NDArray[Any]) -> int:

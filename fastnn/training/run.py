@@ -60,7 +60,7 @@ class TrainingRun:
             layer_units, batch_size, dtype, n_states, n_threads, weighted
         )
         self._team = threads.Team(self._build, n_threads)
-        cursor = np.zeros(1, kernels.CURSOR)
+        cursor = kernels.new_cursor()
         self._epoch, self._row, self._n_steps = cursor["epoch"], cursor["row"], cursor["step"]
         self._status, self._stop = cursor["status"], cursor["stop"]
         self._cursor, self._epochs_before = cursor.view(np.uint8), 0

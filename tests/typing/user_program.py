@@ -169,6 +169,7 @@ def watch(net: Network) -> None:
     live = LivePlot(every=2, features=(0, 1))
     net.fit(X, y, callback=live)
     print(live.n_frames_, live.figure_)
+    MLPClassifier().set_callbacks(live, ProgressBar()).fit(X, y)
 
 
 # ---- the tutorial -------------------------------------------------------------------------------
@@ -198,21 +199,19 @@ def the_tutorial() -> None:
 
 def estimators() -> None:
     classifier = MLPClassifier(
-        (8, 8), "tanh", solver="lbfgs", max_iter=5, random_state=0, n_jobs=1
+        (8, 8), "tanh", solver="lbfgs", max_iter=500, random_state=0, n_jobs=1
     )
     labels = np.where(y > 0, "inside", "outside")
     fitted: MLPClassifier = classifier.fit(X, labels)
     score: float = fitted.score(X, labels)
     predicted: NDArray[Any] = classifier.predict(X)
     probabilities: NDArray[Any] = classifier.predict_proba(X) + classifier.predict_log_proba(X)
-    classifier.set_params(alpha=0.1, solver="adam").partial_fit(
-        X, labels, classes=["inside", "outside"]
-    )
+    MLPClassifier().set_params(alpha=0.1).partial_fit(X, labels, classes=["inside", "outside"])
     regressor = MLPRegressor(
         hidden_layer_sizes=[8], activation="relu", solver="sgd", learning_rate="adaptive",
         batch_size=20, early_stopping=True, max_iter=200, momentum=0.5, tol=0.1,
     )  # fmt: skip
-    regressor.fit(X.tolist(), y, sample_weight=np.ones(len(y)))
+    regressor.fit(X.tolist(), y).score(X, y, sample_weight=np.ones(len(y)))
     coefs: list[NDArray[Any]] = regressor.coefs_ + regressor.intercepts_
     theirs = regressor.to_sklearn()
     back: MLPRegressor = MLPRegressor.from_sklearn(theirs)
