@@ -44,7 +44,7 @@ class ActivationPair(FunctionPair):
     def __call__(self, x: ArrayLike) -> Any:
         return self[0](x)
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> Any:
         # copies and pickles of a layer hold the very pair, by its name in this module
         names = {id(sigm): "sigm", id(relu): "relu"}
         return names.get(id(self)) or (activation, (_NAMES[id(self)],))
@@ -84,15 +84,15 @@ l2_cost: CostPair = (_squared_error, _squared_error_derivative)
 def _pair_of(row: activations.Activation) -> ActivationPair:
     """An activation of the catalog, computed by the kernels."""
 
-    def apply(kernel: str, x: Any) -> np.ndarray:
+    def apply(kernel: str, x: Any) -> NDArray[Any]:
         x = np.asarray(x)
         x = np.require(x, np.result_type(x, np.float32), ["C", "A"])
-        out = np.empty_like(x)
+        out: NDArray[Any] = np.empty_like(x)
         if x.size:
             getattr(kernels.build, kernel)(x.reshape(-1), row.code, out.reshape(-1))
         return out
 
-    def derivative(a: Any) -> np.ndarray:
+    def derivative(a: Any) -> NDArray[Any]:
         if row.stores_slope:
             raise TypeError(
                 f"the derivative of {row.name} is no function of its value, so NumPy cannot train "

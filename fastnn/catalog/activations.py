@@ -83,4 +83,6 @@ SPELLINGS: dict[str, ActivationName] = {
     spelling: row.name for row in ACTIVATIONS for spelling in (row.name, *row.aliases)
 }
 CODES: dict[str, int] = {row.name: row.code for row in ACTIVATIONS}
-HIDDEN_SPELLINGS = {text: name for text, name in SPELLINGS.items() if BY_NAME[name].hidden}
+HIDDEN_SPELLINGS: dict[str, ActivationName] = {
+    text: name for text, name in SPELLINGS.items() if BY_NAME[name].hidden
+}

@@ -38,59 +38,67 @@ class Problem(NamedTuple):
     """An untrained network, its data, and how to train it."""
 
     net: Network
-    X: NDArray
-    y: NDArray
+    X: NDArray[Any]
+    y: NDArray[Any]
     lr: float
 
 
 # ---- contestants --------------------------------------------------------------------------------
 
 
-class Fast:
-    """`fastnn.tutorial` from a network's present parameters."""
+class Contestant:
+    """Trains layers of its own, from a network's parameters or from others.
 
-    def __init__(self, problem: Problem, params: NDArray | None = None) -> None:
-        self.problem, net = problem, _with(problem.net, params)
-        self.layers = [
-            SimpleNamespace(W=W.copy(), b=b[None].copy(), act_f=tutorial.activation(name))
+    Attributes
+    ----------
+    layers : list of objects with W and b
+    """
+
+    def __init__(self, problem: Problem, params: NDArray[Any] | None = None) -> None:
+        self.problem, net = problem, problem.net.copy()
+        if params is not None:
+            net.params_ = params
+        self.layers: list[Any] = [
+            self._layer(W.copy(), b[None].copy(), name)
             for W, b, name in zip(net.coefs_, net.intercepts_, net.activations, strict=True)
         ]
 
-    def train(self, n: int) -> NDArray:
+    def _layer(self, W: NDArray[Any], b: NDArray[Any], activation: str) -> Any:
+        raise NotImplementedError
+
+    def train(self, n: int) -> NDArray[Any]:
+        """Take n steps; the outputs before the last."""
+        raise NotImplementedError
+
+    def params(self) -> NDArray[Any]:
+        """All W and b as one vector, laid out like Network.params_."""
+        return np.concatenate([p for layer in self.layers for p in (layer.W, layer.b)], axis=None)
+
+
+class Fast(Contestant):
+    """`fastnn.tutorial`."""
+
+    def _layer(self, W: NDArray[Any], b: NDArray[Any], activation: str) -> Any:
+        return SimpleNamespace(W=W, b=b, act_f=tutorial.activation(activation))
+
+    def train(self, n: int) -> NDArray[Any]:
         """Take n steps; the outputs before the last."""
         _, X, y, lr = self.problem
         return tutorial.train(self.layers, X, y, tutorial.l2_cost, lr=lr, epochs=n)
 
 
-class Slow:
-    """NumPy from a network's present parameters."""
+class Slow(Contestant):
+    """NumPy."""
 
-    def __init__(self, problem: Problem, params: NDArray | None = None) -> None:
-        self.problem, net = problem, _with(problem.net, params)
-        self.layers = [
-            numpy_network.Layer(W.copy(), b[None].copy(), in_numpy(name))
-            for W, b, name in zip(net.coefs_, net.intercepts_, net.activations, strict=True)
-        ]
+    def _layer(self, W: NDArray[Any], b: NDArray[Any], activation: str) -> Any:
+        return numpy_network.Layer(W, b, in_numpy(activation))
 
-    def train(self, n: int) -> NDArray:
+    def train(self, n: int) -> NDArray[Any]:
         """Take n steps; the outputs before the last."""
         _, X, y, lr = self.problem
         for _ in range(n):
             outputs = numpy_network.step(self.layers, X, y, lr)
         return outputs
-
-
-def _with(net: Network, params: NDArray | None) -> Network:
-    if params is None:
-        return net
-    net = net.copy()
-    net.params_ = params
-    return net
-
-
-def params_of(layers: Iterable[Any]) -> NDArray:
-    """All W and b as one vector, laid out like Network.params_."""
-    return np.concatenate([p for layer in layers for p in (layer.W, layer.b)], axis=None)
 
 
 def in_numpy(name: str) -> numpy_network.Activation:
@@ -99,8 +107,8 @@ def in_numpy(name: str) -> numpy_network.Activation:
         return numpy_network.ACTIVATIONS[name]
     row = activations.BY_NAME[name]
 
-    def applied(function: Callable[..., None]) -> Callable[[NDArray], NDArray]:
-        def apply(x: NDArray) -> NDArray:
+    def applied(function: Callable[..., None]) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        def apply(x: NDArray[Any]) -> NDArray[Any]:
             out = np.empty_like(x)
             function(x, row.code, out)
             return out
@@ -138,30 +146,30 @@ class Times(NamedTuple):
 
 def take_times(
     problem: Problem, epochs: int, compare: bool, progress: Callable[[float], None]
-) -> tuple[Times, NDArray, NDArray]:
+) -> tuple[Times, NDArray[Any], NDArray[Any]]:
     """Train both, or fastnn alone, for so many epochs; the times, and both nets' parameters."""
-    contestants = [Fast, Slow] if compare else [Fast]
+    kinds: list[type[Contestant]] = [Fast, Slow] if compare else [Fast]
     times: list[list[float]] = [[], []]
     ends = [epochs * i // ROUNDS for i in range(ROUNDS + 1)]
     rounds = [stop - start for start, stop in itertools.pairwise(ends) if stop > start]
     with _one_core():
-        for kind in contestants:
+        for kind in kinds:
             kind(problem).train(min(WARM_UP, epochs))
-        trained = [kind(problem) for kind in contestants]
+        contestants = [kind(problem) for kind in kinds]
         for i, steps in enumerate(rounds):
-            for one, seconds in zip(trained, times, strict=False):
+            for one, seconds in zip(contestants, times, strict=False):
                 begin = time.process_time()
                 one.train(steps)
                 seconds.append((time.process_time() - begin) / steps)
             progress((i + 1) / len(rounds))
-    params = [params_of(one.layers) for one in trained]
-    return Times(*times, min(rounds)), params[0], params[-1]
+    fast, slow = times
+    return Times(fast, slow, min(rounds)), contestants[0].params(), contestants[-1].params()
 
 
 @contextlib.contextmanager
 def _one_core() -> Iterator[None]:
     """One thread for both: threads of NumPy's BLAS that wait for work use CPU time, too."""
-    from threadpoolctl import threadpool_limits  # scikit-learn needs it
+    from threadpoolctl import threadpool_limits  # scikit-learn requires it
 
     set_num_threads(1)
     try:
@@ -174,12 +182,12 @@ def _one_core() -> Iterator[None]:
 # ---- agreement ----------------------------------------------------------------------------------
 
 
-def difference(fast: NDArray, slow: NDArray) -> float:
+def difference(fast: NDArray[Any], slow: NDArray[Any]) -> float:
     """The largest difference of two parameters, as a share of the largest parameter."""
     return float(np.abs(fast - slow).max() / np.abs(slow).max())
 
 
-def one_step_difference(problem: Problem, marks: Iterable[NDArray]) -> float:
+def one_step_difference(problem: Problem, marks: Iterable[NDArray[Any]]) -> float:
     """The largest difference after single steps from the same parameters.
 
     With a large learning rate gradient descent can be chaotic: two nets that differ by one
@@ -191,5 +199,5 @@ def one_step_difference(problem: Problem, marks: Iterable[NDArray]) -> float:
             pair = Fast(problem, params), Slow(problem, params)
             for one in pair:
                 one.train(1)
-            worst = max(worst, difference(*(params_of(one.layers) for one in pair)))
+            worst = max(worst, difference(pair[0].params(), pair[1].params()))
     return worst

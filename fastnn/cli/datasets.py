@@ -1,18 +1,19 @@
 """Points of two classes in the plane, for `fastnn demo`."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Points = tuple[NDArray, NDArray]  # X (n, 2), and y (n,) of 0 and 1
+Points = tuple[NDArray[Any], NDArray[Any]]  # X (n, 2), and y (n,) of 0 and 1
 
 
 def _circles(n: int, noise: float, random_state: np.random.RandomState) -> Points:
     from sklearn.datasets import make_circles
 
-    return make_circles(n, factor=0.5, noise=noise, random_state=random_state)
+    points: Points = make_circles(n, factor=0.5, noise=noise, random_state=random_state)
+    return points
 
 
 def _moons(n: int, noise: float, random_state: np.random.RandomState) -> Points:
@@ -26,7 +27,8 @@ def _blobs(n: int, noise: float, random_state: np.random.RandomState) -> Points:
     from sklearn.datasets import make_blobs
 
     centers = [[-0.7, -0.7], [0.7, 0.7]]
-    return make_blobs(n, centers=centers, cluster_std=noise, random_state=random_state)
+    points: Points = make_blobs(n, centers=centers, cluster_std=noise, random_state=random_state)
+    return points
 
 
 def _xor(n: int, noise: float, random_state: np.random.RandomState) -> Points:

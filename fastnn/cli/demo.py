@@ -8,6 +8,7 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from fastnn import kernels, plotting
 from fastnn.callbacks import Callback, Recorder
 from fastnn.catalog import activations
-from fastnn.cli import compare
+from fastnn.catalog.activations import ActivationName
+from fastnn.cli import compare, numpy_network
 from fastnn.cli.compare import Problem
 from fastnn.cli.datasets import DATASETS, Dataset
 from fastnn.cli.options import real_number, topology, whole_number
@@ -26,6 +28,8 @@ from fastnn.plotting.training import ANIMATIONS, PICTURES
 
 HIDDEN = ", ".join(row.name for row in activations.ACTIVATIONS if row.hidden)
 MARKS = 100  # points on the way whose parameters are kept
+DtypeName = Literal["float64", "float32"]
+DTYPES: dict[str, DtypeName] = {"float64": "float64", "float32": "float32"}
 LEARNT = 0.9  # an accuracy below gets a hint
 
 PARSER = {
@@ -40,9 +44,9 @@ PARSER = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options are strings here; `Settings` checks them."""
 
-    def add(name: str, help: str, default: str | None = None, **more: str) -> None:
+    def add(name: str, help: str, default: str | None = None, metavar: str | None = None) -> None:
         shown = f"{help} (default: {default})" if default else help
-        parser.add_argument(name, default=default, help=shown, **more)
+        parser.add_argument(name, default=default, help=shown, metavar=metavar)
 
     suits = "; by default what suits the points"
     add("--dataset", f"the points: {', '.join(DATASETS)}", "circles")
@@ -54,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--lr", "learning rate", "0.05")
     add("--dtype", "float64 or float32", "float64")
     add("--seed", "of points and parameters", "15")
-    add("--output", "where to write the picture", "fastnn-demo.png", metavar="FILE")
+    add("--output", "where to write the picture", "fastnn-demo.png", "FILE")
     add("--animate", "also write how it learnt, as .gif, or as .html with a slider",
         metavar="FILE")  # fmt: skip
     parser.add_argument("--live", action="store_true", help="draw in a window while it learns")
@@ -69,12 +73,12 @@ class Settings:
 
     dataset: Dataset
     units: tuple[int, ...]
-    activation: str
+    activation: ActivationName
     samples: int
     noise: float
     epochs: int
     lr: float
-    dtype: str
+    dtype: DtypeName
     seed: int
     output: Path
     animate: Path | None
@@ -103,7 +107,7 @@ class Settings:
             noise=real_number("--noise", noise, 0, closed="left"),
             epochs=whole_number("--epochs", epochs),
             lr=real_number("--lr", given.lr, 0),
-            dtype=checks.choice("--dtype", given.dtype, {name: name for name in compare.AGREE}),
+            dtype=checks.choice("--dtype", given.dtype, DTYPES),
             seed=whole_number("--seed", given.seed, 0, 2**32 - 1),
             output=Path(given.output),
             animate=None if given.animate is None else Path(given.animate),
@@ -123,8 +127,9 @@ class Settings:
 
     def problem(self) -> Problem:
         """The untrained network and its data."""
+        hidden = [self.activation] * (len(self.units) - 2)
         net = Network(
-            self.units, [self.activation] * (len(self.units) - 2) + ["sigmoid"], init="uniform",
+            self.units, [*hidden, "sigmoid"], init="uniform",
             dtype=self.dtype, random_state=self.seed,
         )  # fmt: skip
         random_state = np.random.RandomState(self.seed)
@@ -168,7 +173,7 @@ def main(options: argparse.Namespace, words: list[str]) -> int:
 
 def _learn(
     settings: Settings, start: Problem, callbacks: list[Callback]
-) -> tuple[Network, list[NDArray]]:
+) -> tuple[Network, list[NDArray[Any]]]:
     """A trained copy of the network with its loss curve, and parameters on the way to it.
 
     It goes step by step, as the tutorial's notebook does: each step's outputs give its loss.
@@ -195,7 +200,7 @@ def _learn(
             net.loss_curve_.append(float(np.vdot(error, error)) / (2 * len(error)))
             last = epoch == settings.epochs
             if epoch % mark_every == 0 or last or epoch in due.values():
-                net.params_ = compare.params_of(fast.layers)
+                net.params_ = fast.params()
                 if epoch % mark_every == 0 and not last:
                     marks.append(net.params_.copy())
                     bar(epoch / settings.epochs)
@@ -231,7 +236,7 @@ def _progress(label: str) -> Iterator[Callable[[float], None]]:
 # ---- results ------------------------------------------------------------------------------------
 
 
-def _compare(settings: Settings, start: Problem, net: Network, marks: list[NDArray]) -> bool:
+def _compare(settings: Settings, start: Problem, net: Network, marks: list[NDArray[Any]]) -> bool:
     """Print times and differences; whether fastnn and NumPy agree."""
     with _progress("timing") as progress:
         times, fast, slow = compare.take_times(start, settings.epochs, settings.compare, progress)
@@ -241,7 +246,7 @@ def _compare(settings: Settings, start: Problem, net: Network, marks: list[NDArr
         if seconds and not why_not:
             us = 1e6 * float(np.median(seconds))
             print(f"  {name:<20} {us:9.1f} us a step")
-    own = settings.activation in compare.numpy_network.ACTIVATIONS
+    own = settings.activation in numpy_network.ACTIVATIONS
     if why_not:
         print(f"  no {'ratio' if settings.compare else 'time ':<17}           {why_not}")
     elif settings.compare and own:

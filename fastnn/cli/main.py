@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         return _fail(error)
     try:
-        return options.command.main(options, of_script)
+        status: int = options.command.main(options, of_script)
+        return status
     except own_errors as error:
         if isinstance(error, KeyboardInterrupt):
             _print_error("fastnn: interrupted")

@@ -7,7 +7,7 @@ descent on all samples, coefs by the sum of their gradients, intercepts by the m
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,21 @@ from numpy.typing import NDArray
 class Activation(NamedTuple):
     """f(z), and its derivative from f(z), or from z."""
 
-    f: Callable[[NDArray], NDArray]
-    derivative: Callable[[NDArray], NDArray]
+    f: Callable[[NDArray[Any]], NDArray[Any]]
+    derivative: Callable[[NDArray[Any]], NDArray[Any]]
     from_z: bool = False
 
 
-def sigmoid(z: NDArray) -> NDArray:
+def sigmoid(z: NDArray[Any]) -> NDArray[Any]:
     """1 / (1 + e^-z)."""
-    return 1 / (1 + np.e ** (-z))
+    a: NDArray[Any] = 1 / (1 + np.e ** (-z))
+    return a
 
 
-def _silu_derivative(z: NDArray) -> NDArray:
+def _silu_derivative(z: NDArray[Any]) -> NDArray[Any]:
     s = sigmoid(z)
-    return s * (1 + z * (1 - s))
+    slope: NDArray[Any] = s * (1 + z * (1 - s))
+    return slope
 
 
 SIGMOID = Activation(sigmoid, lambda a: a * (1 - a))
@@ -44,7 +46,7 @@ ACTIVATIONS = {
 class Layer:
     """Coefs W (k, n), intercepts b (1, n) and an activation."""
 
-    def __init__(self, W: NDArray, b: NDArray, activation: Activation = SIGMOID) -> None:
+    def __init__(self, W: NDArray[Any], b: NDArray[Any], activation: Activation = SIGMOID) -> None:
         self.W, self.b, self.activation = W, b, activation
 
 
@@ -57,7 +59,7 @@ def network(units: Iterable[int]) -> list[Layer]:
     return layers
 
 
-def forward(layers: list[Layer], X: NDArray) -> tuple[list[NDArray], list[NDArray]]:
+def forward(layers: list[Layer], X: NDArray[Any]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """X and the outputs of each layer; what the derivative of each layer is computed from."""
     outputs, kept = [X], []
     for layer in layers:
@@ -67,12 +69,12 @@ def forward(layers: list[Layer], X: NDArray) -> tuple[list[NDArray], list[NDArra
     return outputs, kept
 
 
-def predict(layers: list[Layer], X: NDArray) -> NDArray:
+def predict(layers: list[Layer], X: NDArray[Any]) -> NDArray[Any]:
     """The last layer's outputs."""
     return forward(layers, X)[0][-1]
 
 
-def step(layers: list[Layer], X: NDArray, Y: NDArray, lr: float) -> NDArray:
+def step(layers: list[Layer], X: NDArray[Any], Y: NDArray[Any], lr: float) -> NDArray[Any]:
     """One step of gradient descent; returns the outputs before it."""
     outputs, kept = forward(layers, X)
     delta = (outputs[-1] - Y) * layers[-1].activation.derivative(kept[-1])

@@ -9,6 +9,8 @@ and pickles.
 
 import argparse
 import builtins
+import contextlib
+import importlib
 import importlib.machinery
 import importlib.util
 import io
@@ -110,12 +112,15 @@ def _standard_input() -> Program:
         raise CannotRun("there is no standard input to read the program from")
     _put_first("")
     source = sys.stdin.buffer.read()
-    return Program(_compiled(source, "<stdin>", "standard input"), {})
+    code = _compiled(source, "<stdin>", "standard input")
+    loader = importlib.machinery.BuiltinImporter
+    return Program(code, {"__file__": "<stdin>", "__loader__": loader})
 
 
 def _path(target: str) -> Program:
     """A script, or a folder or zip archive with a __main__.py."""
-    path = os.path.abspath(target)
+    # as Python makes it absolute, without a look at ".."
+    path = os.getcwd() if target == "." else os.path.join(os.getcwd(), target)
     if not os.path.exists(path):
         raise CannotRun(f"there is no script {target}")
     if pkgutil.get_importer(path) is not None:
@@ -161,17 +166,20 @@ def _module(name: str) -> Program:
 
 
 def _find(name: str, otherwise: str = "") -> importlib.machinery.ModuleSpec:
-    if not name or name.startswith("."):
+    if name in ("", "__main__") or name.startswith("."):
         raise CannotRun(f"-m takes the full name of a module, got {checks.shown(name)}")
+    parent = name.rpartition(".")[0]
+    spec = None
     try:
-        spec = importlib.util.find_spec(name)
+        if parent:
+            importlib.import_module(parent)
     except ModuleNotFoundError as error:
-        # only of its own parents: an import in a package that it is in may fail, too
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+        # the parent itself, not what it imports
+        if error.name is None or not f"{parent}.".startswith(f"{error.name}."):
             raise
-        spec = None
-    except ValueError as error:  # a module without a __spec__, such as __main__
-        raise CannotRun(f"module {name} cannot be run: {error}") from error
+    else:
+        with contextlib.suppress(ModuleNotFoundError, ValueError):  # no package, or no __spec__
+            spec = importlib.util.find_spec(name)
     if spec is None:
         hint = f"; did you mean {name[:-3]!r}?" if name.endswith(".py") else ""
         raise CannotRun((otherwise or f"there is no module {name}") + hint)
