@@ -18,12 +18,14 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"  # read by NumPy's BLAS when it loads
 
 import numpy as np  # noqa: E402
-import numpy_tutorial  # noqa: E402
 from sklearn.datasets import make_circles  # noqa: E402
 
 import fastnn  # noqa: E402
-from fastnn import kernels as builds  # noqa: E402
-from fastnn import network, reference, tutorial  # noqa: E402
+from fastnn import kernels, reference, tutorial  # noqa: E402
+from fastnn.catalog import activations  # noqa: E402
+from fastnn.cli import numpy_network  # noqa: E402
+from fastnn.training.options import new_step  # noqa: E402
+from fastnn.training.run import TrainingRun  # noqa: E402
 
 TOPOLOGIES = ([2, 4, 8, 1], [2, 4, 8, 16, 8, 4, 1])
 SAMPLES, LR, SEED = 500, 0.05, 15
@@ -103,7 +105,7 @@ class Case:
         if dtype == "float32":
             self.Y = self.Y.astype(dtype)
         np.random.seed(SEED)
-        self.nets = {"numpy": numpy_tutorial.network(units)}
+        self.nets = {"numpy": numpy_network.network(units)}
         for name in ("fastnn", "fastnn by step"):
             np.random.seed(SEED)
             self.nets[name] = tutorial.create_nn(units, tutorial.sigm)
@@ -111,13 +113,7 @@ class Case:
             for layer in net:
                 layer.W, layer.b = layer.W.astype(dtype), layer.b.astype(dtype)
         self.params = self.flat("numpy")
-        self.oracle_run = network.TrainingRun(
-            reference, np.array(units, np.intp),
-            np.full(len(units) - 1, builds.ACTIVATIONS["sigmoid"], np.int32),
-            builds.LOSSES["squared_error"],
-            network.Descent(builds.SOLVERS["sgd"], LR, sum_coef_grads=True),
-            np.dtype(dtype), SAMPLES,
-        )  # fmt: skip
+        self.oracle_run = oracle_run(units, np.dtype(dtype))
 
     def flat(self, name):
         """A contestant's parameters in one vector."""
@@ -136,7 +132,7 @@ class Case:
             self.oracle_run.epochs(self.params, self.X, self.Y.astype(self.dtype), np.empty(steps))
         else:
             for _ in range(steps):
-                numpy_tutorial.step(self.nets[name], self.X, self.Y, LR)
+                numpy_network.step(self.nets[name], self.X, self.Y, LR)
 
     def predict_points(self, name, n):
         """Ask for the output at n points, one at a time, as the tutorial's drawing loop does."""
@@ -146,7 +142,7 @@ class Case:
                 out = tutorial.train(self.nets[name], point, self.Y, tutorial.l2_cost, train=False)
         else:
             for _ in range(n):
-                out = numpy_tutorial.predict(self.nets[name], point)
+                out = numpy_network.predict(self.nets[name], point)
         return out
 
     def check(self):
@@ -163,6 +159,20 @@ class Case:
         if not worst <= TOLERANCE[self.dtype]:
             sys.exit(f"{self.units} {self.dtype}: contestants differ by {worst:.1e}; not timed")
         return float(worst)
+
+
+def oracle_run(units, dtype):
+    """The tutorial's descent by the oracle instead of the compiled kernels."""
+    codes = np.full(len(units) - 1, activations.CODES["sigmoid"], np.int32)
+    step = new_step(
+        "squared_error", solver="sgd", learning_rate_init=LR, batch_size=SAMPLES,
+        sum_coef_grads=True,
+    )  # fmt: skip
+    compiled, kernels.build = kernels.build, reference
+    try:
+        return TrainingRun(np.array(units, np.intp), codes, step, dtype)
+    finally:
+        kernels.build = compiled
 
 
 def measure(units, dtype, rounds, steps):

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.abc
-import runpy
 import sys
 import threading
 import types
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from typing import Any, Self
 
 NAMES = ("MLPClassifier", "MLPRegressor")
@@ -129,37 +127,3 @@ def unpatch_sklearn() -> None:
         if _reasons:
             _reasons.clear()
             _update()
-
-
-def run(target: str, arguments: list[str], as_module: bool = False) -> None:
-    """Run a script, or a module by its name, as `python target arguments` would, patched.
-
-    Parameters
-    ----------
-    target : str
-        The path of a script, or the name of a module.
-    arguments : list of str
-        What it finds in sys.argv behind its own name.
-    as_module : bool
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such script.
-    Exception
-        Whatever the script raises.
-    """
-    patch_sklearn()  # for good: threads and exit handlers may outlive the script's last line
-    sys.argv = [target, *arguments]
-    if as_module:
-        sys.path[:1] = [str(Path.cwd())]
-        runpy.run_module(target, run_name="__main__", alter_sys=True)
-        return
-    path = Path(target).resolve()
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no script {target}")
-    sys.path[:1] = [str(path.parent)]
-    # not runpy.run_path, which takes the module away when the script has ended
-    module = sys.modules["__main__"] = types.ModuleType("__main__")
-    module.__file__ = str(path)
-    exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), vars(module))
