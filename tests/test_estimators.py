@@ -26,7 +26,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
 import fastnn
-from fastnn import estimators, network, threads
+from fastnn import kernels, threads, work
+from fastnn.estimators import fitting
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -420,7 +421,7 @@ def test_number_of_threads_changes_no_bit(monkeypatch):
     rng = np.random.RandomState(0)
     X, y = rng.randn(3000, 40), rng.randint(0, 5, 3000)
     many = rng.randn(20000, 40)
-    assert len(many) * 27000 > network.WORTH_A_THREAD
+    assert len(many) * 27000 > work.WORTH_A_THREAD
     results = []
     for n_jobs in (1, 2, 3):
         mlp = fastnn.MLPClassifier((256, 64), max_iter=2, random_state=0, n_jobs=n_jobs).fit(X, y)
@@ -534,7 +535,7 @@ def test_validation_weights_that_are_all_zero(ours, theirs):
     weight, errors = np.ones(60), []
     split = train_test_split
     with pytest.MonkeyPatch.context() as patch:
-        for room in (estimators, originals):
+        for room in (fitting, originals):
             patch.setattr(
                 room, "train_test_split",
                 lambda *arrays, **kw: [
@@ -618,7 +619,7 @@ def test_ctrl_c(solver, monkeypatch):
             raise KeyboardInterrupt
         return kernel(*args)
 
-    monkeypatch.setattr(estimators.kernels, name, interrupted)
+    monkeypatch.setattr(kernels.build, name, interrupted)
     mlp = fastnn.MLPRegressor(solver=solver, random_state=0)
     if solver == "adam":
         with pytest.warns(UserWarning, match="interrupted by user"):

@@ -31,17 +31,13 @@ FIXED_BY_LBFGS = (
 )  # fmt: skip
 
 
-def not_finite(loss: float) -> ValueError:
-    """What a fit raises that ended with a loss or parameters that are not finite."""
-    what = (
-        "Solver produced non-finite parameter weights"
-        if math.isfinite(loss)
-        else f"The fit ended with the loss {loss:g}"
-    )
+def not_finite(finite: bool, loss: float) -> ValueError:
+    """What a fit raises that ended with parameters or a loss that are not finite."""
+    what = f"The loss is {loss:g}" if finite else "Solver produced non-finite parameter weights"
     return ValueError(
         f"{what}. The input data may contain large values and need to be preprocessed; coefs_ and "
-        "intercepts_ are the last that gave a finite loss, or the best on the validation set. Try "
-        "X and y scaled to mean 0 and variance 1, or a smaller learning_rate_init"
+        "intercepts_ are the last that gave a finite loss. Try X and y scaled to mean 0 and "
+        "variance 1, or a smaller learning_rate_init"
     )
 
 
@@ -93,8 +89,9 @@ def train(
     Raises
     ------
     ValueError
-        If the fit ends with a loss or parameters that are not finite. The parameters are the last
-        that gave a finite loss, or the best on the validation set, and the solver starts afresh.
+        If the fit ends with a loss or parameters that are not finite. The parameters are then the
+        last that gave a finite loss, and the solver starts afresh. With early_stopping this is a
+        warning, as the best parameters are kept anyway, unless no validation score was finite.
     """
     validation: list[Any] = [None] * n_validation
     if estimator.early_stopping:
@@ -358,13 +355,22 @@ class Training:
         """
         estimator = self._estimator
         finite = kernels.build.all_finite(self.params)
+        diverged = not (finite and math.isfinite(self._last_loss))
         if estimator.early_stopping:
             self.params[:] = arrays.join(estimator._best_coefs, estimator._best_intercepts)
-        elif not (finite and math.isfinite(self._last_loss)):
+        elif diverged:
             self.params[:] = self._finite_params
-        if not (finite and math.isfinite(self._last_loss)):
-            estimator._optimizer = _new_optimizer(estimator)
-            raise not_finite(self._last_loss)
+        if not diverged:
+            return
+        estimator._optimizer = _new_optimizer(estimator)
+        if not (estimator.early_stopping and math.isfinite(estimator.best_validation_score_)):
+            raise not_finite(finite, self._last_loss)
+        warnings.warn(  # scikit-learn says nothing
+            "the loss or a parameter is no longer finite; coefs_ and intercepts_ are those with "
+            "the best validation score",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
 
     # ---- callbacks ----
 
