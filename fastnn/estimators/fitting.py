@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 from fastnn import kernels, network, parameters, work
 from fastnn.data.rows import SparseRows
 from fastnn.estimators import arrays
+from fastnn.estimators.following import Followers
 from fastnn.training import options
 from fastnn.training.run import TrainingRun, draw_order
 
@@ -46,7 +48,7 @@ class Fixed:
 
     def __init__(self, estimator: Any, names: tuple[str, ...]) -> None:
         self._estimator = estimator
-        self._before = {name: getattr(estimator, name, None) for name in names}
+        self._before: dict[str, Any] = {name: getattr(estimator, name, None) for name in names}
 
     def check(self) -> None:
         """Refuse what a callback changed.
@@ -56,7 +58,7 @@ class Fixed:
         ValueError
         """
         for name, before in self._before.items():
-            now = getattr(self._estimator, name, None)
+            now: Any = getattr(self._estimator, name, None)
             if now is not before and not np.array_equal(now, before):
                 raise ValueError(
                     f"a callback set {name} to {now!r}, which the fit that is running does not "
@@ -231,7 +233,7 @@ class Training:
         self._loss = np.zeros(1)
         self._arguments: tuple[Any, ...] | None = None
         self._in_parts = n_epochs > 1
-        self.followers = estimator._followers or None
+        self.followers: Followers | None = estimator._followers or None
         self._fixed = Fixed(estimator, _FIXED) if self.followers else None
 
     # ---- the optimizer ----
@@ -374,11 +376,12 @@ class Training:
 
     # ---- callbacks ----
 
-    def hear(self) -> Any:
+    def hear(self) -> AbstractContextManager[None]:
         """A context in which fastnn's callbacks hear of this fit."""
         units = self.run.layer_units.tolist()
         x = self._given_x if isinstance(self._x, SparseRows) else self._x
-        return self._estimator._followers.hear(
+        followers: Followers = self._estimator._followers
+        return followers.hear(
             self.params, units, self.run.step, lambda: (x, self._y[:, : units[-1]])
         )
 
@@ -390,7 +393,9 @@ class Training:
         assert self._fixed is not None
         step["learning_rate"] = rate = self._rate()
         given = estimator.learning_rate_init
-        stop = followers.end_step(estimator.loss_, estimator.coefs_, estimator.intercepts_, last)
+        stop: bool = followers.end_step(
+            estimator.loss_, estimator.coefs_, estimator.intercepts_, last
+        )
         followers.take_up_params(self.params, step)
         self._fixed.check()
         if step["learning_rate"].item() != rate:  # by way of the network
