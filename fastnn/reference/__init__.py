@@ -1,0 +1,55 @@
+"""The oracle: every function of the kernels in the shortest correct NumPy.
+
+Names and signatures are those of `fastnn.kernels._kernels`, so either can replace the other. Tests
+hold the kernels to these functions, and these to central differences. Nothing here is fast. The
+room needs the catalog and NumPy alone.
+"""
+
+from fastnn.reference.activations import activate, derivative, softmax
+from fastnn.reference.build import all_finite, build_info, enumerations, peak_multiply_adds
+from fastnn.reference.dense import dense_forward, forward, propagate_delta
+from fastnn.reference.layout import (
+    close_team,
+    free_team,
+    open_team,
+    pack,
+    packed_size,
+    serve_team,
+    team_size,
+    unpack,
+    useful_threads,
+    workspace_size,
+)
+from fastnn.reference.records import record_layouts
+from fastnn.reference.rows import shuffle
+from fastnn.reference.solvers import solver_update
+from fastnn.reference.training import loss_and_grad, train_epoch, typed_views
+
+__all__ = [
+    "activate",
+    "all_finite",
+    "build_info",
+    "close_team",
+    "dense_forward",
+    "derivative",
+    "enumerations",
+    "forward",
+    "free_team",
+    "loss_and_grad",
+    "open_team",
+    "pack",
+    "packed_size",
+    "peak_multiply_adds",
+    "propagate_delta",
+    "record_layouts",
+    "serve_team",
+    "shuffle",
+    "softmax",
+    "solver_update",
+    "team_size",
+    "train_epoch",
+    "typed_views",
+    "unpack",
+    "useful_threads",
+    "workspace_size",
+]

@@ -1,0 +1,87 @@
+"""Losses of outputs a, weighted sums z and targets y.
+
+Each function returns its terms, whose sum is the loss, and a derivative: by z for losses that need
+one output activation, else by a.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastnn.catalog.losses import BY_CODE, CODES
+from fastnn.reference.activations import slope_or_value, times_derivative
+from fastnn.reference.layout import Array, quiet
+from fastnn.reference.rows import weights_of
+
+Terms = tuple[Array, Array]
+
+
+def squared_error(a: Array, z: Array, y: Array) -> Terms:
+    """1/2 sum_j (a_j - y_j)^2. Squares overflow in a's own type, as they do in the kernels."""
+    return np.square(a - y) / 2, a - y
+
+
+def mean_squared_error(a: Array, z: Array, y: Array) -> Terms:
+    """1/(2 n_outputs) sum_j (a_j - y_j)^2, with the derivative of squared_error, which is how
+    scikit-learn reports one and descends by the other."""
+    return np.square(a - y) / (2 * a.shape[1]), a - y
+
+
+def binary_log_loss(a: Array, z: Array, y: Array) -> Terms:
+    """sum_j log(1 + e^z_j) - y_j z_j."""
+    wide = z.astype(np.float64)
+    return np.maximum(wide, 0) - y * wide + np.log1p(np.exp(-np.abs(wide))), a - y
+
+
+def log_loss(a: Array, z: Array, y: Array) -> Terms:
+    """sum_j y_j (log sum_i e^z_i - z_j)."""
+    wide = z - z.max(axis=1, keepdims=True).astype(np.float64)
+    return y * (np.log(np.sum(np.exp(wide), axis=1, keepdims=True)) - wide), a - y
+
+
+def poisson(a: Array, z: Array, y: Array) -> Terms:
+    """sum_j y_j log(y_j / a_j) - y_j + a_j, half the deviance; NaN for y < 0."""
+    return np.where(y == 0, 0, y * np.log(y / a)) + (a - y), a - y
+
+
+def clipped(a: Array) -> Array:
+    """Probabilities clipped to [eps, 1 - eps] of their type, as scikit-learn does."""
+    eps = np.finfo(a.dtype).eps
+    return np.clip(a, eps, 1 - eps).astype(np.float64)
+
+
+def clipped_binary_log_loss(a: Array, z: Array, y: Array) -> Terms:
+    """-sum_j y_j log a_j + (1 - y_j) log(1 - a_j)."""
+    p = clipped(a)
+    terms = -np.where(y == 0, 0, y * np.log(p)) - np.where(y == 1, 0, (1 - y) * np.log1p(-p))
+    return terms, a - y
+
+
+def clipped_log_loss(a: Array, z: Array, y: Array) -> Terms:
+    """-sum_j y_j log a_j."""
+    return -np.where(y == 0, 0, y * np.log(clipped(a))), a - y
+
+
+FUNCTIONS: dict[str, Callable[[Array, Array, Array], Terms]] = {
+    "squared_error": squared_error,
+    "binary_log_loss": binary_log_loss,
+    "log_loss": log_loss,
+    "poisson": poisson,
+    "mean_squared_error": mean_squared_error,
+    "clipped_binary_log_loss": clipped_binary_log_loss,
+    "clipped_log_loss": clipped_log_loss,
+}
+BY_CODES = {CODES[name]: function for name, function in FUNCTIONS.items()}
+
+
+@quiet
+def loss_delta(a: Array, z: Array, y: Array, loss: int, activation: int) -> tuple[float, Array]:
+    """The loss summed over the rows, and its derivative by the last layer's z.
+
+    Both are multiplied by the rows' weights, if y has a column of them after the targets.
+    """
+    weights, y = weights_of(y, a.shape[1]), y[:, : a.shape[1]]
+    terms, delta = BY_CODES[loss](a, z, y)
+    if BY_CODE[loss].out_activation is None:
+        delta = times_derivative(delta, slope_or_value(z, a, activation), activation)
+    return float(np.sum(weights * terms, dtype=np.float64)), weights * delta
