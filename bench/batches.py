@@ -12,7 +12,7 @@ import time
 import numpy as np
 from run import describe, peak, pin
 
-from fastnn import Network, network, reference
+from fastnn import Network, kernels, reference
 
 # layer_units, batch, rows
 WORKLOADS = [
@@ -80,13 +80,13 @@ def measure(units, batch, rows, dtype, seconds):
 def check(net, X, y, batch):
     """Stop unless ten steps of the oracle come to the same loss; the relative difference."""
     X, y = X[: 10 * batch], y[: 10 * batch]
-    fast, slow, kernels = net.copy(), net.copy(), kernels.build
+    fast, slow, compiled = net.copy(), net.copy(), kernels.build
     fast.fit(X, y, batch_size=batch, max_iter=1, **OPTIONS)
     kernels.build = reference
     try:
         slow.fit(X, y, batch_size=batch, max_iter=1, **OPTIONS)
     finally:
-        kernels.build = kernels
+        kernels.build = compiled
     before, after, oracle = (n.loss(X, y) for n in (net, fast, slow))
     difference = abs(after - oracle) / oracle
     if not after < before:

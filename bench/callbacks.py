@@ -34,9 +34,9 @@ def ways(dtype, units, epochs):
     import numpy as np
     from sklearn.datasets import make_circles
 
-    from fastnn import Network, network
-    from fastnn import kernels as builds
+    from fastnn import Network
     from fastnn.callbacks import Recorder
+    from fastnn.training.run import TrainingRun
 
     X, y = make_circles(500, factor=0.5, noise=0.05, random_state=0)
     X, Y = X.astype(dtype), y.reshape(-1, 1).astype(dtype)
@@ -53,14 +53,9 @@ def ways(dtype, units, epochs):
 
     def prepared(net):
         # what fit does before its compiled calls
-        x, targets, descent, batch_size, _ = net._check_training(
-            X, Y, len(X), True, alpha=0.0, momentum=0.0, nesterovs_momentum=True, beta_1=0.9,
-            beta_2=0.999, epsilon=1e-8, solver="sgd", learning_rate_init=0.05,
-        )  # fmt: skip
-        run = network.TrainingRun(
-            kernels.build, net._units, net._codes, builds.LOSSES["squared_error"], descent,
-            net.dtype, batch_size,
-        )  # fmt: skip
+        options = {"solver": "sgd", "learning_rate_init": 0.05}
+        x, targets, step, _ = net._check_training(X, Y, len(X), True, options)
+        run = TrainingRun(net._units, net._codes, step, net.dtype)
         return run, (net.params_, x, targets)
 
     def compiled():

@@ -120,7 +120,7 @@ def count_all():
     """What the counts depend on, and name -> instructions of an epoch or call."""
     import numpy as np
 
-    from fastnn import network
+    from fastnn import kernels
 
     python, numpy = (v.rpartition(".")[0] for v in (platform.python_version(), np.__version__))
     compiler = kernels.build.build_info()["compiler"]

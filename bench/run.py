@@ -22,8 +22,10 @@ import numpy_tutorial  # noqa: E402
 from sklearn.datasets import make_circles  # noqa: E402
 
 import fastnn  # noqa: E402
-from fastnn import kernels as builds  # noqa: E402
-from fastnn import network, reference, tutorial  # noqa: E402
+from fastnn import kernels, reference, tutorial  # noqa: E402
+from fastnn.catalog import activations  # noqa: E402
+from fastnn.training.options import new_step  # noqa: E402
+from fastnn.training.run import TrainingRun  # noqa: E402
 
 TOPOLOGIES = ([2, 4, 8, 1], [2, 4, 8, 16, 8, 4, 1])
 SAMPLES, LR, SEED = 500, 0.05, 15
@@ -111,13 +113,7 @@ class Case:
             for layer in net:
                 layer.W, layer.b = layer.W.astype(dtype), layer.b.astype(dtype)
         self.params = self.flat("numpy")
-        self.oracle_run = network.TrainingRun(
-            reference, np.array(units, np.intp),
-            np.full(len(units) - 1, builds.ACTIVATIONS["sigmoid"], np.int32),
-            builds.LOSSES["squared_error"],
-            network.Descent(builds.SOLVERS["sgd"], LR, sum_coef_grads=True),
-            np.dtype(dtype), SAMPLES,
-        )  # fmt: skip
+        self.oracle_run = oracle_run(units, np.dtype(dtype))
 
     def flat(self, name):
         """A contestant's parameters in one vector."""
@@ -163,6 +159,20 @@ class Case:
         if not worst <= TOLERANCE[self.dtype]:
             sys.exit(f"{self.units} {self.dtype}: contestants differ by {worst:.1e}; not timed")
         return float(worst)
+
+
+def oracle_run(units, dtype):
+    """The tutorial's descent by the oracle instead of the compiled kernels."""
+    codes = np.full(len(units) - 1, activations.CODES["sigmoid"], np.int32)
+    step = new_step(
+        "squared_error", solver="sgd", learning_rate_init=LR, batch_size=SAMPLES,
+        sum_coef_grads=True,
+    )  # fmt: skip
+    compiled, kernels.build = kernels.build, reference
+    try:
+        return TrainingRun(np.array(units, np.intp), codes, step, dtype)
+    finally:
+        kernels.build = compiled
 
 
 def measure(units, dtype, rounds, steps):

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_diabetes
 
 from fastnn import Network
+from fastnn.catalog.activations import ACTIVATIONS
 
 X = np.arange(12.0).reshape(6, 2)
 Y = np.zeros((6, 1))
@@ -64,7 +66,8 @@ def test_construction(args, options, error, match):
 
 
 DATA = [
-    (X[0], Y, ValueError, r"X must have two dimensions .*\(2,\).*reshape"),
+    (X[0], Y, ValueError, r"X must have two dimensions .*\(2,\); for one row .*\(1, -1\)$"),
+    (X[:, 0], Y, ValueError, r"X must have two dimensions .*\(6,\)$"),
     (X[None], Y, ValueError, r"X must have two dimensions .*\(1, 6, 2\)"),
     (5.0, Y, ValueError, r"X must have two dimensions"),
     (X[:, :1], Y, ValueError, r"X must have 2 columns, one for each feature, got shape \(6, 1\)"),
@@ -163,6 +166,83 @@ def test_targets_of_the_log_losses():
     soft = np.tile([0.1, 0.2, 0.7], (6, 1))
     for dtype in ("float32", "float64"):
         Network([2, 3, 3], loss="log_loss", dtype=dtype).fit(X, soft, max_iter=1)
+
+
+def test_advice_for_one_row_and_one_column():
+    with pytest.raises(ValueError, match=r"for one row use X.reshape\(1, -1\)$"):
+        Network([2, 3, 1]).predict([0, 1])
+    with pytest.raises(ValueError, match=r"for one feature use X.reshape\(-1, 1\)$"):
+        Network([1, 3, 1]).predict([0, 1, 2])
+
+
+REACH = [
+    ("sigmoid", -0.1, "between 0 and 1"),
+    ("sigmoid", 1.1, "between 0 and 1"),
+    ("softmax", 1.1, "between 0 and 1"),
+    ("tanh", -1.1, "between -1 and 1"),
+    ("relu", -0.1, "at least 0"),
+    ("exp", -0.1, "at least 0"),
+    ("silu", -0.3, "at least -0.278465"),
+]
+
+
+@pytest.mark.parametrize(("out", "value", "interval"), REACH)
+def test_targets_out_of_reach_of_the_output(out, value, interval):
+    y = np.full((6, 2), 0.5)
+    net = Network([2, 3, 2], "tanh", out_activation=out, random_state=0)
+    net.fit(X, y, max_iter=1)
+    y[4, 1] = value
+    before = net.params_.copy()
+    message = rf"y\[4, 1\] = {value} is out of reach: .*'{out}' gives values {interval};"
+    for method in (net.fit, net.partial_fit):
+        with pytest.raises(ValueError, match=message):
+            method(X, y)
+    np.testing.assert_array_equal(net.params_, before)
+    assert np.isfinite(net.loss(X, y))  # only training is refused
+    Network([2, 3, 2], "tanh", random_state=0).fit(X, y, max_iter=1)  # identity reaches all
+
+
+def test_every_activation_with_bounds_is_in_the_list():
+    bounded = {row.name for row in ACTIVATIONS if row.low > -np.inf or row.high < np.inf}
+    assert bounded == {name for name, _, _ in REACH}
+
+
+def test_a_sigmoid_net_on_large_targets_says_what_to_do():
+    """It used to end at R^2 = -3.85 without a word."""
+    with pytest.raises(ValueError, match=r'out of reach.*out_activation="identity", or scale y'):
+        Network([10, 16, 1]).fit(*load_diabetes(return_X_y=True))
+
+
+def test_divergence_names_what_is_large():
+    rng = np.random.RandomState(0)
+    x, y = rng.randn(20, 2), rng.randn(20, 1)
+    options = {"solver": "sgd", "learning_rate_init": 1e6}
+    for large_x, large_y, advice in (
+        (1, 1, r"Try a learning rate below 1e\+06$"),
+        (1e3, 1, "or X scaled to mean 0 and variance 1$"),
+        (1, 1e6, "or y scaled to mean 0 and variance 1$"),
+        (1e3, 1e6, "or X and y scaled to mean 0 and variance 1$"),
+    ):
+        net = Network([2, 3, 1], "relu", random_state=0)
+        with pytest.raises(FloatingPointError, match=advice):
+            net.fit(large_x * x, large_y * y, max_iter=500, **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda net: net.fit(X, Y, lr=0.1), "'lr'; did you mean 'learning_rate_init'"),
+        (lambda net: net.fit(X, Y, epochs=3), "'epochs'; did you mean 'max_iter'"),
+        (lambda net: net.partial_fit(X, Y, momentun=0.5), "did you mean 'momentum'"),
+        (lambda net: net.fit(X, Y, solver="adma"), "got 'adma'; did you mean 'adam'"),
+        (lambda net: Network([2, 1], "sigmiod"), "did you mean 'sigmoid'"),
+        (lambda net: Network([2, 1], loss="squared_eror"), "did you mean 'squared_error'"),
+        (lambda net: Network([2, 1], init="gloort"), "did you mean 'glorot'"),
+    ],
+)
+def test_misspelt_names_get_a_hint(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(Network([2, 3, 1], random_state=0))
 
 
 OPTIONS = [

@@ -1,18 +1,21 @@
 """Network: what people see, over the build that fastnn chose."""
 
+import inspect
 import pickle
 import signal
 import threading
 import time
+import typing
 
 import numpy as np
 import pytest
 from conftest import COMPILED, PYTHON
 
 import fastnn
-from fastnn import Network, kernels, reference, work
+from fastnn import Network, kernels, network, reference, work
+from fastnn.catalog import activations, losses, solvers
 from fastnn.data.rows import SparseRows
-from fastnn.training.options import new_step
+from fastnn.training.options import SolverOptions, new_step
 from fastnn.training.run import TrainingRun
 
 SOLVERS = {
@@ -481,6 +484,103 @@ def test_nets_train_in_parallel_threads(moons):
     with ThreadPoolExecutor(4) as pool:
         for a, b in zip(pool.map(train, range(8)), one_by_one, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_every_spelling_of_the_catalog_is_taken():
+    for spelling, name in activations.SPELLINGS.items():
+        assert Network([2, 3, 2], "tanh", out_activation=spelling).activations[-1] == name
+    for spelling, name in losses.SPELLINGS.items():
+        assert Network([2, 3, 2], "tanh", loss=spelling).loss_function == name
+    for literal, table in (
+        (activations.ActivationName, activations.SPELLINGS),
+        (losses.LossName, losses.SPELLINGS),
+        (solvers.SolverName, solvers.SPELLINGS),
+    ):
+        assert sorted(typing.get_args(literal)) == sorted(table)
+
+
+def test_solver_options_are_those_of_the_catalog():
+    names = ["solver", *(p.name for p in solvers.PARAMETERS)]
+    assert list(typing.get_type_hints(SolverOptions)) == names
+    for method in (Network.fit, Network.partial_fit):
+        shown = inspect.signature(method).parameters
+        assert list(shown)[-len(names) :] == names
+        assert [shown[p.name].default for p in solvers.PARAMETERS] == [
+            p.default for p in solvers.PARAMETERS
+        ]
+    for name in names:
+        assert f"\n        {name} : " in Network.fit.__doc__
+    for row in activations.ACTIVATIONS:
+        assert f'``"{row.name}"``' in Network.__doc__
+    for row in losses.LOSSES:
+        assert (f'``"{row.name}"``' in Network.__doc__) == row.public
+    assert "{" not in Network.__doc__
+
+
+@pytest.mark.parametrize("bit_generator", [np.random.MT19937, np.random.PCG64])
+def test_a_generator_is_drawn_from_and_advanced(bit_generator, moons):
+    """The same stream as a RandomState over the same bit generator."""
+    nets = []
+    for wrap in (np.random.Generator, np.random.RandomState):
+        source = wrap(bit_generator(3))
+        net = Network([2, 5, 1], random_state=source)
+        nets.append(net.fit(*moons, batch_size=20, max_iter=2))
+        again = pickle.loads(pickle.dumps(net)).fit(*moons, batch_size=20, max_iter=2)
+        other = Network([2, 5, 1], random_state=source)
+        assert (flat(other) != flat(net)).any()
+        net.fit(*moons, batch_size=20, max_iter=2)
+        assert np.isfinite(flat(again)).all()
+    np.testing.assert_array_equal(flat(nets[0]), flat(nets[1]))
+
+
+def test_partial_fit_keeps_the_last_losses_only(moons, monkeypatch):
+    monkeypatch.setattr(network, "LONGEST_CURVE", 10)
+    net, losses_seen = Network([2, 3, 1], random_state=0), []
+    for i in range(1, 36):
+        net.partial_fit(*moons)
+        losses_seen.append(net.loss_)
+        assert net.n_iter_ == i
+        assert len(net.loss_curve_) <= 10
+        assert net.loss_curve_ == losses_seen[-len(net.loss_curve_) :]
+    assert pickle.loads(pickle.dumps(net)).n_iter_ == 35
+    net.fit(*moons, max_iter=12)  # a fit keeps all of its own
+    assert net.n_iter_ == len(net.loss_curve_) == 12
+
+
+def test_from_params_shares_the_vector(moons):
+    net = Network([2, 5, 1], "tanh", loss="mse", random_state=0)
+    params = net.params_.copy()
+    shared = Network.from_params(params, net.layer_units, net.activations)
+    assert shared.params_ is params
+    np.testing.assert_array_equal(shared.predict(moons[0]), net.predict(moons[0]))
+    shared.fit(*moons, max_iter=2, shuffle=False)
+    net.fit(*moons, max_iter=2, shuffle=False)
+    np.testing.assert_array_equal(params, net.params_)
+    for wrong in (params[1:], params[::2], params.astype(int), list(params)):
+        with pytest.raises(ValueError, match=r"must be"):
+            Network.from_params(wrong, net.layer_units, net.activations)
+    params.flags.writeable = False
+    with pytest.raises(ValueError, match="writeable"):
+        Network.from_params(params, net.layer_units, net.activations)
+
+
+def test_params_can_be_assigned(moons):
+    net, other = (Network([2, 5, 1], random_state=seed) for seed in range(2))
+    vector = net.params_
+    net.params_ = other.params_
+    assert net.params_ is vector
+    np.testing.assert_array_equal(net.coefs_[0], other.coefs_[0])
+    for wrong in (vector[1:], np.full_like(vector, np.nan)):
+        with pytest.raises(ValueError, match="params_"):
+            net.params_ = wrong
+    np.testing.assert_array_equal(net.params_, other.params_)
+
+
+def test_names_of_the_package():
+    assert not {"Path", "sys", "importlib", "network", "annotations"} & set(dir(fastnn))
+    assert set(fastnn.__all__) <= set(dir(fastnn))
+    with pytest.raises(AttributeError, match="no attribute 'Netwrok'; did you mean 'Network'"):
+        fastnn.Netwrok  # noqa: B018
 
 
 def test_show_config(capsys):

@@ -30,6 +30,11 @@ class SolverOptions(TypedDict, total=False):
 
 
 _DEFAULTS: dict[str, Any] = {"solver": "adam"} | {p.name: p.default for p in solvers.PARAMETERS}
+# what other libraries call them
+_OTHER_NAMES = {
+    "lr": "learning_rate_init", "learning_rate": "learning_rate_init", "weight_decay": "alpha",
+    "optimizer": "solver", "epochs": "max_iter", "callbacks": "callback",
+}  # fmt: skip
 _BY_NAME = {p.name: p for p in solvers.PARAMETERS}
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -77,8 +82,9 @@ def check_options(dtype: np.dtype, options: dict[str, Any]) -> dict[str, Any]:
     """
     for name in options:
         if name not in _DEFAULTS:
-            hint = checks.did_you_mean(name, _DEFAULTS)
-            raise TypeError(f"fit got an unexpected keyword argument {name!r}{hint}")
+            meant = _OTHER_NAMES.get(name, name)
+            hint = checks.did_you_mean(meant, [*_DEFAULTS, *_OTHER_NAMES.values()])
+            raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
     checked = {**_DEFAULTS, **options}
     checked["solver"] = checks.choice("solver", checked["solver"], solvers.SPELLINGS)
     for p in solvers.PARAMETERS:
