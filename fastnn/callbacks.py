@@ -127,6 +127,7 @@ class Listeners:
                 one.begin(net, X, y, max_iter)
                 ends.push(functools.partial(_end, one, net))
             self._due = [self._interval(one) for one in self._all]
+            self._called = [0] * len(self._all)  # after which epoch last
             self._ends = ends.pop_all()
 
     def __enter__(self) -> Self:
@@ -153,7 +154,7 @@ class Listeners:
                 return
 
     def call(self, net: Network, epoch: int, last: bool) -> bool:
-        """Call those that are due after this epoch, or all after the last.
+        """Call those that are due after this epoch; after the last, all that it has not called yet.
 
         Returns
         -------
@@ -162,7 +163,8 @@ class Listeners:
         """
         enough = False
         for i, call in enumerate(self._calls):
-            if last or self._due[i] <= epoch:
+            if self._due[i] <= epoch or (last and self._called[i] < epoch):
+                self._called[i] = epoch
                 answer = call(net)
                 # nothing else counts: a lambda returns whatever its expression gives
                 if answer is not None and isinstance(answer, (bool, np.bool_)):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import DENSE, codes_of, new_workspace, problem, step_of, units_of
 from conftest import COMPILED_ONLY
-from test_kernels import problem
 from test_process import python
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -50,44 +50,42 @@ print(*compiled_calls(sys.argv[1:], allocations))
 def compiled_calls(names, allocations):
     """Allocations between the start and the end of one compiled call of 3 and of 300 epochs."""
     from fastnn import kernels as builds
-    from fastnn.kernels import SOLVERS, aligned_zeros
-    from fastnn.network import NO_COLUMNS, NO_ROW_STARTS, new_workspace
+    from fastnn.kernels import aligned_zeros
     from fastnn.threads import Team
 
     rng, found = np.random.RandomState(0), []
     nets = {
         "full": ((2, 4, 8, 1), ("sigmoid",) * 3, "squared_error", 500),
-        "batches": ((8, 32, 32, 2), ("relu", "relu", "softmax"), "log_loss", 32),
+        "batches": ((8, 32, 32, 2), ("relu", "silu", "softmax"), "log_loss", 32),
         "slices": ((3, 5, 1), ("tanh", "identity"), "squared_error", 9000),
     }
     kernels = builds.load(names[0])
     for units, activations, loss, batch in (nets[name] for name in names[2:]):
         dtype, n = np.dtype(np.float32), max(500, batch)
         params, x, y = problem(rng, dtype, units, n, loss)
-        units = np.array(units, np.intp)
-        codes = np.array([builds.ACTIVATIONS[a] for a in activations], np.int32)
-        n_threads = int(names[1])
+        units, codes, n_threads = units_of(*units), codes_of(*activations), int(names[1])
         n_packed = kernels.packed_size(units, 4)
         packed = aligned_zeros(3 * n_packed, dtype).reshape(3, n_packed)
         workspace = new_workspace(kernels, units, batch, dtype, 2, n_threads)
         order, output = rng.permutation(n), np.empty((0, units[-1]), dtype)
-        curve, cursor = np.empty(300), np.zeros(6, np.intp)
+        curve, cursor = np.empty(300), np.zeros(1, builds.CURSOR)
         with Team(kernels, n_threads) as team:
+            step = step_of(
+                loss=loss, solver="adam", alpha=0.1, batch_size=batch, budget=1e18,
+                n_threads=team.n_threads,
+            )  # fmt: skip
             for epochs in (3, 300):
-                # the count is read on both sides of the call alone: objects of Python's own
-                # are made before
+                # the count is read right before and after the call: Python's own objects are made
+                # earlier
                 args = (
-                    params, packed, units, codes, builds.LOSSES[loss],
-                    SOLVERS["adam"], 1e-3, 0.9, 0.999, 1e-8, 0.1, False, False, x,
-                    NO_COLUMNS, NO_ROW_STARTS, y, order,
-                    batch, 1e18, workspace, team.memory, team.n_threads, cursor, curve,
-                    output,
+                    params, packed, units, codes, step, x, *DENSE, y, order, workspace,
+                    team.memory, cursor.view(np.uint8), curve, output,
                 )  # fmt: skip
-                cursor[5] = epochs
+                cursor["stop"] = epochs
                 before = allocations()
                 kernels.train_epoch(*args)
                 found.append(allocations() - before)
-                assert cursor[0] == epochs
+                assert cursor["epoch"] == epochs
                 cursor[:] = 0
     return found
 
@@ -137,7 +135,7 @@ def test_steady_training_allocates_nothing(kernels, counter, n_threads):
 
     isa = next(isa for isa, module in MODULES.items() if module == name)
     found = counted(STEADY, counter, isa, str(n_threads), "full", "batches", "slices")
-    # a call itself takes a buffer or two of Python's (views of its arguments); epochs take none
+    # a call takes some buffers of Python's for the views of its arguments; epochs take none
     few, many = found[::2], found[1::2]
     assert len(few) == 3
     assert many == few, found

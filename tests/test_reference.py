@@ -2,34 +2,20 @@
 
 import numpy as np
 import pytest
+from cases import ACTIVATIONS, DENSE, HIDDEN, LOSSES, OUTPUTS, step_of, targets
 
 from fastnn import reference
-from fastnn.kernels import ACTIVATIONS, LOSSES
-
-DENSE = (np.empty(0, np.int32), np.empty(0, np.intp))
-
-HIDDEN = ["identity", "sigmoid", "tanh", "relu"]
-# the log losses go with one output activation each
-OUTPUTS = [("squared_error", name) for name in [*HIDDEN, "softmax", "exp"]]
-OUTPUTS += [("binary_log_loss", "sigmoid"), ("log_loss", "softmax"), ("poisson", "exp")]
+from fastnn.catalog import solvers
+from fastnn.reference.activations import sigmoid
+from fastnn.reference.dense import forward_pass
+from fastnn.reference.losses import loss_delta
+from fastnn.reference.rows import dense_rows
 
 
-def targets(rng, n, n_outputs, loss):
-    if loss == "log_loss":
-        return np.eye(n_outputs)[rng.randint(n_outputs, size=n)]
-    if loss == "poisson":
-        return rng.poisson(1.5, (n, n_outputs)).astype(float)
-    return rng.rand(n, n_outputs)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("alpha", [0.0, 0.3])
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
-@pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize(("loss", "out"), OUTPUTS)
-def test_gradient_by_central_differences(loss, out, hidden, depth, alpha, weighted):
+def assert_gradient_is_central_differences(loss, out, hidden, depth, alpha, weighted):
     units = np.array([3, *[5, 4, 6][: depth - 1], 2], np.intp)
     codes = np.array([ACTIVATIONS[hidden]] * (depth - 1) + [ACTIVATIONS[out]], np.int32)
+    record = step_of(loss=loss, alpha=alpha)
     h = 1e-5
     steps = h * np.eye(reference.packed_size(units, 8))
 
@@ -42,14 +28,10 @@ def test_gradient_by_central_differences(loss, out, hidden, depth, alpha, weight
         return params, x, y
 
     def f(p):
-        unused = np.empty_like(p)
-        return reference.loss_and_grad(
-            p, units, codes, LOSSES[loss], alpha, x, *DENSE, y, None, unused
-        )
+        return reference.loss_and_grad(p, units, codes, record, x, *DENSE, y, None, p[:0])
 
     def signs(p):
-        a = reference.activations_of(p, units, codes, x)
-        return np.hstack([layer > 0 for layer in a[1:]])
+        return np.hstack([layer > 0 for layer in forward_pass(p, units, codes, x)[1]])
 
     # a difference quotient means nothing across relu's kink, and a net whose outputs are all zero
     # has no gradient: take the first net that is neither
@@ -62,12 +44,33 @@ def test_gradient_by_central_differences(loss, out, hidden, depth, alpha, weight
         pytest.fail("no net without a kink")
 
     grads = np.empty_like(params)
-    reference.loss_and_grad(params, units, codes, LOSSES[loss], alpha, x, *DENSE, y, None, grads)
+    reference.loss_and_grad(params, units, codes, record, x, *DENSE, y, None, grads)
     numeric = np.array([(f(params + step) - f(params - step)) / (2 * h) for step in steps])
+    if loss == "mean_squared_error":
+        # what it shows is divided by the number of outputs, its gradient is not; the penalty,
+        # whose gradient is right, has no part in that
+        assert alpha == 0
+        numeric *= 2
     assert np.abs(grads).max() > 1e-3
     # rounding of the quotient is about eps / h of the loss
     bound = 1e-7 * np.abs(grads).max() + 4 * np.finfo(float).eps / h * abs(f(params))
     np.testing.assert_allclose(grads, numeric, rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize(("loss", "out"), OUTPUTS)
+def test_gradient_by_central_differences(loss, out, hidden, weighted):
+    assert_gradient_is_central_differences(loss, out, hidden, 3, 0.0, weighted)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
+def test_gradient_by_depth_and_penalty(loss, hidden, depth, alpha):
+    out = {"squared_error": "tanh", "log_loss": "softmax"}[loss]
+    assert_gradient_is_central_differences(loss, out, hidden, depth, alpha, True)
 
 
 def test_softmax_and_sigmoid_against_scipy(rng):
@@ -76,21 +79,41 @@ def test_softmax_and_sigmoid_against_scipy(rng):
     out = np.empty_like(z)
     reference.softmax(z, None, out)
     np.testing.assert_allclose(out, scipy_special.softmax(z, axis=1), rtol=1e-13)
-    reference.sigmoid(z, out)
+    sigmoid(z, out)
     np.testing.assert_allclose(out, scipy_special.expit(z), rtol=1e-14)
 
 
-def test_log_losses_against_scikit_learn(rng):
+def total(loss, out, a, y):
+    """The summed loss of activations a, and its deltas by z."""
+    with np.errstate(all="ignore"):
+        z = np.log(a) - (np.log1p(-a) if out == "sigmoid" else 0)
+    return loss_delta(a, z, y, LOSSES[loss], ACTIVATIONS[out])
+
+
+@pytest.mark.parametrize("prefix", ["", "clipped_"])
+def test_log_losses_against_scikit_learn(prefix, rng):
     from sklearn.metrics import log_loss
 
     p = rng.dirichlet(np.ones(3), size=30)
     y = np.eye(3)[rng.randint(3, size=30)]
-    total, _ = reference.loss_delta(p, y, LOSSES["log_loss"], ACTIVATIONS["softmax"])
-    np.testing.assert_allclose(total / 30, log_loss(y, p), rtol=1e-12)
-    binary, _ = reference.loss_delta(
-        p[:, :1], y[:, :1], LOSSES["binary_log_loss"], ACTIVATIONS["sigmoid"]
-    )
+    got, _ = total(f"{prefix}log_loss", "softmax", p, y)
+    np.testing.assert_allclose(got / 30, log_loss(y, p), rtol=1e-12)
+    binary, _ = total(f"{prefix}binary_log_loss", "sigmoid", p[:, :1], y[:, :1])
     np.testing.assert_allclose(binary / 30, log_loss(y[:, 0], p[:, 0]), rtol=1e-12)
+
+
+def test_log_losses_of_large_logits_against_scipy(rng):
+    special = pytest.importorskip("scipy.special")
+    z, y = 500 * rng.randn(30, 4), np.eye(4)[rng.randint(4, size=30)]
+    a = special.softmax(z, axis=1)
+    got, delta = loss_delta(a, z, y, LOSSES["log_loss"], ACTIVATIONS["softmax"])
+    np.testing.assert_allclose(got, -np.sum(y * special.log_softmax(z, axis=1)), rtol=1e-14)
+    np.testing.assert_array_equal(delta, a - y)
+    a = special.expit(z)
+    got, delta = loss_delta(a, z, y, LOSSES["binary_log_loss"], ACTIVATIONS["sigmoid"])
+    want = -np.sum(y * special.log_expit(z) + (1 - y) * special.log_expit(-z))
+    np.testing.assert_allclose(got, want, rtol=1e-14)
+    np.testing.assert_array_equal(delta, a - y)
 
 
 def test_whole_weights_are_repetitions(rng):
@@ -98,7 +121,7 @@ def test_whole_weights_are_repetitions(rng):
     params, x = rng.randn(reference.packed_size(units, 8)), rng.randn(6, 3)
     y, times = targets(rng, 6, 2, "log_loss"), np.array([1, 0, 3, 2, 1, 0])
     grads, want = np.empty_like(params), np.empty_like(params)
-    args = (params, units, codes, LOSSES["log_loss"], 0.3)
+    args = (params, units, codes, step_of(loss="log_loss", alpha=0.3))
     loss = reference.loss_and_grad(*args, x, *DENSE, np.column_stack([y, times]), None, grads)
     x, y = (np.repeat(a, times, axis=0) for a in (x, y))
     np.testing.assert_allclose(
@@ -111,9 +134,9 @@ def test_sparse_rows_are_scipys(rng):
     from scipy.sparse import csr_array, random_array
 
     x = csr_array(random_array((9, 6), density=0.3, rng=rng))
-    got = reference.dense_rows(x.data[None], x.indices, x.indptr, 6)
+    got = dense_rows(x.data[None], x.indices, x.indptr, 6)
     np.testing.assert_array_equal(got, x.toarray())
-    part = reference.dense_rows(x.data[None], x.indices, x.indptr[3:8], 6)
+    part = dense_rows(x.data[None], x.indices, x.indptr[3:8], 6)
     np.testing.assert_array_equal(part, x.toarray()[3:7])
 
 
@@ -122,45 +145,81 @@ def test_poisson_is_half_the_deviance(rng):
 
     a, y = rng.exponential(size=(30, 2)), rng.poisson(1.5, (30, 2)).astype(float)
     assert (y == 0).any()
-    total, _ = reference.loss_delta(a, y, LOSSES["poisson"], ACTIVATIONS["exp"])
+    got, _ = total("poisson", "exp", a, y)
     want = sum(mean_poisson_deviance(y[:, j], a[:, j]) for j in range(2)) / 2
-    np.testing.assert_allclose(total / 30, want, rtol=1e-12)
+    np.testing.assert_allclose(got / 30, want, rtol=1e-12)
 
 
 def test_mean_squared_error_has_the_deltas_of_the_sum(rng):
     """As MLPRegressor: the loss that it shows is not the one whose gradient it takes."""
     a, y = rng.randn(30, 4), rng.randn(30, 4)
-    total, delta = reference.loss_delta(
-        a, y, LOSSES["mean_squared_error"], ACTIVATIONS["identity"]
-    )
-    np.testing.assert_allclose(total / 30, np.mean((a - y) ** 2) / 2, rtol=1e-14)
+    got, delta = loss_delta(a, a, y, LOSSES["mean_squared_error"], ACTIVATIONS["identity"])
+    np.testing.assert_allclose(got / 30, np.mean((a - y) ** 2) / 2, rtol=1e-14)
     np.testing.assert_array_equal(delta, a - y)
 
 
-@pytest.mark.parametrize("loss", ["binary_log_loss", "log_loss"])
-def test_log_losses_stay_finite_where_the_net_is_surely_wrong(loss, dtype):
+@pytest.mark.parametrize("loss", ["clipped_binary_log_loss", "clipped_log_loss"])
+def test_clipped_losses_stay_finite_where_the_net_is_surely_wrong(loss, dtype):
     a, y = np.array([[1.0, 0.0]], dtype), np.array([[0.0, 1.0]], dtype)
-    total, delta = reference.loss_delta(a, y, LOSSES[loss], ACTIVATIONS["softmax"])
-    assert np.isfinite(total)
-    assert total > -np.log(2 * np.finfo(dtype).eps)
+    got, delta = loss_delta(a, a, y, LOSSES[loss], ACTIVATIONS["softmax"])
+    assert np.isfinite(got)
+    assert got >= -np.log(np.finfo(dtype).eps)
     assert delta.tolist() == [[1.0, -1.0]]
+
+
+# ---- solvers, by their definitions ------------------------------------------------------------
+
+
+def descent(g, t, numbers):
+    for _ in range(t):
+        yield -numbers["learning_rate"] * g
+
+
+def momentum(g, t, numbers):
+    v = 0.0
+    for _ in range(t):
+        v = numbers["momentum"] * v - numbers["learning_rate"] * g
+        yield v
+
+
+def nesterov(g, t, numbers):
+    for v in momentum(g, t, numbers):
+        yield numbers["momentum"] * v - numbers["learning_rate"] * g
+
+
+def adam(g, t, numbers):
+    m = v = 0.0
+    b1, b2 = numbers["beta_1"], numbers["beta_2"]
+    for i in range(1, t + 1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        m_hat, v_hat = m / (1 - b1**i), v / (1 - b2**i)
+        # epsilon stands beside the root before its bias correction, as in scikit-learn
+        epsilon = numbers["epsilon"] / np.sqrt(1 - b2**i)
+        yield -numbers["learning_rate"] * m_hat / (np.sqrt(v_hat) + epsilon)
+
+
+DEFINITIONS = {"sgd": descent, "momentum": momentum, "nesterov": nesterov, "adam": adam}
+
+
+@pytest.mark.parametrize("solver", [row.name for row in solvers.SOLVERS])
+def test_solvers_against_their_definitions(solver, dtype):
+    """Five steps of one parameter with a constant gradient."""
+    numbers = {"learning_rate": 0.5, "momentum": 0.25, "beta_1": 0.75, "beta_2": 0.875,
+               "epsilon": 1e-3}  # fmt: skip
+    step = step_of(solver=solver, **numbers)
+    params, grads = np.ones(1, dtype), np.full(1, 3, dtype)
+    states, want = np.zeros((solvers.BY_NAME[solver].n_states, 1), dtype), 1.0
+    for t, change in enumerate(DEFINITIONS[solver](3.0, 5, numbers), start=1):
+        reference.solver_update(params, grads, states, step, t)
+        want += change
+        tolerance = 8 * np.finfo(dtype).eps
+        np.testing.assert_allclose(params, want, rtol=tolerance, atol=tolerance)
 
 
 def test_adam_first_step_is_the_learning_rate(dtype):
     # m / sqrt(v) is the sign of the gradient at t = 1 (Kingma and Ba, 2015, section 2.1), but for
     # epsilon beside the smaller sqrt(v), .25 * sqrt(.001)
     params, grads = np.zeros(3, dtype), np.array([4.0, -0.25, 0.0], dtype)
-    m, v = np.zeros(3, dtype), np.zeros(3, dtype)
-    reference.adam_update(params, grads, m, v, 0.01, 0.9, 0.999, 1e-8, 1)
+    step = step_of(solver="adam", learning_rate=0.01)
+    reference.solver_update(params, grads, np.zeros((2, 3), dtype), step, 1)
     np.testing.assert_allclose(params, [-0.01, 0.01, 0.0], rtol=2e-6)
-
-
-def test_momentum_against_its_definition(dtype):
-    params, v = np.zeros(1, dtype), np.zeros(1, dtype)
-    for _ in range(2):
-        reference.sgd_update(params, np.ones(1, dtype), v, 0.5, 0.5, False)
-    assert (params[0], v[0]) == (-1.25, -0.75)
-    params, v = np.zeros(1, dtype), np.zeros(1, dtype)
-    for _ in range(2):
-        reference.sgd_update(params, np.ones(1, dtype), v, 0.5, 0.5, True)
-    assert (params[0], v[0]) == (-1.625, -0.75)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import problem, run
 from conftest import COMPILED, COMPILED_ONLY
-from test_kernels import problem, run
 from test_process import python
 
 import fastnn

@@ -8,8 +8,10 @@ import functools
 import importlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.catalog import records
 
@@ -20,6 +22,25 @@ MODULES = {"avx512": "_kernels_avx512", "avx2": "_kernels_avx2", "baseline": "_k
 STEP = np.dtype([field[:2] for field in records.STEP], align=True)
 CURSOR = np.dtype([field[:2] for field in records.CURSOR], align=True)
 START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = records.STATUS.values()
+
+
+def new_step(**fields: float) -> NDArray[np.void]:
+    """A step record, an array of length 1: 0 but for the fields given and n_threads, which is 1.
+
+    Kernels take it as bytes: `step.view(np.uint8)`.
+    """
+    step = np.zeros(1, STEP)
+    for name, value in {"n_threads": 1, **fields}.items():
+        step[name] = value
+    return step
+
+
+def new_cursor(**fields: int) -> NDArray[np.void]:
+    """A cursor record, an array of length 1: 0 but for the fields given."""
+    cursor = np.zeros(1, CURSOR)
+    for name, value in fields.items():
+        cursor[name] = value
+    return cursor
 
 
 @functools.cache
@@ -149,14 +170,9 @@ def choose():
 
 # The build in use, and its name. Rooms read `kernels.build` at every call, so that tests can put
 # another one there.
-ISA, build = choose()
+if TYPE_CHECKING:  # every build has the functions of the stub
+    from fastnn.kernels import _kernels as build
 
-from fastnn.kernels._old import Old  # noqa: E402
-
-build = Old(build)
-_load = load
-
-
-def load(name):
-    """Temporary."""
-    return Old(_load(name))
+    ISA: str
+else:
+    ISA, build = choose()

@@ -33,11 +33,11 @@
 #   slices. A batch whose loss is not finite, or an epoch whose parameters are not, puts the
 #   parameters back to where its epoch began, unless the caller wants scikit-learn's way, which is
 #   to go on. No floating-point mode is touched.
-# Errors. None: network.py has checked everything. Enumerations are those of simd.h, reference.py.
+# Errors. None: network.py has checked everything. Debug builds (FASTNN_DEBUG) stop at codes that they do not know.
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport sqrt, pow, isfinite
-from libc.stdint cimport uint32_t
+from libc.math cimport isfinite
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
 ctypedef fused real:
@@ -49,8 +49,22 @@ ctypedef fused real:
 cdef extern from "simd.h" nogil:
     const char *FASTNN_TARGET
     const char *FASTNN_COMPILER
-    enum: IDENTITY, SIGMOID, TANH, RELU, SOFTMAX, EXP
-    enum: SQUARED_ERROR, BINARY_LOG_LOSS, LOG_LOSS, POISSON, MEAN_SQUARED_ERROR
+    enum: IDENTITY, SOFTMAX
+    enum: START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS
+    ctypedef struct fastnn_enumerator:
+        const char *name
+        int code
+    const fastnn_enumerator *fastnn_activations
+    const fastnn_enumerator *fastnn_losses
+    const fastnn_enumerator *fastnn_solvers
+    const fastnn_enumerator *fastnn_status
+    ctypedef struct solver_numbers:
+        int solver
+        double rate, momentum, beta_1, beta_2, epsilon
+    double solver_rate(int solver, double rate, double beta_1, double beta_2, double t)
+    bint stores_slope(int activation)
+    bint uses_logits(int loss)
+    void FASTNN_UNREACHABLE(const char *what)
     enum: LANES_F32, LANES_F64, PANEL_F32, PANEL_F64
     int tile_vectors(Py_ssize_t left)
 
@@ -62,12 +76,12 @@ cdef extern from "simd.h" nogil:
     void c_dense_forward(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
         Py_ssize_t end, Py_ssize_t panel, const void *coef, const void *intercept, const void *x,
-        void *out, int activation)
+        void *out, void *kept, int activation)
     void c_sparse_forward(
         Py_ssize_t n_samples, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
         Py_ssize_t end, const void *coef, const void *intercept, const void *values,
         const int *columns, const Py_ssize_t *starts, const Py_ssize_t *order, Py_ssize_t row,
-        void *out, int activation)
+        void *out, void *kept, int activation)
     void c_softmax_chunk(Py_ssize_t n_vectors, Py_ssize_t n, void *z)
     void c_rows_forward(
         Py_ssize_t n_rows, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef,
@@ -79,7 +93,7 @@ cdef extern from "simd.h" nogil:
         void *out, Py_ssize_t out_step, int activation)
     void c_propagate_delta(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
-        Py_ssize_t end, Py_ssize_t panel, const void *coef, const void *delta, const void *a,
+        Py_ssize_t end, Py_ssize_t panel, const void *coef, const void *delta, const void *kept,
         void *out, int activation)
     void c_lane_gradient(
         Py_ssize_t n_vectors, Py_ssize_t fan_in, Py_ssize_t fan_out, Py_ssize_t first,
@@ -104,28 +118,20 @@ cdef extern from "simd.h" nogil:
         void *grad)
     void c_add(Py_ssize_t n, const void *x, void *sum)
     double c_loss_delta(
-        Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *a, void *y, void *delta, int loss,
+        Py_ssize_t n_samples, Py_ssize_t n_outputs, void *a, void *y, void *delta, int loss,
         int activation)
     double c_weighted_loss_delta(
-        Py_ssize_t n_samples, Py_ssize_t n_outputs, const void *a, void *y, void *delta, int loss,
+        Py_ssize_t n_samples, Py_ssize_t n_outputs, void *a, void *y, void *delta, int loss,
         int activation)
-    void c_sgd_update(
-        Py_ssize_t n, void *param, const void *grad, void *velocity, double rate,
-        double momentum, int nesterov, double scale, double decay)
-    void c_adam_update(
-        Py_ssize_t n, void *param, const void *grad, void *first, void *second, double rate,
-        double beta_1, double beta_2, double epsilon, double scale, double decay)
+    void c_solver_update(
+        Py_ssize_t n, void *param, const void *grad, void *states, Py_ssize_t stride,
+        const solver_numbers *numbers, double scale, double decay)
     void c_softmax_tile(void *z, Py_ssize_t n, Py_ssize_t width)
     int c_all_finite(const void *x, Py_ssize_t n)
     double c_sum_squares(const void *x, Py_ssize_t n)
     double c_peak_loop(Py_ssize_t turns, void *sink)
-    void c_exp(const void *x, void *out, Py_ssize_t n)
-    void c_sigmoid(const void *x, void *out, Py_ssize_t n)
-    void c_tanh(const void *x, void *out, Py_ssize_t n)
-    void c_relu(const void *x, void *out, Py_ssize_t n)
-    void c_sigmoid_derivative(const void *a, void *out, Py_ssize_t n)
-    void c_tanh_derivative(const void *a, void *out, Py_ssize_t n)
-    void c_relu_derivative(const void *a, void *out, Py_ssize_t n)
+    void c_activate_array(const void *x, void *out, Py_ssize_t n, int activation)
+    void c_derivative_array(const void *x, void *out, Py_ssize_t n, int activation)
 
 cdef extern from "threads.h" nogil:
     enum: FASTNN_HAS_THREADS

@@ -29,7 +29,7 @@ cdef void delta_layer(
     cdef Py_ssize_t end = share(layer.fan_in, plan.panel, part + 1, parts)
     cdef real *desk = work + chunk.desk
     c_propagate_delta(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end, layer.panel,
-                      packed + layer.coef, desk + layer.delta, desk + before.a,
+                      packed + layer.coef, desk + layer.delta, desk + before.derived,
                       desk + before.delta, before.activation)
     if not before.by_lanes:
         c_transpose_delta(chunk.n_vectors, before.fan_out, first, end, desk + before.delta,
@@ -175,8 +175,7 @@ def loss_and_grad(
     const real[::1] params,             # IN  plain parameters
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
-    int loss,
-    double alpha,
+    const unsigned char[::1] step,      # IN  a step record: loss and alpha
     const real[:, ::1] x,               # IN  (n, layer_units[0]), or sparse rows: see forward
     columns,
     row_starts,
@@ -193,13 +192,14 @@ def loss_and_grad(
     cdef Chunk chunk
     cdef real *work
     cdef Rows rows = rows_of(x, columns, row_starts)
-    cdef double total = 0, weight = y.shape[0]
+    cdef const Step *numbers = <const Step *> &step[0]
+    cdef double total = 0, weight = y.shape[0], alpha = numbers.alpha
     cdef Py_ssize_t row = 0, n_rows = y.shape[0]
     cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, n_rows, -1, 1, weighted, &workspace[0],
-                              &params[0])
+                              layer_units.shape[0] - 1, numbers.loss, n_rows, -1, 1, weighted,
+                              &workspace[0], &params[0])
         if weighted:
             weight = weight_of(&y[0, 0], NULL, 0, n_rows, plan.n_targets)
         memset(work + plan.params, 0, plan.packed_size * sizeof(real))
@@ -211,7 +211,7 @@ def loss_and_grad(
             gather(&y[0, 0], NULL, row, chunk.count, plan.n_targets, plan.lanes, work + chunk.y,
                    0, 1)
             forward_chunk(&plan, work + plan.params, work, &chunk, 0)
-            total += loss_of(&plan, work, &chunk, loss)
+            total += loss_of(&plan, work, &chunk, numbers.loss)
             if grads.shape[0]:
                 backward_chunk(&plan, work + plan.params, work, &chunk)
             row += chunk.count
@@ -227,12 +227,13 @@ def loss_and_grad(
 def propagate_delta(
     const real[:, ::1] delta,           # IN  (n, fan_out)
     const real[:, ::1] coef,            # IN  (fan_in, fan_out)
-    const real[:, ::1] a,               # IN  (n, fan_in) activations of the layer before
+    const real[:, ::1] a,               # IN  (n, fan_in) activations of the layer before, or its
+                                        #     slopes if its activation stores them
     int activation,                     # of the layer before
     unsigned char[::1] workspace,       # workspace_size([fan_in, fan_out], n, itemsize, -1) bytes
     real[:, ::1] out,                   # OUT (n, fan_in)
 ):
-    """delta_in = f'(a) (delta W^T), with the derivative taken from the activations a."""
+    """delta_in = f' (delta W^T), with f' computed from a."""
     cdef Py_ssize_t[2] units = [coef.shape[0], coef.shape[1]]
     cdef int[1] codes = [activation]
     cdef Plan plan
@@ -242,7 +243,7 @@ def propagate_delta(
     cdef real *deltas
     cdef Py_ssize_t row = 0, n_rows = a.shape[0]
     with nogil:
-        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, False, &workspace[0],
+        work = open_workspace(&plan, units, codes, 1, -1, n_rows, -1, 1, False, &workspace[0],
                               &a[0, 0])
         layer = &plan.layers[0]
         deltas = work + plan.desk + layer.delta

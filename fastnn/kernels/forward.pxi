@@ -21,22 +21,23 @@ cdef inline real *inputs_of(Plan *plan, Py_ssize_t i, Chunk *chunk, real *work) 
 cdef void forward_layer(
     Plan *plan, Py_ssize_t i, const real *packed, real *work, Chunk *chunk, int part, int parts
 ) noexcept nogil:
-    """a = f(x W + b); softmax is left to output_of."""
+    """a = f(x W + b), and what is kept of z or f'(z); softmax is left to output_of."""
     cdef Layer *layer = &plan.layers[i]
+    cdef real *kept = work + chunk.desk + layer.kept if layer.kept >= 0 else NULL
     cdef const Rows *rows = chunk.sparse if i == 0 else NULL
     if rows != NULL:
         c_sparse_forward(chunk.count, layer.fan_in, layer.fan_out,
                          share(layer.fan_out, plan.panel, part, parts),
                          share(layer.fan_out, plan.panel, part + 1, parts), packed + layer.coef,
                          packed + layer.intercept, <const real *> rows.values, rows.columns,
-                         rows.starts, rows.order, chunk.row, work + chunk.desk + layer.a,
+                         rows.starts, rows.order, chunk.row, work + chunk.desk + layer.a, kept,
                          layer.activation)
         return
     c_dense_forward(chunk.n_vectors, layer.fan_in, layer.fan_out,
                     share(layer.fan_out, TILE_ROWS, part, parts),
                     share(layer.fan_out, TILE_ROWS, part + 1, parts), layer.panel,
                     packed + layer.coef, packed + layer.intercept, inputs_of(plan, i, chunk, work),
-                    work + chunk.desk + layer.a, layer.activation)
+                    work + chunk.desk + layer.a, kept, layer.activation)
 
 
 cdef real *output_of(Plan *plan, real *work, Chunk *chunk) noexcept nogil:
@@ -134,7 +135,7 @@ def forward(
     cdef bint few
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, n_rows, -1, 1, False, &workspace[0],
+                              layer_units.shape[0] - 1, -1, n_rows, -1, 1, False, &workspace[0],
                               &params[0])
         coefs = &params[0] if packed else work + plan.params
         few = not packed and n_rows <= max(
@@ -189,7 +190,7 @@ def dense_forward(
     cdef real *work
     cdef Py_ssize_t row = 0, n_rows = x.shape[0]
     with nogil:
-        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, False, &workspace[0],
+        work = open_workspace(&plan, units, codes, 1, -1, n_rows, -1, 1, False, &workspace[0],
                               &x[0, 0])
         layer = &plan.layers[0]
         pack_layer(&coef[0, 0], &intercept[0], layer.fan_in, layer.fan_out, layer.panel,
@@ -216,7 +217,7 @@ def softmax(
     cdef real *tile
     cdef Py_ssize_t row = 0, n_rows = z.shape[0], width, count, n = z.shape[1]
     with nogil:
-        work = open_workspace(&plan, units, codes, 1, n_rows, -1, 1, False, &workspace[0],
+        work = open_workspace(&plan, units, codes, 1, -1, n_rows, -1, 1, False, &workspace[0],
                               &z[0, 0])
         tile = work + plan.desk + plan.desk_x
         while row < n_rows:
@@ -228,36 +229,19 @@ def softmax(
             row += count
 
 
-def exp(const real[::1] x, real[::1] out):
-    """e^x; 0 below the smallest normal number, infinity above the largest."""
-    c_exp(&x[0], &out[0], x.shape[0])
+def activate(
+    const real[::1] x,                  # IN
+    int activation,                     # elementwise
+    real[::1] out,                      # OUT
+):
+    """f(x). exp is 0 below the smallest normal number, infinity above the largest."""
+    c_activate_array(&x[0], &out[0], x.shape[0], activation)
 
 
-def sigmoid(const real[::1] x, real[::1] out):
-    """s(x) = 1 / (1 + e^-x)."""
-    c_sigmoid(&x[0], &out[0], x.shape[0])
-
-
-def sigmoid_derivative(const real[::1] a, real[::1] out):
-    """s'(x) = a (1 - a) with a = s(x)."""
-    c_sigmoid_derivative(&a[0], &out[0], a.shape[0])
-
-
-def tanh(const real[::1] x, real[::1] out):
-    """tanh x."""
-    c_tanh(&x[0], &out[0], x.shape[0])
-
-
-def tanh_derivative(const real[::1] a, real[::1] out):
-    """tanh' x = 1 - a^2 with a = tanh x."""
-    c_tanh_derivative(&a[0], &out[0], a.shape[0])
-
-
-def relu(const real[::1] x, real[::1] out):
-    """max(0, x)."""
-    c_relu(&x[0], &out[0], x.shape[0])
-
-
-def relu_derivative(const real[::1] a, real[::1] out):
-    """1 where a > 0, else 0, with a = relu x."""
-    c_relu_derivative(&a[0], &out[0], a.shape[0])
+def derivative(
+    const real[::1] x,                  # IN  values a; z if the activation stores its slope
+    int activation,                     # elementwise
+    real[::1] out,                      # OUT
+):
+    """f'(z), from a = f(z) or, for activations that store their slope, from z."""
+    c_derivative_array(&x[0], &out[0], x.shape[0], activation)

@@ -15,6 +15,8 @@ cdef struct Layer:
     Py_ssize_t panel        # outputs in a panel: all of a very narrow layer, without padding
     Py_ssize_t coef, intercept, coef_size, intercept_size   # in packed parameters
     Py_ssize_t a, delta, transposed     # in a desk: activations and deltas of a chunk
+    Py_ssize_t kept         # in a desk: where the forward pass stores slopes or z; -1: neither
+    Py_ssize_t derived      # in a desk: what the derivative is computed from
     Py_ssize_t lanes        # in a slice: lane sums
     Py_ssize_t block        # rows of the gradient between the solver's steps
 
@@ -55,6 +57,7 @@ cdef void make_plan(
     const Py_ssize_t *layer_units,
     const int *activations,         # NULL: sizes only
     Py_ssize_t n_layers,
+    int loss,                       # -1: prediction
     Py_ssize_t batch,
     Py_ssize_t itemsize,
     Py_ssize_t n_states,            # arrays of solver state; -1: no training
@@ -113,6 +116,13 @@ cdef void make_plan(
         layer.delta = layer.a + round_up(plan.chunk * layer.fan_out, align)
         layer.transposed = layer.delta + round_up(plan.chunk * layer.fan_out, align)
         plan.desk_size = layer.transposed
+        # the delta slot is unused until deltas are written
+        layer.kept, layer.derived = -1, layer.a
+        if loss >= 0 and layers != NULL:
+            if stores_slope(layer.activation):
+                layer.kept = layer.derived = layer.delta
+            elif i == n_layers - 1 and uses_logits(loss):
+                layer.kept = layer.delta
         layer.lanes = sums
         if layer.by_lanes:
             sums += (layer.fan_in + 1) * layer.fan_out * plan.lanes
@@ -165,6 +175,7 @@ cdef inline real *open_workspace(
     const Py_ssize_t *layer_units,
     const int *activations,
     Py_ssize_t n_layers,
+    int loss,
     Py_ssize_t batch,
     Py_ssize_t n_states,
     int n_threads,
@@ -173,8 +184,8 @@ cdef inline real *open_workspace(
     const real *type_of,            # only its type matters
 ) noexcept nogil:
     """The plan of a workspace, its table filled in; where the numbers behind the table begin."""
-    make_plan(plan, layer_units, activations, n_layers, batch, sizeof(real), n_states, n_threads,
-              weighted, <Layer *> workspace)
+    make_plan(plan, layer_units, activations, n_layers, loss, batch, sizeof(real), n_states,
+              n_threads, weighted, <Layer *> workspace)
     return <real *> (workspace + round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128))
 
 
@@ -193,16 +204,16 @@ def workspace_size(
     """
     cdef Plan plan
     cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
-    make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, n_states, n_threads,
-              weighted, NULL)
+    make_plan(&plan, &layer_units[0], NULL, n_layers, -1, batch_size, itemsize, n_states,
+              n_threads, weighted, NULL)
     return round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128) + plan.size * itemsize
 
 
 def packed_size(const Py_ssize_t[::1] layer_units, int itemsize):
     """How many numbers the packed parameters take."""
     cdef Plan plan
-    make_plan(&plan, &layer_units[0], NULL, layer_units.shape[0] - 1, 1, itemsize, 0, 1, False,
-              NULL)
+    make_plan(&plan, &layer_units[0], NULL, layer_units.shape[0] - 1, -1, 1, itemsize, 0, 1,
+              False, NULL)
     return plan.packed_size
 
 
@@ -213,8 +224,8 @@ def useful_threads(
     cdef Plan plan
     cdef Py_ssize_t i, n_layers = layer_units.shape[0] - 1
     cdef double total = 0
-    make_plan(&plan, &layer_units[0], NULL, n_layers, batch_size, itemsize, 0, n_threads, False,
-              NULL)
+    make_plan(&plan, &layer_units[0], NULL, n_layers, -1, batch_size, itemsize, 0, n_threads,
+              False, NULL)
     if not FASTNN_HAS_THREADS:
         return 1
     for i in range(n_layers):
@@ -299,7 +310,7 @@ def pack(
     cdef Plan plan
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
-                       layer_units.shape[0] - 1, 1, 0, 1, False, &workspace[0], &params[0])
+                       layer_units.shape[0] - 1, -1, 1, 0, 1, False, &workspace[0], &params[0])
         pack_params(&params[0], &plan, &packed[0])
 
 
@@ -314,5 +325,5 @@ def unpack(
     cdef Plan plan
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
-                       layer_units.shape[0] - 1, 1, 0, 1, False, &workspace[0], &packed[0])
+                       layer_units.shape[0] - 1, -1, 1, 0, 1, False, &workspace[0], &packed[0])
         unpack_params(&packed[0], &plan, &params[0])

@@ -1,21 +1,62 @@
-# What the kernels share with Python: codes and the fields of a cursor.
+# The records and enumerations that Python and kernels share.
+#
+# Fields, types and codes are those of fastnn/catalog. Both records reach the functions as arrays of
+# bytes and are cast: to check a structured buffer takes microseconds a call.
 
-cdef enum:
-    SGD = 0
-    NESTEROV = 1
-    ADAM = 2
+cdef struct Step:
+    double learning_rate, alpha, momentum, beta_1, beta_2, epsilon, budget
+    int64_t batch_size
+    int32_t loss, solver, sum_coef_grads, keep_going, n_threads, reserved
 
-cdef enum:                  # fields of a cursor
-    CURSOR_EPOCH = 0        # epochs finished
-    CURSOR_ROW = 1          # the present batch's first row + how many of its rounds are done
-    CURSOR_STEP = 2         # solver steps ever done (Adam's t)
-    CURSOR_STATUS = 3
-    CURSOR_FIRST = 4        # the epoch that it began with; written at the start
-    CURSOR_STOP = 5         # epochs after which to finish
+cdef struct Cursor:
+    int64_t epoch, row, step, status, first, stop
 
-cdef enum:                  # values of cursor[CURSOR_STATUS]
-    START = 0               # pack the parameters first
-    RUNNING = 1             # the budget ran out
-    FINISHED = 2
-    DIVERGED = 3
-    WEIGHTLESS = 4          # the weights of a batch add up to 0
+
+cdef dict codes_of(const fastnn_enumerator *rows):
+    codes = {}
+    while rows.name != NULL:
+        codes[rows.name.decode("ascii")] = rows.code
+        rows += 1
+    return codes
+
+
+def enumerations():
+    """{"activations": {name: code}, and likewise "losses", "solvers" and "status"}."""
+    return {
+        "activations": codes_of(fastnn_activations),
+        "losses": codes_of(fastnn_losses),
+        "solvers": codes_of(fastnn_solvers),
+        "status": codes_of(fastnn_status),
+    }
+
+
+def record_layouts():
+    """{"step": [(field, offset, itemsize), ...], "cursor": [...]} in bytes."""
+    cdef Step step
+    cdef Cursor cursor
+    return {
+        "step": [
+            ("learning_rate", <char *> &step.learning_rate - <char *> &step, sizeof(double)),
+            ("alpha", <char *> &step.alpha - <char *> &step, sizeof(double)),
+            ("momentum", <char *> &step.momentum - <char *> &step, sizeof(double)),
+            ("beta_1", <char *> &step.beta_1 - <char *> &step, sizeof(double)),
+            ("beta_2", <char *> &step.beta_2 - <char *> &step, sizeof(double)),
+            ("epsilon", <char *> &step.epsilon - <char *> &step, sizeof(double)),
+            ("budget", <char *> &step.budget - <char *> &step, sizeof(double)),
+            ("batch_size", <char *> &step.batch_size - <char *> &step, sizeof(int64_t)),
+            ("loss", <char *> &step.loss - <char *> &step, sizeof(int32_t)),
+            ("solver", <char *> &step.solver - <char *> &step, sizeof(int32_t)),
+            ("sum_coef_grads", <char *> &step.sum_coef_grads - <char *> &step, sizeof(int32_t)),
+            ("keep_going", <char *> &step.keep_going - <char *> &step, sizeof(int32_t)),
+            ("n_threads", <char *> &step.n_threads - <char *> &step, sizeof(int32_t)),
+            ("reserved", <char *> &step.reserved - <char *> &step, sizeof(int32_t)),
+        ],
+        "cursor": [
+            ("epoch", <char *> &cursor.epoch - <char *> &cursor, sizeof(int64_t)),
+            ("row", <char *> &cursor.row - <char *> &cursor, sizeof(int64_t)),
+            ("step", <char *> &cursor.step - <char *> &cursor, sizeof(int64_t)),
+            ("status", <char *> &cursor.status - <char *> &cursor, sizeof(int64_t)),
+            ("first", <char *> &cursor.first - <char *> &cursor, sizeof(int64_t)),
+            ("stop", <char *> &cursor.stop - <char *> &cursor, sizeof(int64_t)),
+        ],
+    }

@@ -130,15 +130,29 @@
  * doubles alone, 11.6 by fours; in the narrower builds, where some then spill, it gains 20%. */
 #define GROUP 4
 
-/* Shared with _kernels.pyx; the numbers are also those of fastnn/reference.py. */
-enum { IDENTITY = 0, SIGMOID = 1, TANH = 2, RELU = 3, SOFTMAX = 4, EXP = 5 };
-enum {
-    SQUARED_ERROR = 0,
-    BINARY_LOG_LOSS = 1,
-    LOG_LOSS = 2,
-    POISSON = 3,
-    MEAN_SQUARED_ERROR = 4
-};
+/* Where code cannot come with codes that Python has checked: debug builds end there. */
+#ifdef FASTNN_DEBUG
+#include <stdio.h>
+#include <stdlib.h>
+#define FASTNN_UNREACHABLE(what)                                                                  \
+    (fprintf(stderr, "fastnn: %s:%d: unknown %s\n", __FILE__, __LINE__, what), abort())
+#else
+#define FASTNN_UNREACHABLE(what) ((void)(what))
+#endif
+
+#include "simd/codes.h"
+
+/* The numbers of one solver step. `rate` is the learning rate times what the solver makes of the
+ * step's number: Adam's bias corrections. */
+typedef struct {
+    int solver;
+    double rate, momentum, beta_1, beta_2, epsilon;
+} solver_numbers;
+
+FASTNN_INLINE double solver_rate(int solver, double rate, double beta_1, double beta_2, double t)
+{
+    return solver == ADAM ? rate * (sqrt(1 - pow(beta_2, t)) / (1 - pow(beta_1, t))) : rate;
+}
 
 /* How many vectors the next tile takes of those left: 3 3 3 ..., a rest of 4 as 2 + 2. */
 FASTNN_INLINE int tile_vectors(ptrdiff_t left)
@@ -208,18 +222,14 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
     FASTNN_FOR(loss_delta, a)(n_samples, n_outputs, a, __VA_ARGS__)
 #define c_weighted_loss_delta(n_samples, n_outputs, a, ...)                                       \
     FASTNN_FOR(weighted_loss_delta, a)(n_samples, n_outputs, a, __VA_ARGS__)
-#define c_sgd_update(n, param, ...) FASTNN_FOR(sgd_update, param)(n, param, __VA_ARGS__)
-#define c_adam_update(n, param, ...) FASTNN_FOR(adam_update, param)(n, param, __VA_ARGS__)
+#define c_solver_update(n, param, ...) FASTNN_FOR(solver_update, param)(n, param, __VA_ARGS__)
 #define c_softmax_tile(z, n, width) FASTNN_FOR(softmax_tile, z)(z, n, width)
 #define c_all_finite(x, n) FASTNN_FOR(all_finite, x)(x, n)
 #define c_sum_squares(x, n) FASTNN_FOR(sum_squares, x)(x, n)
 #define c_peak_loop(turns, sink) FASTNN_FOR(peak_loop, sink)(turns, sink)
-#define c_exp(x, out, n) FASTNN_FOR(exp_array, x)(x, out, n)
-#define c_sigmoid(x, out, n) FASTNN_FOR(sigmoid_array, x)(x, out, n)
-#define c_tanh(x, out, n) FASTNN_FOR(tanh_array, x)(x, out, n)
-#define c_relu(x, out, n) FASTNN_FOR(relu_array, x)(x, out, n)
-#define c_sigmoid_derivative(a, out, n) FASTNN_FOR(sigmoid_derivative_array, a)(a, out, n)
-#define c_tanh_derivative(a, out, n) FASTNN_FOR(tanh_derivative_array, a)(a, out, n)
-#define c_relu_derivative(a, out, n) FASTNN_FOR(relu_derivative_array, a)(a, out, n)
+#define c_activate_array(x, out, n, activation)                                                   \
+    FASTNN_FOR(activate_array, x)(x, out, n, activation)
+#define c_derivative_array(x, out, n, activation)                                                 \
+    FASTNN_FOR(derivative_array, x)(x, out, n, activation)
 
 #endif

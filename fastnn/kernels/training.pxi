@@ -12,22 +12,19 @@ cdef enum:                  # what a Job asks for
 cdef struct Job:            # what a team is asked to do
     int phase
     int itemsize            # of the real type, behind all that is void here
-    int loss
+    const Step *step
     Plan *plan
     Chunk chunk
     Py_ssize_t layer
     void *packed
-    void *state
+    void *states
     void *work
     Rows x
     const void *y
     void *output            # of the last epoch, or NULL
-    bint keep_going         # through losses that are not finite
     const Py_ssize_t *order
-    # the step: see train_epoch
-    int solver
-    Py_ssize_t n_states
-    double rate, momentum, beta_2, epsilon, coef_scale, intercept_scale, decay
+    solver_numbers numbers  # of the present step
+    double coef_scale, intercept_scale, decay
     double weight           # of the batch: its samples, or the sum of their weights
     # slices of the batch from row `start` on
     Py_ssize_t start, batch, n_chunks, n_rounds, round, end_round, seen, next
@@ -68,13 +65,8 @@ cdef void solver_step(
 ) noexcept nogil:
     """n packed parameters from `at` on, of which grad is the gradient summed over the batch."""
     cdef real *param = <real *> job.packed + at
-    cdef real *state = <real *> job.state + at if job.n_states else NULL
-    if job.solver == ADAM:
-        c_adam_update(n, param, grad, state, state + job.plan.packed_size, job.rate, job.momentum,
-                      job.beta_2, job.epsilon, scale, decay)
-    else:
-        c_sgd_update(n, param, grad, state, job.rate, job.momentum, job.solver == NESTEROV, scale,
-                     decay)
+    cdef real *states = <real *> job.states + at if job.states != NULL else NULL
+    c_solver_update(n, param, grad, states, job.plan.packed_size, &job.numbers, scale, decay)
 
 
 cdef void step_rows(
@@ -153,7 +145,7 @@ cdef void slice_chunks(Job *job, real *work, int part) noexcept nogil:
                 gather_part(job, &chunk, work, 0, 1)
             forward_chunk(plan, <const real *> job.packed, work, &chunk, 0)
             scatter_output(job, &chunk, work)
-            loss = loss_of(plan, work, &chunk, job.loss)
+            loss = loss_of(plan, work, &chunk, job.step.loss)
             losses[s] = loss if r == 0 else losses[s] + loss
             backward_chunk(plan, <const real *> job.packed, work, &chunk)
         s = team_take(&job.next)
@@ -213,8 +205,10 @@ cdef void perform_typed(Job *job, real *work, int part, int parts) noexcept nogi
         penalty_part(job.plan, packed, work, part, parts)
     elif job.phase == SLICE_CHUNKS:
         slice_chunks(job, work, part)
-    else:
+    elif job.phase == SLICE_STEP:
         slice_step(job, work, part, parts)
+    else:
+        FASTNN_UNREACHABLE("phase")
 
 
 cdef void perform(void *context, int part, int parts) noexcept nogil:
@@ -252,8 +246,8 @@ cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcep
         total += n * layer.fan_in * layer.fan_out
     output_of(plan, work, chunk)
     scatter_output(job, chunk, work)
-    loss = loss_of(plan, work, chunk, job.loss)
-    if not (isfinite(loss) or job.keep_going):
+    loss = loss_of(plan, work, chunk, job.step.loss)
+    if not (isfinite(loss) or job.step.keep_going):
         return loss
     for i in range(plan.n_layers - 1, 0, -1):
         layer = &plan.layers[i]
@@ -263,16 +257,14 @@ cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcep
     return loss
 
 
-cdef void step_of(
-    Job *job, double learning_rate, double alpha, bint sum_coef_grads, Py_ssize_t t
-) noexcept nogil:
-    """The numbers of the t-th step; momentum is Adam's beta_1."""
-    job.rate = learning_rate
-    if job.solver == ADAM:
-        job.rate *= sqrt(1 - pow(job.beta_2, t)) / (1 - pow(job.momentum, t))
-    job.intercept_scale = 1.0 / job.weight
-    job.coef_scale = 1.0 if sum_coef_grads else job.intercept_scale
-    job.decay = alpha / job.weight
+cdef solver_numbers numbers_of(const Step *step, Py_ssize_t t) noexcept nogil:
+    """Of the t-th step, 1 at the first."""
+    cdef solver_numbers numbers
+    numbers.solver = step.solver
+    numbers.rate = solver_rate(step.solver, step.learning_rate, step.beta_1, step.beta_2, t)
+    numbers.momentum = step.momentum
+    numbers.beta_1, numbers.beta_2, numbers.epsilon = step.beta_1, step.beta_2, step.epsilon
+    return numbers
 
 
 def typed_views(
@@ -280,11 +272,12 @@ def typed_views(
     real[:, ::1] packed_rows,
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
+    const unsigned char[::1] step,
     const real[:, ::1] x,
     const real[:, ::1] y,
     const Py_ssize_t[::1] order,
     unsigned char[::1] workspace,
-    Py_ssize_t[::1] cursor,
+    unsigned char[::1] cursor,
     double[::1] loss_curve,
 ):
     """Arrays of train_epoch's as what it makes of them, which a call takes a microsecond sooner.
@@ -292,7 +285,8 @@ def typed_views(
     They are not read or written here. bench/callbacks.py says from how many calls on it pays.
     """
     return (
-        params, packed_rows, layer_units, activations, x, y, order, workspace, cursor, loss_curve)
+        params, packed_rows, layer_units, activations, step, x, y, order, workspace, cursor,
+        loss_curve)
 
 
 def train_epoch(
@@ -301,42 +295,31 @@ def train_epoch(
                                         #        the padding; then, like it, velocities, or m and v
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
-    int loss,
-    int solver,
-    double learning_rate,
-    double momentum,                    # Adam: beta_1
-    double beta_2,
-    double epsilon,
-    double alpha,
-    bint sum_coef_grads,                # the tutorial's arithmetic: coefs by the sum, not the mean
-    bint keep_going,                    # whatever is not finite, as scikit-learn does
+    const unsigned char[::1] step,      # IN  a step record
     const real[:, ::1] x,               # IN  (n, layer_units[0]), or sparse rows: see forward
     columns,
     row_starts,
     const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
     const Py_ssize_t[::1] order,        # IN  (n,) the epoch's shuffle, or empty or None
-    Py_ssize_t batch_size,
-    double budget,                      # return after about this many multiply-adds
     unsigned char[::1] workspace,       # workspace_size(.., batch_size, .., n_threads, weighted)
     unsigned char[::1] team,            # an open team; empty or None: one thread
-    int n_threads,                      # of the team
-    Py_ssize_t[::1] cursor,             # IN/OUT (6,): epoch, row, step, status, first, stop
+    unsigned char[::1] cursor,          # IN/OUT a cursor record
     double[::1] loss_curve,             # OUT (stop,) mean loss of each epoch, before its steps
     real[:, ::1] output,                # OUT (n, units) outputs in the last epoch; empty or None
 ):
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
-    Epochs are counted from cursor[0], which is kept in cursor[4], to cursor[5]. cursor[3] is 0 at
-    the first call. Call again while it is 1. 2: finished; with cursor[3] 0 and a higher cursor[5]
-    training goes on, from what params then are. 3: epoch cursor[0] left the finite numbers: params
-    are those it began with, packed_rows are of no use. With keep_going nobody looks, and training
-    ends when its epochs do.
+    Epochs are counted from cursor.epoch, which is kept in cursor.first, to cursor.stop.
+    cursor.status is START at the first call; call again while it is RUNNING. FINISHED: with START
+    again and a higher cursor.stop, training goes on from what params are then. DIVERGED: epoch
+    cursor.epoch left the finite numbers; params are those it began with, packed_rows are of no
+    use. With step.keep_going nothing is checked, and training ends when its epochs do.
 
-    Where y has one column more than there are outputs, that is the weight of each row, which
-    multiplies its loss and its gradient; a batch then has the sum of its weights where else it has
-    its number of rows, and an epoch's loss is the mean of its batches' losses, each counted as
-    often as it has rows. 4: the weights of a batch of epoch cursor[0] add up to 0, and params are
-    those before its step.
+    If y has one column more than there are outputs, that is the weight of each row, which
+    multiplies its loss and its gradient. A batch is then divided by the sum of its weights instead
+    of its number of rows, and an epoch's loss is the mean of its batches' losses, each counted as
+    often as it has rows. WEIGHTLESS: the weights of a batch of epoch cursor.epoch add up to 0, and
+    params are those before its step.
     """
     cdef Plan plan
     cdef Job job
@@ -345,8 +328,12 @@ def train_epoch(
     cdef double *losses
     cdef void *helpers = NULL
     cdef Py_ssize_t n_rows = y.shape[0], n_params = 0, i, done
-    cdef Py_ssize_t row = cursor[CURSOR_ROW], epoch = cursor[CURSOR_EPOCH], size
-    cdef Py_ssize_t n_epochs = cursor[CURSOR_STOP]
+    cdef const Step *numbers = <const Step *> &step[0]
+    cdef Cursor *at = <Cursor *> &cursor[0]
+    cdef Py_ssize_t row = at.row, epoch = at.epoch, size
+    cdef Py_ssize_t n_epochs = at.stop, batch_size = numbers.batch_size
+    cdef int n_threads = numbers.n_threads
+    cdef double alpha = numbers.alpha, budget = numbers.budget
     cdef double work_done = 0, per_row = 0, per_round, loss_sum, loss_scale
     cdef bint diverged = False, weightless = False, full_batch = batch_size >= n_rows
     cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
@@ -358,32 +345,31 @@ def train_epoch(
     memset(&job, 0, sizeof(job))
     job.plan = &plan
     job.itemsize = sizeof(real)
-    job.loss, job.solver, job.n_states = loss, solver, packed_rows.shape[0] - 1
-    job.momentum, job.beta_2, job.epsilon = momentum, beta_2, epsilon
-    job.keep_going = keep_going
+    job.step = numbers
     job.packed, job.y = packed, &y[0, 0]
     job.x = rows_of(x, columns, row_starts)
     if order is not None and order.shape[0]:
         job.order = job.x.order = &order[0]
-    if job.n_states:
-        job.state = &packed_rows[1, 0]
+    if packed_rows.shape[0] > 1:
+        job.states = &packed_rows[1, 0]
     with nogil:
         work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, batch_size, job.n_states, n_threads,
-                              weighted, &workspace[0], packed)
+                              layer_units.shape[0] - 1, numbers.loss, batch_size,
+                              packed_rows.shape[0] - 1, n_threads, weighted, &workspace[0],
+                              packed)
         job.work = work
         losses = <double *> (work + plan.partials)
         size = plan.packed_size
-        if cursor[CURSOR_STATUS] == START:
+        if at.status == START:
             pack_params(&params[0], &plan, packed)
-            cursor[CURSOR_STATUS], cursor[CURSOR_FIRST] = RUNNING, epoch
+            at.status, at.first = RUNNING, epoch
         for i in range(plan.n_layers):
             per_row += 3.0 * layer_units[i] * layer_units[i + 1] + 20.0 * layer_units[i + 1]
             n_params += (layer_units[i] + 1) * layer_units[i + 1]
         while epoch < n_epochs and work_done < budget:
             if row == 0:
                 # where the first epoch began, params still is
-                if epoch > cursor[CURSOR_FIRST] and not keep_going:
+                if epoch > at.first and not numbers.keep_going:
                     memcpy(work + plan.backup, packed, size * sizeof(real))
                 loss_curve[epoch] = 0
             if keep_output and epoch == n_epochs - 1:
@@ -404,7 +390,10 @@ def train_epoch(
                         break
                 # weighted losses are divided by the weight; what a batch of n rows adds is n times
                 loss_scale = job.batch / job.weight
-                step_of(&job, learning_rate, alpha, sum_coef_grads, cursor[CURSOR_STEP] + 1)
+                job.numbers = numbers_of(numbers, at.step + 1)
+                job.intercept_scale = 1.0 / job.weight
+                job.coef_scale = 1.0 if numbers.sum_coef_grads else job.intercept_scale
+                job.decay = alpha / job.weight
                 if job.round == 0 and alpha != 0:
                     run_phase(&job, helpers, n_threads, PENALTY, n_params)
                 if plan.slices == 1:
@@ -429,7 +418,7 @@ def train_epoch(
                     loss_sum = 0
                     for i in range((job.n_chunks + job.n_rounds - 1) // job.n_rounds):
                         loss_sum += losses[i]
-                if not (isfinite(loss_sum) or keep_going):
+                if not (isfinite(loss_sum) or numbers.keep_going):
                     diverged = True
                     break
                 row += done
@@ -437,7 +426,7 @@ def train_epoch(
                     job.seen += done    # the same rows come again in every epoch
                 if job.round + done == job.n_rounds:
                     row = job.start + job.batch
-                    cursor[CURSOR_STEP] += 1
+                    at.step += 1
                     if alpha != 0:
                         loss_curve[epoch] += penalty(&plan, work, alpha) * loss_scale
                     if plan.slices > 1:
@@ -447,57 +436,46 @@ def train_epoch(
                     work_done += 4.0 * n_params
             if row == n_rows and not diverged:
                 loss_curve[epoch] /= n_rows
-                if not keep_going:
+                if not numbers.keep_going:
                     diverged = not (isfinite(loss_curve[epoch])
                                     and c_all_finite(packed, size))
             if diverged:
                 row = 0
-                cursor[CURSOR_STATUS] = DIVERGED
+                at.status = DIVERGED
                 break
             if weightless:
                 row = 0
-                cursor[CURSOR_STATUS] = WEIGHTLESS
+                at.status = WEIGHTLESS
                 break
             if row == n_rows:
                 row = 0
                 epoch += 1
         if epoch >= n_epochs:
-            cursor[CURSOR_STATUS] = FINISHED
-        if cursor[CURSOR_STATUS] == FINISHED or weightless:
+            at.status = FINISHED
+        if at.status == FINISHED or weightless:
             unpack_params(packed, &plan, &params[0])
-        elif cursor[CURSOR_STATUS] == DIVERGED and epoch > cursor[CURSOR_FIRST]:
+        elif at.status == DIVERGED and epoch > at.first:
             unpack_params(work + plan.backup, &plan, &params[0])
-        cursor[CURSOR_EPOCH] = epoch
-        cursor[CURSOR_ROW] = row
+        at.epoch = epoch
+        at.row = row
 
 
-def sgd_update(
+def solver_update(
     real[::1] params,                   # IN/OUT
     const real[::1] grads,              # IN
-    real[::1] velocities,               # IN/OUT, or empty for plain descent
-    double learning_rate,
-    double momentum,
-    bint nesterov,
-):
-    """v = momentum v - lr g; params += v, or momentum v - lr g with Nesterov's look-ahead."""
-    c_sgd_update(params.shape[0], &params[0], &grads[0],
-                 &velocities[0] if velocities.shape[0] else NULL, learning_rate, momentum,
-                 nesterov, 1.0, 0.0)
-
-
-def adam_update(
-    real[::1] params,                   # IN/OUT
-    const real[::1] grads,              # IN
-    real[::1] first_moments,            # IN/OUT
-    real[::1] second_moments,           # IN/OUT
-    double learning_rate,
-    double beta_1,
-    double beta_2,
-    double epsilon,
+    real[:, ::1] states,                # IN/OUT (the solver's number of states, n)
+    const unsigned char[::1] step,      # IN  a step record: solver and its numbers
     Py_ssize_t t,                       # 1 at the first step
 ):
-    """m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
-    params -= lr sqrt(1-b2^t) / (1-b1^t) m / (sqrt(v) + epsilon)."""
-    c_adam_update(params.shape[0], &params[0], &grads[0], &first_moments[0], &second_moments[0],
-                  learning_rate * sqrt(1 - pow(beta_2, t)) / (1 - pow(beta_1, t)), beta_1, beta_2,
-                  epsilon, 1.0, 0.0)
+    """One step of a solver.
+
+    sgd: params -= lr g.
+    momentum: v = momentum v - lr g; params += v.
+    nesterov: v = momentum v - lr g; params += momentum v - lr g.
+    adam: m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+    params -= lr sqrt(1-b2^t) / (1-b1^t) m / (sqrt(v) + epsilon).
+    """
+    cdef solver_numbers numbers = numbers_of(<const Step *> &step[0], t)
+    c_solver_update(params.shape[0], &params[0], &grads[0],
+                    &states[0, 0] if states.shape[0] else NULL, params.shape[0], &numbers, 1.0,
+                    0.0)

@@ -119,10 +119,10 @@ def slope_or_value(z: Array, a: Array, activation: int) -> Array:
 @quiet
 def times_derivative(delta: Array, kept: Array, activation: int) -> Array:
     """delta f'(z), with `kept` from slope_or_value."""
+    factor = kept
     if activation == SOFTMAX:
-        return np.multiply(kept, delta - np.sum(delta * kept, axis=1, keepdims=True))
-    if BY_CODE[activation].stores_slope:
-        return delta * kept
-    factor = np.empty_like(kept)
-    derivative(kept, activation, factor)
+        delta = delta - np.sum(delta * kept, axis=1, keepdims=True)
+    elif not BY_CODE[activation].stores_slope:
+        factor = np.empty_like(kept)
+        derivative(kept, activation, factor)
     return delta * factor

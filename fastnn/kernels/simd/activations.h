@@ -1,82 +1,172 @@
-/* Activations and their derivatives. */
+/* Activations with their derivatives. Elementwise ones do `count` vectors in step (see math.h). */
 
-/* count vectors in place. */
-FASTNN_INLINE void FN(activate_group)(const int count, VEC *z, int activation)
+/* ---- one function an activation, with its derivative --------------------------------------- */
+
+/* sigmoid_group, tanh_group and exp_group are in math.h. */
+
+FASTNN_INLINE void FN(identity_group)(const int count, VEC *z) { (void)count, (void)z; }
+FASTNN_INLINE VEC FN(identity_derivative)(VEC a) { (void)a; return FN(splat)((REAL)1); }
+
+/* s' = s (1 - s) */
+FASTNN_INLINE VEC FN(sigmoid_derivative)(VEC a) { return a * (FN(splat)((REAL)1) - a); }
+
+/* tanh' = 1 - tanh^2 */
+FASTNN_INLINE VEC FN(tanh_derivative)(VEC a) { return FN(splat)((REAL)1) - a * a; }
+
+FASTNN_INLINE VEC FN(exp_derivative)(VEC a) { return a; }
+
+/* max(0, z); its derivative is 1 where a > 0, else 0 */
+FASTNN_INLINE void FN(relu_group)(const int count, VEC *z)
 {
-    switch (activation) {
-    case SIGMOID: FN(sigmoid_group)(count, z); break;
-    case TANH: FN(tanh_group)(count, z); break;
-    case RELU: EACH z[i] = FN(max)(FN(splat)((REAL)0), z[i]); break;
-    case EXP: FN(exp_group)(count, z); break;
-    default: break;
+    EACH z[i] = FN(max)(FN(splat)((REAL)0), z[i]);
+}
+FASTNN_INLINE VEC FN(relu_derivative)(VEC a)
+{
+    return FN(keep)(FN(less)(FN(splat)((REAL)0), a), FN(splat)((REAL)1));
+}
+
+/* z s(z) with s the sigmoid (Elfwing et al., 2018), and the slope s(z) + z s(z) s(-z). With e =
+ * e^-|z|, s(z) and s(-z) are 1 / (1 + e) and e / (1 + e), neither of them by a difference. */
+FASTNN_INLINE void FN(silu_group)(const int count, VEC *z, VEC *slope)
+{
+    const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
+    const VEC low = FN(splat)((REAL)SIGMOID_MIN); /* 0 s(z) instead of infinity s(z) */
+    VEC e[GROUP], s[GROUP];
+    EACH e[i] = FN(min)(z[i], -z[i]);
+    FN(exp_group)(count, e);
+    EACH s[i] = one / (one + e[i]);
+    EACH e[i] *= s[i];
+    if (slope) {
+        EACH {
+            const IVEC negative = FN(less)(z[i], zero);
+            const VEC t = FN(min)(-low, FN(max)(low, z[i]));
+            slope[i] = FN(select)(negative, e[i], s[i]) + t * (e[i] * s[i]);
+        }
     }
+    EACH z[i] = FN(max)(low, z[i]) * FN(select)(FN(less)(z[i], zero), e[i], s[i]);
+}
+
+/* ---- dispatch by code ------------------------------------------------------------------------ */
+
+/* count vectors in place; slope: NULL, or where the activation's slopes go. */
+FASTNN_INLINE void FN(activate_group)(const int count, VEC *z, VEC *slope, const int activation)
+{
+#define FROM_VALUE(CODE, code, name) case CODE: FN(name##_group)(count, z); break;
+#define SLOPES(CODE, code, name) case CODE: FN(name##_group)(count, z, slope); break;
+    switch (activation) {
+    FASTNN_FROM_VALUE(FROM_VALUE)
+    FASTNN_SLOPES(SLOPES)
+    default: FASTNN_UNREACHABLE("elementwise activation"); break;
+    }
+#undef FROM_VALUE
+#undef SLOPES
+}
+
+/* An activation's derivative from what is kept of a layer: its values, or its slopes. */
+FASTNN_INLINE VEC FN(derivative_vec)(VEC kept, const int activation)
+{
+#define FROM_VALUE(CODE, code, name) case CODE: return FN(name##_derivative)(kept);
+#define SLOPES(CODE, code, name) case CODE: return kept;
+    switch (activation) {
+    FASTNN_FROM_VALUE(FROM_VALUE)
+    FASTNN_SLOPES(SLOPES)
+    default: FASTNN_UNREACHABLE("elementwise activation"); return kept;
+    }
+#undef FROM_VALUE
+#undef SLOPES
+}
+
+FASTNN_INLINE void FN(activate_loop)(REAL *z, REAL *slope, ptrdiff_t n, const int activation)
+{
+    VEC v[GROUP], s[GROUP];
+    ptrdiff_t i = 0;
+    for (; i + GROUP * VL <= n; i += GROUP * VL) {
+        FASTNN_UNROLL
+        for (int j = 0; j < GROUP; j++) v[j] = FN(load)(z + i + j * VL);
+        FN(activate_group)(GROUP, v, slope ? s : NULL, activation);
+        FASTNN_UNROLL
+        for (int j = 0; j < GROUP; j++) {
+            FN(store)(z + i + j * VL, v[j]);
+            if (slope) FN(store)(slope + i + j * VL, s[j]);
+        }
+    }
+    for (; i < n; i += VL) {
+        v[0] = FN(load)(z + i);
+        FN(activate_group)(1, v, slope ? s : NULL, activation);
+        FN(store)(z + i, v[0]);
+        if (slope) FN(store)(slope + i, s[0]);
+    }
+}
+
+/* n weighted sums (a multiple of VL) to values, in place; softmax is left to softmax_tile. `kept`,
+ * if it is not NULL, takes the slopes of an activation that stores them, else the sums. */
+FASTNN_KERNEL void FN(activate)(REAL *z, REAL *kept, ptrdiff_t n, int activation)
+{
+    if (kept && !stores_slope(activation)) memcpy(kept, z, (size_t)n * sizeof(REAL));
+    if (activation == IDENTITY || activation == SOFTMAX) return;
+#define FROM_VALUE(CODE, code, name) case CODE: FN(activate_loop)(z, NULL, n, CODE); break;
+#define SLOPES(CODE, code, name)                                                                  \
+    case CODE:                                                                                    \
+        if (kept) FN(activate_loop)(z, kept, n, CODE);                                            \
+        else FN(activate_loop)(z, NULL, n, CODE);                                                 \
+        break;
+    switch (activation) {
+    FASTNN_FROM_VALUE(FROM_VALUE)
+    FASTNN_SLOPES(SLOPES)
+    default: FASTNN_UNREACHABLE("elementwise activation"); break;
+    }
+#undef FROM_VALUE
+#undef SLOPES
+}
+
+/* Contiguous arrays of any length and alignment. The tail goes through a full vector, so that a
+ * value does not depend on its position. */
+FASTNN_INLINE VEC FN(map_vec)(VEC x, const int derivative, const int activation)
+{
+    VEC slope;
+    if (derivative && !stores_slope(activation)) return FN(derivative_vec)(x, activation);
+    FN(activate_group)(1, &x, derivative ? &slope : NULL, activation);
+    return derivative ? slope : x;
+}
+FASTNN_INLINE void FN(map_loop)(const REAL *x, REAL *out, ptrdiff_t n, const int derivative,
+                                const int activation)
+{
+    VEC v = FN(splat)((REAL)0);
+    ptrdiff_t i = 0;
+    for (; i + VL <= n; i += VL)
+        FN(store_any)(out + i, FN(map_vec)(FN(load_any)(x + i), derivative, activation));
+    if (i == n) return;
+    memcpy(&v, x + i, (size_t)(n - i) * sizeof(REAL));
+    v = FN(map_vec)(v, derivative, activation);
+    memcpy(out + i, &v, (size_t)(n - i) * sizeof(REAL));
+}
+
+/* out = f(x) */
+FASTNN_KERNEL void FN(activate_array)(const REAL *x, REAL *out, ptrdiff_t n, int activation)
+{
+#define CASE(CODE, code, name) case CODE: FN(map_loop)(x, out, n, 0, CODE); break;
+    switch (activation) {
+    FASTNN_FROM_VALUE(CASE)
+    FASTNN_SLOPES(CASE)
+    default: FASTNN_UNREACHABLE("elementwise activation"); break;
+    }
+#undef CASE
+}
+
+/* out = f', from values x, or from weighted sums x if the activation stores its slope */
+FASTNN_KERNEL void FN(derivative_array)(const REAL *x, REAL *out, ptrdiff_t n, int activation)
+{
+#define CASE(CODE, code, name) case CODE: FN(map_loop)(x, out, n, 1, CODE); break;
+    switch (activation) {
+    FASTNN_FROM_VALUE(CASE)
+    FASTNN_SLOPES(CASE)
+    default: FASTNN_UNREACHABLE("elementwise activation"); break;
+    }
+#undef CASE
 }
 #undef EACH
 
-FASTNN_INLINE VEC FN(activate_vec)(VEC z, int activation)
-{
-    FN(activate_group)(1, &z, activation);
-    return z;
-}
-/* The derivative of an activation, from its value a: s(1-s), 1-t^2, [a > 0], e^z, 1. */
-FASTNN_INLINE VEC FN(derivative_vec)(VEC a, int activation)
-{
-    const VEC one = FN(splat)((REAL)1);
-    switch (activation) {
-    case SIGMOID: return a * (one - a);
-    case TANH: return one - a * a;
-    case RELU: return FN(keep)(FN(less)(FN(splat)((REAL)0), a), one);
-    case EXP: return a;
-    default: return one;
-    }
-}
-
-#define ACTIVATE_LOOP(code)                                                                       \
-    for (; i + GROUP * VL <= n; i += GROUP * VL) {                                                \
-        VEC v[GROUP];                                                                             \
-        FASTNN_UNROLL                                                                             \
-        for (int j = 0; j < GROUP; j++) v[j] = FN(load)(z + i + j * VL);                          \
-        FN(activate_group)(GROUP, v, code);                                                       \
-        FASTNN_UNROLL                                                                             \
-        for (int j = 0; j < GROUP; j++) FN(store)(z + i + j * VL, v[j]);                          \
-    }                                                                                             \
-    for (; i < n; i += VL) FN(store)(z + i, FN(activate_vec)(FN(load)(z + i), code));
-
-/* In place on n numbers (a multiple of VL); softmax is softmax_tile's. */
-FASTNN_KERNEL void FN(activate)(REAL *z, ptrdiff_t n, int activation)
-{
-    ptrdiff_t i = 0;
-    switch (activation) {
-    case SIGMOID: ACTIVATE_LOOP(SIGMOID) break;
-    case TANH: ACTIVATE_LOOP(TANH) break;
-    case RELU: ACTIVATE_LOOP(RELU) break;
-    case EXP: ACTIVATE_LOOP(EXP) break;
-    default: break;
-    }
-}
-#undef ACTIVATE_LOOP
-
-/* Contiguous arrays of any length and alignment, for the Python-level functions: the tail goes
- * through a full vector, so that a value does not depend on where it stands. */
-#define ELEMENTWISE(name, expression)                                                             \
-    FASTNN_KERNEL void FN(name)(const REAL *x, REAL *out, ptrdiff_t n)                            \
-    {                                                                                             \
-        for (ptrdiff_t i = 0; i < n; i += VL) {                                                   \
-            const size_t bytes = (size_t)(n - i < VL ? n - i : VL) * sizeof(REAL);                \
-            VEC v = FN(splat)((REAL)0);                                                           \
-            memcpy(&v, x + i, bytes);                                                             \
-            v = (expression);                                                                     \
-            memcpy(out + i, &v, bytes);                                                           \
-        }                                                                                         \
-    }
-ELEMENTWISE(exp_array, FN(exp_vec)(v))
-ELEMENTWISE(sigmoid_array, FN(activate_vec)(v, SIGMOID))
-ELEMENTWISE(tanh_array, FN(activate_vec)(v, TANH))
-ELEMENTWISE(relu_array, FN(activate_vec)(v, RELU))
-ELEMENTWISE(sigmoid_derivative_array, FN(derivative_vec)(v, SIGMOID))
-ELEMENTWISE(tanh_derivative_array, FN(derivative_vec)(v, TANH))
-ELEMENTWISE(relu_derivative_array, FN(derivative_vec)(v, RELU))
-#undef ELEMENTWISE
+/* ---- softmax --------------------------------------------------------------------------------- */
 
 /* Softmax over the features of one tile [n][width], in place. */
 FASTNN_KERNEL void FN(softmax_tile)(REAL *z, ptrdiff_t n, ptrdiff_t width)
@@ -107,20 +197,15 @@ FASTNN_KERNEL void FN(softmax_chunk)(ptrdiff_t n_vectors, ptrdiff_t n, REAL *z)
 /* One row's activations from its sums, in place. */
 FASTNN_KERNEL void FN(activate_row)(REAL *z, ptrdiff_t fan_out, int activation)
 {
-    switch (activation) {
-    case SIGMOID: FN(sigmoid_array)(z, z, fan_out); break;
-    case TANH: FN(tanh_array)(z, z, fan_out); break;
-    case RELU: FN(relu_array)(z, z, fan_out); break;
-    case EXP: FN(exp_array)(z, z, fan_out); break;
-    case SOFTMAX: {
+    if (activation == IDENTITY) return;
+    if (activation == SOFTMAX) {
         REAL top = z[0], sum = 0;
         for (ptrdiff_t n = 1; n < fan_out; n++) top = z[n] < top ? top : z[n];
         for (ptrdiff_t n = 0; n < fan_out; n++) z[n] -= top;
-        FN(exp_array)(z, z, fan_out);
+        FN(activate_array)(z, z, fan_out, EXP);
         for (ptrdiff_t n = 0; n < fan_out; n++) sum += z[n];
         for (ptrdiff_t n = 0; n < fan_out; n++) z[n] /= sum;
-        break;
+        return;
     }
-    default: break;
-    }
+    FN(activate_array)(z, z, fan_out, activation);
 }

@@ -49,7 +49,7 @@ FASTNN_INLINE void FN(forward_rows)(const int rows, const int vectors, ptrdiff_t
         FASTNN_UNROLL
         for (int r = 0; r < rows; r++) {
             FASTNN_UNROLL
-            for (int v = 0; v < vectors; v++) acc[r][v] = FN(activate_vec)(acc[r][v], RELU);
+            for (int v = 0; v < vectors; v++) FN(relu_group)(1, &acc[r][v]);
         }
     }
     FASTNN_UNROLL
@@ -62,7 +62,8 @@ FASTNN_INLINE void FN(forward_rows)(const int rows, const int vectors, ptrdiff_t
 /* rows inputs of one tile: delta_in[k] = activation'(a[k]) sum_n coef[k][n] delta[n]. */
 FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t fan_in,
                                   ptrdiff_t fan_out, ptrdiff_t panel, const REAL *coef,
-                                  const REAL *delta, const REAL *a, REAL *out, int activation)
+                                  const REAL *delta, const REAL *kept, REAL *out,
+                                  int activation)
 {
     VEC acc[TILE_ROWS][TILE_VECTORS];
     FASTNN_UNROLL
@@ -76,18 +77,19 @@ FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t f
         FN(product)(rows, vectors, depth, coef + n * fan_in, panel, 1, delta + n * vectors * VL,
                     acc);
     }
-#define TIMES_DERIVATIVE(code)                                                                    \
-    FASTNN_UNROLL                                                                                 \
-    for (int r = 0; r < rows; r++) {                                                              \
+#define TIMES_DERIVATIVE(CODE, code, name)                                                        \
+    case CODE:                                                                                    \
         FASTNN_UNROLL                                                                             \
-        for (int v = 0; v < vectors; v++)                                                         \
-            acc[r][v] *= FN(derivative_vec)(FN(load)(a + (r * vectors + v) * VL), code);          \
-    }
+        for (int r = 0; r < rows; r++) {                                                          \
+            FASTNN_UNROLL                                                                         \
+            for (int v = 0; v < vectors; v++)                                                     \
+                acc[r][v] *= FN(derivative_vec)(FN(load)(kept + (r * vectors + v) * VL), CODE);   \
+        }                                                                                         \
+        break;
     switch (activation) {
-    case SIGMOID: TIMES_DERIVATIVE(SIGMOID) break;
-    case TANH: TIMES_DERIVATIVE(TANH) break;
-    case RELU: TIMES_DERIVATIVE(RELU) break;
-    default: break;
+    FASTNN_FROM_VALUE(TIMES_DERIVATIVE)
+    FASTNN_SLOPES(TIMES_DERIVATIVE)
+    default: FASTNN_UNREACHABLE("activation of a hidden layer"); break;
     }
 #undef TIMES_DERIVATIVE
     FASTNN_UNROLL
@@ -121,12 +123,12 @@ FASTNN_INLINE void FN(forward_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff
 
 FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t first, ptrdiff_t end,
                                   ptrdiff_t fan_in, ptrdiff_t fan_out, ptrdiff_t panel,
-                                  const REAL *coef, const REAL *delta, const REAL *a, REAL *out,
+                                  const REAL *coef, const REAL *delta, const REAL *kept, REAL *out,
                                   int activation)
 {
 #define CALL(rows)                                                                                \
     FN(delta_rows)(rows, vectors, fan_in, fan_out, panel, coef + r0 * panel, delta,               \
-                   a + r0 * vectors * VL, out + r0 * vectors * VL, activation)
+                   kept + r0 * vectors * VL, out + r0 * vectors * VL, activation)
     ROW_BLOCKS(CALL)
 #undef CALL
 }
@@ -188,7 +190,7 @@ FASTNN_KERNEL void FN(split_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n
 FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                      ptrdiff_t first, ptrdiff_t end, ptrdiff_t panel,
                                      const REAL *coef, const REAL *intercept, const REAL *x,
-                                     REAL *out, int activation)
+                                     REAL *out, REAL *kept, int activation)
 {
     ptrdiff_t block = end - first;
     if (fan_in * block > SUPERBLOCK) {
@@ -207,18 +209,22 @@ FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
                      activation)
             BY_VECTORS(vectors, CALL)
 #undef CALL
-            if (activation != RELU && !whole)
-                FN(activate)(tile + n * vectors * VL, (stop - n) * vectors * VL, activation);
+            if (activation != RELU && !whole) {
+                const ptrdiff_t at = (v0 * fan_out + n * vectors) * VL;
+                FN(activate)(out + at, kept ? kept + at : NULL, (stop - n) * vectors * VL,
+                             activation);
+            }
             v0 += vectors;
         }
     }
-    if (activation != RELU && whole) FN(activate)(out, n_vectors * VL * fan_out, activation);
+    if (activation != RELU && whole)
+        FN(activate)(out, kept, n_vectors * VL * fan_out, activation);
 }
 
 /* Inputs first .. end of delta_in = activation'(a) * delta W^T; first is a multiple of TILE_ROWS. */
 FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                        ptrdiff_t first, ptrdiff_t end, ptrdiff_t panel,
-                                       const REAL *coef, const REAL *delta, const REAL *a,
+                                       const REAL *coef, const REAL *delta, const REAL *kept,
                                        REAL *out, int activation)
 {
     ptrdiff_t block = end - first;
@@ -232,8 +238,8 @@ FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, pt
             const int vectors = tile_vectors(n_vectors - v0);
             const ptrdiff_t at = v0 * VL * fan_in;
 #define CALL(nv)                                                                                  \
-    FN(delta_tile)(nv, k, stop, fan_in, fan_out, panel, coef, delta + v0 * VL * fan_out, a + at,  \
-                   out + at, activation)
+    FN(delta_tile)(nv, k, stop, fan_in, fan_out, panel, coef, delta + v0 * VL * fan_out,         \
+                   kept + at, out + at, activation)
             BY_VECTORS(vectors, CALL)
 #undef CALL
             v0 += vectors;

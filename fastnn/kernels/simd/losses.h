@@ -1,64 +1,141 @@
-/* Losses and the deltas of the outputs. */
+/* Losses, and the deltas of the outputs. */
 
-/* The losses of VL samples but for a constant factor, with their outputs and targets `width` apart:
- *   squared errors    sum_j (a_j - y_j)^2
- *   binary log loss   -sum_j y_j log a_j + (1 - y_j) log(1 - a_j)
- *   log loss          -sum_j y_j log a_j
- *   Poisson           sum_j y_j log(y_j / a_j) - y_j + a_j, where 0 log 0 is 0
- * with a clipped to [eps, 1 - eps] in the log losses, as scikit-learn does. Squares and quotients
- * are taken in the type of the network, so that one beyond its range is a loss of infinity. */
-FASTNN_INLINE VEC FN(sample_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
-                                    const REAL *y, int loss)
+/* ---- one function a loss ----------------------------------------------------------------------- */
+
+/* Each returns the losses of VL samples from their outputs a, weighted sums z and targets y, which
+ * are `width` apart from output to output. z is kept for losses that use the logits only. */
+
+/* sum_j (a_j - y_j)^2; the factors 1/2 and 1/(2 n_outputs) are applied to the total. Squares are
+ * taken in the network's type, so one beyond its range is a loss of infinity. */
+FASTNN_INLINE VEC FN(squared_error_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
+                                           const REAL *z, const REAL *y)
 {
-    const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
-    const VEC low = FN(splat)((REAL)EPSILON);
-    VEC sum = zero;
-    if (loss == SQUARED_ERROR || loss == MEAN_SQUARED_ERROR) {
-        for (ptrdiff_t j = 0; j < n_outputs; j++) {
-            const VEC d = FN(load)(a + j * width) - FN(load)(y + j * width);
-            sum += d * d;
-        }
-        return sum;
-    }
-    if (loss == POISSON) {
-        for (ptrdiff_t j = 0; j < n_outputs; j++) {
-            const VEC mean = FN(load)(a + j * width), target = FN(load)(y + j * width);
-            const VEC ratio = target / mean;
-            /* what log_vec takes; the difference is infinite where the ratio is, and else nothing
-             * beside the logarithm of either */
-            const VEC normal = FN(max)(FN(splat)((REAL)TINY),
-                                       FN(min)(FN(splat)((REAL)LARGEST), ratio));
-            const VEC logs = FN(select)(FN(less)(zero, ratio),
-                                        FN(log_vec)(normal) + (ratio - normal),
-                                        FN(splat)((REAL)-HUGE_VALUE));
-            sum += FN(keep)(FN(less)(zero, target), target * logs) + (mean - target);
-            sum += FN(keep)(FN(less)(target, zero), FN(sqrt)(target)); /* NaN */
-        }
-        return sum;
-    }
+    VEC sum = FN(splat)((REAL)0);
+    (void)z;
     for (ptrdiff_t j = 0; j < n_outputs; j++) {
-        const VEC target = FN(load)(y + j * width);
-        const VEC p = FN(max)(low, FN(min)(one - low, FN(load)(a + j * width)));
-        sum -= target * FN(log_vec)(p);
-        if (loss == BINARY_LOG_LOSS) sum -= (one - target) * FN(log_vec)(one - p);
+        const VEC d = FN(load)(a + j * width) - FN(load)(y + j * width);
+        sum += d * d;
     }
     return sum;
 }
 
-/* delta *= the derivative of the output's activation a, for a loss that is not its own. */
+FASTNN_INLINE VEC FN(mean_squared_error_losses)(ptrdiff_t n_outputs, ptrdiff_t width,
+                                                const REAL *a, const REAL *z, const REAL *y)
+{
+    return FN(squared_error_losses)(n_outputs, width, a, z, y);
+}
+
+/* sum_j log(1 + e^z_j) - y_j z_j, with log(1 + e^z) = max(z, 0) - log max(a, 1 - a). The terms in z
+ * are |z| times 1 - y or y; a factor of 0 gives 0, even times infinity. */
+FASTNN_INLINE VEC FN(binary_log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
+                                             const REAL *z, const REAL *y)
+{
+    const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
+    VEC sum = zero;
+    for (ptrdiff_t j = 0; j < n_outputs; j++) {
+        const VEC p = FN(load)(a + j * width), logit = FN(load)(z + j * width);
+        const VEC target = FN(load)(y + j * width);
+        const VEC factor = FN(select)(FN(less)(zero, logit), one - target, target);
+        const IVEC absent = ~(FN(less)(factor, zero) | FN(less)(zero, factor));
+        sum += FN(drop)(absent, FN(max)(logit, -logit) * factor) - FN(log_vec)(FN(max)(one - p, p));
+    }
+    return sum;
+}
+
+/* sum_j y_j (log sum_i e^z_i - z_j): the logarithm is z_top - log a_top, with the largest output */
+FASTNN_INLINE VEC FN(log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
+                                      const REAL *z, const REAL *y)
+{
+    const VEC zero = FN(splat)((REAL)0);
+    VEC sum = zero, targets = zero, top = FN(load)(z), top_a = FN(load)(a);
+    for (ptrdiff_t j = 1; j < n_outputs; j++) {
+        top = FN(max)(top, FN(load)(z + j * width));
+        top_a = FN(max)(top_a, FN(load)(a + j * width));
+    }
+    for (ptrdiff_t j = 0; j < n_outputs; j++) {
+        const VEC target = FN(load)(y + j * width);
+        const IVEC absent = ~(FN(less)(target, zero) | FN(less)(zero, target));
+        sum += FN(drop)(absent, target * (top - FN(load)(z + j * width)));
+        targets += target;
+    }
+    return sum - targets * FN(log_vec)(top_a);
+}
+
+/* sum_j y_j log(y_j / a_j) - y_j + a_j, where 0 log 0 is 0; NaN for y < 0. The quotient is taken in
+ * the network's type. */
+FASTNN_INLINE VEC FN(poisson_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
+                                     const REAL *z, const REAL *y)
+{
+    const VEC zero = FN(splat)((REAL)0);
+    VEC sum = zero;
+    (void)z;
+    for (ptrdiff_t j = 0; j < n_outputs; j++) {
+        const VEC mean = FN(load)(a + j * width), target = FN(load)(y + j * width);
+        const VEC ratio = target / mean;
+        /* what log_vec takes; the difference is infinite where the ratio is, and otherwise
+         * negligible beside the logarithm of either */
+        const VEC normal = FN(max)(FN(splat)((REAL)TINY),
+                                   FN(min)(FN(splat)((REAL)LARGEST), ratio));
+        const VEC logs = FN(select)(FN(less)(zero, ratio), FN(log_vec)(normal) + (ratio - normal),
+                                    FN(splat)((REAL)-HUGE_VALUE));
+        sum += FN(keep)(FN(less)(zero, target), target * logs) + (mean - target);
+        sum += FN(keep)(FN(less)(target, zero), FN(sqrt)(target)); /* NaN */
+    }
+    return sum;
+}
+
+/* The log losses as scikit-learn computes them, from a clipped to [eps, 1 - eps]:
+ * -sum_j y_j log a_j, and if binary -(1 - y_j) log(1 - a_j) */
+FASTNN_INLINE VEC FN(clipped_losses)(const int binary, ptrdiff_t n_outputs, ptrdiff_t width,
+                                     const REAL *a, const REAL *y)
+{
+    const VEC one = FN(splat)((REAL)1), low = FN(splat)((REAL)EPSILON);
+    VEC sum = FN(splat)((REAL)0);
+    for (ptrdiff_t j = 0; j < n_outputs; j++) {
+        const VEC target = FN(load)(y + j * width);
+        const VEC p = FN(max)(low, FN(min)(one - low, FN(load)(a + j * width)));
+        sum -= target * FN(log_vec)(p);
+        if (binary) sum -= (one - target) * FN(log_vec)(one - p);
+    }
+    return sum;
+}
+
+FASTNN_INLINE VEC FN(clipped_binary_log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t width,
+                                                     const REAL *a, const REAL *z, const REAL *y)
+{
+    (void)z;
+    return FN(clipped_losses)(1, n_outputs, width, a, y);
+}
+
+FASTNN_INLINE VEC FN(clipped_log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
+                                              const REAL *z, const REAL *y)
+{
+    (void)z;
+    return FN(clipped_losses)(0, n_outputs, width, a, y);
+}
+
+/* ---- deltas of the outputs ------------------------------------------------------------------- */
+
+FASTNN_INLINE VEC FN(sample_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
+                                    const REAL *z, const REAL *y, int loss)
+{
+#define CASE(CODE, code, name, logits)                                                            \
+    case CODE: return FN(name##_losses)(n_outputs, width, a, z, y);
+    switch (loss) {
+    FASTNN_LOSSES(CASE)
+    default: FASTNN_UNREACHABLE("loss"); return FN(splat)((REAL)0);
+    }
+#undef CASE
+}
+
+/* delta *= the derivative of the output's activation, from its values a. Slopes have been multiplied
+ * in before. */
 FASTNN_KERNEL void FN(output_derivative)(ptrdiff_t n_vectors, ptrdiff_t n_outputs, const REAL *a,
                                          REAL *delta, int activation)
 {
     const ptrdiff_t n = n_vectors * VL * n_outputs;
-#define TIMES_DERIVATIVE(code)                                                                    \
-    for (ptrdiff_t i = 0; i < n; i += VL)                                                         \
-        FN(store)(delta + i, FN(load)(delta + i) * FN(derivative_vec)(FN(load)(a + i), code));
-    switch (activation) {
-    case SIGMOID: TIMES_DERIVATIVE(SIGMOID) break;
-    case TANH: TIMES_DERIVATIVE(TANH) break;
-    case RELU: TIMES_DERIVATIVE(RELU) break;
-    case EXP: TIMES_DERIVATIVE(EXP) break;
-    case SOFTMAX: /* the whole Jacobian: dC/dz_i = a_i (d_i - sum_j d_j a_j) */
+    if (activation == IDENTITY) return;
+    if (activation == SOFTMAX) { /* the whole Jacobian: dC/dz_i = a_i (d_i - sum_j d_j a_j) */
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
             const int vectors = tile_vectors(n_vectors - v0);
             const ptrdiff_t width = vectors * VL, base = v0 * VL * n_outputs;
@@ -72,35 +149,51 @@ FASTNN_KERNEL void FN(output_derivative)(ptrdiff_t n_vectors, ptrdiff_t n_output
             }
             v0 += vectors;
         }
+        return;
+    }
+#define TIMES_DERIVATIVE(CODE, code, name)                                                        \
+    case CODE:                                                                                    \
+        for (ptrdiff_t i = 0; i < n; i += VL)                                                     \
+            FN(store)(delta + i, FN(load)(delta + i) * FN(name##_derivative)(FN(load)(a + i)));   \
         break;
-    default: break;
+    switch (activation) {
+    FASTNN_FROM_VALUE(TIMES_DERIVATIVE)
+    default: FASTNN_UNREACHABLE("output activation"); break;
     }
 #undef TIMES_DERIVATIVE
 }
 
-/* Output deltas dC/dz of a chunk from its output activations a and targets y, both in the chunk's
- * layout, and the sum of the loss C over its n_samples real samples. The losses are those of
- * sample_losses, squared errors times 1/2; binary log loss with sigmoid, log loss with softmax and
- * Poisson with exp have dC/dz = a - y. The mean squared error is divided by the number of outputs,
- * but its deltas are not: scikit-learn reports the mean over the outputs and descends by the
- * gradient of the sum, and who is to take its steps and show its losses needs both. The targets of
- * absent samples are overwritten by their activations, which makes their deltas and losses zero. */
-FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, const REAL *a,
-                                    REAL *y, REAL *delta, int loss, int activation)
+/* Samples `present` .. `width` of a tile are absent. Zeros there make their deltas 0, even where
+ * outputs are not finite. */
+FASTNN_INLINE void FN(clear_absent)(ptrdiff_t n_outputs, ptrdiff_t width, ptrdiff_t present,
+                                    REAL *a, REAL *y, REAL *delta)
+{
+    if (present == width) return;
+    for (ptrdiff_t j = 0; j < n_outputs * width; j += width)
+        for (ptrdiff_t s = present; s < width; s++) a[j + s] = y[j + s] = delta[j + s] = 0;
+}
+
+/* The sum of the loss C over the n_samples samples of a chunk, and its output deltas dC/dz, from
+ * output activations a and targets y in the chunk's layout. On entry delta has what the forward pass
+ * keeps of the outputs: the slopes of an activation that stores them, the weighted sums for a loss
+ * that uses the logits. Losses that need one activation have dC/dz = a - y; squared errors have
+ * (a - y) f'. The mean squared error is divided by the number of outputs, its deltas are not: like
+ * scikit-learn, which reports the mean over the outputs and descends by the gradient of the sum. */
+FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, REAL *a, REAL *y,
+                                    REAL *delta, int loss, int activation)
 {
     const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL, n = n_vectors * VL * n_outputs;
     const int squared = loss == SQUARED_ERROR || loss == MEAN_SQUARED_ERROR;
+    const int slopes = squared && stores_slope(activation);
     double total = 0;
     for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
         const int vectors = tile_vectors(n_vectors - v0);
         const ptrdiff_t width = vectors * VL, base = v0 * VL * n_outputs;
         const ptrdiff_t present = n_samples - v0 * VL < width ? n_samples - v0 * VL : width;
-        for (ptrdiff_t j = 0; j < n_outputs && present < width; j++)
-            for (ptrdiff_t s = present; s < width; s++)
-                y[base + j * width + s] = a[base + j * width + s];
+        FN(clear_absent)(n_outputs, width, present, a + base, y + base, delta + base);
         for (ptrdiff_t s = 0; s < present && !squared; s += VL) {
-            const VEC losses =
-                FN(sample_losses)(n_outputs, width, a + base + s, y + base + s, loss);
+            const VEC losses = FN(sample_losses)(n_outputs, width, a + base + s, delta + base + s,
+                                                 y + base + s, loss);
             REAL lanes[PANEL_BYTES / sizeof(REAL)];
             memcpy(lanes, &losses, sizeof losses);
             for (ptrdiff_t i = 0; i < VL && s + i < present; i++) total += lanes[i];
@@ -113,25 +206,26 @@ FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, co
     }
     VEC sum = FN(splat)((REAL)0);
     for (ptrdiff_t i = 0; i < n; i += VL) {
-        const VEC d = FN(load)(a + i) - FN(load)(y + i);
+        VEC d = FN(load)(a + i) - FN(load)(y + i);
         sum += d * d;
+        if (slopes) d *= FN(load)(delta + i);
         FN(store)(delta + i, d);
     }
     REAL lanes[PANEL_BYTES / sizeof(REAL)];
     memcpy(lanes, &sum, sizeof sum);
     for (ptrdiff_t i = 0; i < VL; i++) total += lanes[i];
-    FN(output_derivative)(n_vectors, n_outputs, a, delta, activation);
+    if (!slopes) FN(output_derivative)(n_vectors, n_outputs, a, delta, activation);
     return loss == SQUARED_ERROR ? 0.5 * total : 0.5 * total / (double)n_outputs;
 }
 
-/* The same where every sample has a weight, which multiplies its loss and its deltas: one row more in
- * each tile of y. Absent samples repeat the last one; they get the weight 0. */
-FASTNN_KERNEL double FN(weighted_loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs,
-                                             const REAL *a, REAL *y, REAL *delta, int loss,
-                                             int activation)
+/* The same with weights of the samples, which multiply losses and deltas: one more row in each tile
+ * of y. */
+FASTNN_KERNEL double FN(weighted_loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, REAL *a,
+                                             REAL *y, REAL *delta, int loss, int activation)
 {
     const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL;
     const int squared = loss == SQUARED_ERROR || loss == MEAN_SQUARED_ERROR;
+    const int slopes = squared && stores_slope(activation);
     double total = 0;
     for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
         const int vectors = tile_vectors(n_vectors - v0);
@@ -139,15 +233,20 @@ FASTNN_KERNEL double FN(weighted_loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_ou
         const ptrdiff_t present = n_samples - v0 * VL < width ? n_samples - v0 * VL : width;
         REAL *weights = y + n;
         for (ptrdiff_t s = present; s < width; s++) weights[s] = 0;
+        FN(clear_absent)(n_outputs, width, present, a, y, delta);
         for (ptrdiff_t s = 0; s < width; s += VL) {
-            const VEC losses =
-                FN(load)(weights + s) * FN(sample_losses)(n_outputs, width, a + s, y + s, loss);
+            const VEC losses = FN(load)(weights + s) *
+                               FN(sample_losses)(n_outputs, width, a + s, delta + s, y + s, loss);
             REAL lanes[PANEL_BYTES / sizeof(REAL)];
             memcpy(lanes, &losses, sizeof losses);
             for (ptrdiff_t i = 0; i < VL && s + i < present; i++) total += lanes[i];
         }
-        for (ptrdiff_t i = 0; i < n; i += VL) FN(store)(delta + i, FN(load)(a + i) - FN(load)(y + i));
-        if (squared) FN(output_derivative)(vectors, n_outputs, a, delta, activation);
+        for (ptrdiff_t i = 0; i < n; i += VL) {
+            VEC d = FN(load)(a + i) - FN(load)(y + i);
+            if (slopes) d *= FN(load)(delta + i);
+            FN(store)(delta + i, d);
+        }
+        if (squared && !slopes) FN(output_derivative)(vectors, n_outputs, a, delta, activation);
         for (ptrdiff_t j = 0; j < n; j += width)
             for (ptrdiff_t s = 0; s < width; s += VL)
                 FN(store)(delta + j + s, FN(load)(delta + j + s) * FN(load)(weights + s));

@@ -57,7 +57,6 @@
 #undef LARGEST
 #undef HUGE_VALUE
 #undef EPSILON
-#undef EACH
 #undef BY_VECTORS
 #undef SUPERBLOCK
 #undef PANEL_VECTORS

@@ -1,9 +1,11 @@
 /* Steps of the solvers. */
 
-/* All on n numbers at any alignment, of which grad is the sum over the batch: the gradient is
- * scale * grad + decay * param (decay: the penalty alpha / batch). Velocities and moments below
- * the normal numbers become 0: they come from units that died, change nothing, and cost a
- * hundred cycles each. */
+/* name_update(n, param, grad, states, stride, numbers, scale, decay): one step of n parameters, at
+ * any alignment. Their gradient is scale * grad + decay * param; the solver's state vectors are
+ * `stride` apart. */
+
+/* Velocities and moments below the normal numbers become 0: they come from units that died, change
+ * nothing, and cost a hundred cycles each. */
 FASTNN_INLINE VEC FN(flush)(VEC x)
 {
     const VEC size = FN(max)(x, -x);
@@ -12,12 +14,13 @@ FASTNN_INLINE VEC FN(flush)(VEC x)
 
 /* v = momentum v - rate g; param += v, or with Nesterov's look-ahead momentum v - rate g
  * (Sutskever et al., 2013, in scikit-learn's arrangement). velocity NULL: plain descent. */
-FASTNN_KERNEL void FN(sgd_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *velocity,
-                                  double rate, double momentum, int nesterov, double scale,
-                                  double decay)
+FASTNN_KERNEL void FN(descend)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *velocity,
+                               int nesterov, const solver_numbers *numbers, double scale,
+                               double decay)
 {
-    const VEC step = FN(splat)((REAL)(rate * scale)), shrink = FN(splat)((REAL)(rate * decay));
-    const VEC mu = FN(splat)((REAL)momentum);
+    const VEC step = FN(splat)((REAL)(numbers->rate * scale));
+    const VEC shrink = FN(splat)((REAL)(numbers->rate * decay));
+    const VEC mu = FN(splat)((REAL)numbers->momentum);
     ptrdiff_t i = 0;
     for (; i + VL <= n; i += VL) {
         const VEC p = FN(load_any)(param + i);
@@ -30,29 +33,58 @@ FASTNN_KERNEL void FN(sgd_update)(ptrdiff_t n, REAL *param, const REAL *grad, RE
             FN(store_any)(param + i, nesterov ? p + (mu * v - g) : p + v);
         }
     }
-    if (i < n) { /* the rest in full vectors of its own, so that it gets the same arithmetic */
+    if (i < n) { /* the rest in a full vector, so that it gets the same arithmetic */
         const size_t bytes = (size_t)(n - i) * sizeof(REAL);
         VEC p = FN(splat)((REAL)0), g = p, v = p;
         memcpy(&p, param + i, bytes);
         memcpy(&g, grad + i, bytes);
         if (velocity) memcpy(&v, velocity + i, bytes);
-        FN(sgd_update)(VL, (REAL *)&p, (REAL *)&g, velocity ? (REAL *)&v : NULL, rate, momentum,
-                       nesterov, scale, decay);
+        FN(descend)(VL, (REAL *)&p, (REAL *)&g, velocity ? (REAL *)&v : NULL, nesterov, numbers,
+                    scale, decay);
         memcpy(param + i, &p, bytes);
         if (velocity) memcpy(velocity + i, &v, bytes);
     }
 }
 
-/* Kingma and Ba (2015), algorithm 1 with the bias corrections folded into rate:
- * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; param -= rate m / (sqrt(v) + epsilon). */
-FASTNN_KERNEL void FN(adam_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *first,
-                                   REAL *second, double rate, double beta_1, double beta_2,
-                                   double epsilon, double scale, double decay)
+FASTNN_INLINE void FN(sgd_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                  ptrdiff_t stride, const solver_numbers *numbers, double scale,
+                                  double decay)
 {
+    (void)states, (void)stride;
+    FN(descend)(n, param, grad, NULL, 0, numbers, scale, decay);
+}
+
+FASTNN_INLINE void FN(momentum_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                       ptrdiff_t stride, const solver_numbers *numbers,
+                                       double scale, double decay)
+{
+    (void)stride;
+    FN(descend)(n, param, grad, states, 0, numbers, scale, decay);
+}
+
+FASTNN_INLINE void FN(nesterov_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                       ptrdiff_t stride, const solver_numbers *numbers,
+                                       double scale, double decay)
+{
+    (void)stride;
+    FN(descend)(n, param, grad, states, 1, numbers, scale, decay);
+}
+
+/* Kingma and Ba (2015), algorithm 1 with the bias corrections folded into rate:
+ * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; param -= rate m / (sqrt(v) + epsilon). An epsilon
+ * that rounds to 0 would make 0 / 0 of parameters without a gradient, and of the padding, which
+ * sum_squares and all_finite read: it is at least the smallest normal number. */
+FASTNN_KERNEL void FN(adam_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                   ptrdiff_t stride, const solver_numbers *numbers, double scale,
+                                   double decay)
+{
+    REAL *const first = states, *const second = states + stride;
+    const double beta_1 = numbers->beta_1, beta_2 = numbers->beta_2;
     const VEC b1 = FN(splat)((REAL)beta_1), c1 = FN(splat)((REAL)(1 - beta_1));
     const VEC b2 = FN(splat)((REAL)beta_2), c2 = FN(splat)((REAL)(1 - beta_2));
     const VEC gs = FN(splat)((REAL)scale), ds = FN(splat)((REAL)decay);
-    const VEC lr = FN(splat)((REAL)rate), eps = FN(splat)((REAL)epsilon);
+    const VEC lr = FN(splat)((REAL)numbers->rate);
+    const VEC eps = FN(splat)((REAL)(numbers->epsilon > TINY ? numbers->epsilon : TINY));
     ptrdiff_t i = 0;
     for (; i + VL <= n; i += VL) {
         const VEC p = FN(load_any)(param + i);
@@ -65,15 +97,28 @@ FASTNN_KERNEL void FN(adam_update)(ptrdiff_t n, REAL *param, const REAL *grad, R
     }
     if (i < n) {
         const size_t bytes = (size_t)(n - i) * sizeof(REAL);
-        VEC p = FN(splat)((REAL)0), g = p, m = p, v = p;
+        VEC p = FN(splat)((REAL)0), g = p, mv[2] = {p, p};
         memcpy(&p, param + i, bytes);
         memcpy(&g, grad + i, bytes);
-        memcpy(&m, first + i, bytes);
-        memcpy(&v, second + i, bytes);
-        FN(adam_update)(VL, (REAL *)&p, (REAL *)&g, (REAL *)&m, (REAL *)&v, rate, beta_1, beta_2,
-                        epsilon, scale, decay);
+        memcpy(&mv[0], first + i, bytes);
+        memcpy(&mv[1], second + i, bytes);
+        FN(adam_update)(VL, (REAL *)&p, (REAL *)&g, (REAL *)mv, VL, numbers, scale, decay);
         memcpy(param + i, &p, bytes);
-        memcpy(first + i, &m, bytes);
-        memcpy(second + i, &v, bytes);
+        memcpy(first + i, &mv[0], bytes);
+        memcpy(second + i, &mv[1], bytes);
     }
+}
+
+/* One step of the solver that `numbers` names. */
+FASTNN_KERNEL void FN(solver_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                     ptrdiff_t stride, const solver_numbers *numbers,
+                                     double scale, double decay)
+{
+#define CASE(CODE, code, name)                                                                    \
+    case CODE: FN(name##_update)(n, param, grad, states, stride, numbers, scale, decay); break;
+    switch (numbers->solver) {
+    FASTNN_SOLVERS(CASE)
+    default: FASTNN_UNREACHABLE("solver"); break;
+    }
+#undef CASE
 }

@@ -9,7 +9,7 @@ FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptr
                                       const REAL *intercept, const REAL *values,
                                       const int *columns, const ptrdiff_t *starts,
                                       const ptrdiff_t *order, ptrdiff_t row, REAL *out,
-                                      int activation)
+                                      REAL *kept, int activation)
 {
     const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL;
     for (ptrdiff_t n = first; n < end; n += PW) { /* a panel stays in the cache for all samples */
@@ -17,7 +17,8 @@ FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptr
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
             const int vectors = tile_vectors(n_vectors - v0);
             const ptrdiff_t width = vectors * VL;
-            REAL *tile = out + v0 * VL * fan_out + n * width;
+            const ptrdiff_t at = v0 * VL * fan_out + n * width;
+            REAL *tile = out + at;
             for (ptrdiff_t s = 0; s < width; s += VL) {
                 VEC z[PANEL_SIZE][BLOCK];
                 for (ptrdiff_t i = 0; i < VL; i++) {
@@ -29,9 +30,9 @@ FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptr
                     for (int c = 0; c < PANEL_VECTORS; c++)
                         acc[c] = FN(load)(intercept + n + c * VL);
                     FASTNN_NO_UNROLL
-                    for (ptrdiff_t at = starts[r]; at < starts[r + 1]; at++) {
-                        const VEC xv = FN(splat)(values[at]);
-                        const REAL *k = coef + n * fan_in + columns[at] * PW;
+                    for (ptrdiff_t e = starts[r]; e < starts[r + 1]; e++) {
+                        const VEC xv = FN(splat)(values[e]);
+                        const REAL *k = coef + n * fan_in + columns[e] * PW;
                         FASTNN_UNROLL
                         for (int c = 0; c < PANEL_VECTORS; c++) acc[c] += xv * FN(load)(k + c * VL);
                     }
@@ -44,7 +45,7 @@ FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptr
                         FN(store)(tile + (c * VL + i) * width + s, z[c][i]);
                 }
             }
-            FN(activate)(tile, present * width, activation);
+            FN(activate)(tile, kept ? kept + at : NULL, present * width, activation);
             v0 += vectors;
         }
     }

@@ -1,0 +1,91 @@
+/* The enumerations that kernels share with Python: a row each. The catalog (fastnn/catalog) has the
+ * same names and codes; a test compares them. Switches over activations and solvers are generated
+ * from these rows, so none of them can miss a case. */
+
+/* Activations: enumerator, code, name. name_group and name_derivative are in activations.h. */
+
+/* name_group(count, z), and name_derivative(a), a function of the value a */
+#define FASTNN_FROM_VALUE(ROW)                                                                    \
+    ROW(IDENTITY, 0, identity)                                                                    \
+    ROW(SIGMOID, 1, sigmoid)                                                                      \
+    ROW(TANH, 2, tanh)                                                                            \
+    ROW(RELU, 3, relu)                                                                            \
+    ROW(EXP, 5, exp)
+
+/* name_group(count, z, slope): the derivative is no function of the value, so the forward pass of
+ * training stores it, the slope */
+#define FASTNN_SLOPES(ROW)                                                                        \
+    ROW(SILU, 6, silu)
+
+/* softmax is the one that is not elementwise */
+#define FASTNN_ACTIVATIONS(ROW)                                                                   \
+    FASTNN_FROM_VALUE(ROW)                                                                        \
+    FASTNN_SLOPES(ROW)                                                                            \
+    ROW(SOFTMAX, 4, softmax)
+
+/* Losses: enumerator, code, name, whether they are computed from the logits (the outputs' z). The
+ * functions are in losses.h. */
+#define FASTNN_LOSSES(ROW)                                                                        \
+    ROW(SQUARED_ERROR, 0, squared_error, 0)                                                       \
+    ROW(BINARY_LOG_LOSS, 1, binary_log_loss, 1)                                                   \
+    ROW(LOG_LOSS, 2, log_loss, 1)                                                                 \
+    ROW(POISSON, 3, poisson, 0)                                                                   \
+    ROW(MEAN_SQUARED_ERROR, 4, mean_squared_error, 0)                                             \
+    ROW(CLIPPED_BINARY_LOG_LOSS, 5, clipped_binary_log_loss, 0)                                   \
+    ROW(CLIPPED_LOG_LOSS, 6, clipped_log_loss, 0)
+
+/* Solvers: enumerator, code, name. name_update is in solvers.h. */
+#define FASTNN_SOLVERS(ROW)                                                                       \
+    ROW(SGD, 0, sgd)                                                                              \
+    ROW(NESTEROV, 1, nesterov)                                                                    \
+    ROW(ADAM, 2, adam)                                                                            \
+    ROW(MOMENTUM, 3, momentum)
+
+/* What train_epoch leaves in a cursor's status. */
+#define FASTNN_STATUS(ROW)                                                                        \
+    ROW(START, 0, start)           /* set by the caller: pack the parameters first */             \
+    ROW(RUNNING, 1, running)       /* the budget ran out: call again */                           \
+    ROW(FINISHED, 2, finished)                                                                    \
+    ROW(DIVERGED, 3, diverged)     /* the loss or a parameter left the finite numbers */          \
+    ROW(WEIGHTLESS, 4, weightless) /* the weights of a batch add up to 0 */
+
+#define ENUMERATOR(CODE, code, ...) CODE = code,
+enum { FASTNN_ACTIVATIONS(ENUMERATOR) };
+enum { FASTNN_LOSSES(ENUMERATOR) };
+enum { FASTNN_SOLVERS(ENUMERATOR) };
+enum { FASTNN_STATUS(ENUMERATOR) };
+#undef ENUMERATOR
+
+/* Names and codes of each enumeration, for Python; a row without a name ends it. */
+typedef struct {
+    const char *name;
+    int code;
+} fastnn_enumerator;
+#define ENTRY(CODE, code, name, ...) {#name, code},
+static const fastnn_enumerator fastnn_activations[] = {FASTNN_ACTIVATIONS(ENTRY) {0, 0}};
+static const fastnn_enumerator fastnn_losses[] = {FASTNN_LOSSES(ENTRY) {0, 0}};
+static const fastnn_enumerator fastnn_solvers[] = {FASTNN_SOLVERS(ENTRY) {0, 0}};
+static const fastnn_enumerator fastnn_status[] = {FASTNN_STATUS(ENTRY) {0, 0}};
+#undef ENTRY
+
+/* Whether the forward pass of training stores an activation's derivative. */
+FASTNN_INLINE int stores_slope(int activation)
+{
+#define CASE(CODE, code, name) case CODE:
+    switch (activation) {
+    FASTNN_SLOPES(CASE) return 1;
+    default: return 0;
+    }
+#undef CASE
+}
+
+/* Whether a loss is computed from the logits, which the forward pass of training then keeps. */
+FASTNN_INLINE int uses_logits(int loss)
+{
+#define CASE(CODE, code, name, logits) case CODE: return logits;
+    switch (loss) {
+    FASTNN_LOSSES(CASE)
+    default: FASTNN_UNREACHABLE("loss"); return 0;
+    }
+#undef CASE
+}

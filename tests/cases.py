@@ -1,0 +1,227 @@
+"""Networks, data and runs for the tests of kernels and oracle, for every row of the catalog."""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from conftest import COMPILED
+
+from fastnn import kernels as builds
+from fastnn import reference
+from fastnn.catalog import activations, losses, solvers
+from fastnn.kernels import aligned_zeros
+from fastnn.threads import Team
+
+ACTIVATIONS, LOSSES, SOLVERS = activations.CODES, losses.CODES, solvers.CODES
+HIDDEN = [row.name for row in activations.ACTIVATIONS if row.hidden]
+ELEMENTWISE = [row.name for row in activations.ACTIVATIONS if row.elementwise]
+OUTPUTS = [  # every loss with every output activation that it takes
+    (row.name, out) for row in losses.LOSSES for out in [row.out_activation] if out
+] + [
+    (row.name, out) for row in losses.LOSSES if not row.out_activation for out in ACTIVATIONS
+]  # fmt: skip
+
+EVERY_BUILD = pytest.mark.parametrize(
+    "module", [builds.load(name) for name in (*COMPILED, "reference")],
+    ids=[*COMPILED, "reference"],
+)  # fmt: skip
+
+NO_COLUMNS, NO_ROW_STARTS = np.empty(0, np.int32), np.empty(0, np.intp)
+DENSE = (NO_COLUMNS, NO_ROW_STARTS)
+NO_ORDER = np.empty(0, np.intp)
+
+
+class SparseRows(NamedTuple):
+    """The kernels' three arguments for rows."""
+
+    values: np.ndarray
+    columns: np.ndarray
+    row_starts: np.ndarray
+
+
+def units_of(*units):
+    return np.array(units, np.intp)
+
+
+def codes_of(*names):
+    return np.array([ACTIVATIONS[name] for name in names], np.int32)
+
+
+def step_of(**fields):
+    """The bytes of a step record; a loss or solver may be given by name."""
+    fields = {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8} | fields
+    for field, codes in (("loss", LOSSES), ("solver", SOLVERS)):
+        fields[field] = codes.get(fields.get(field, 0), fields.get(field, 0))
+    step = np.zeros(1, builds.STEP)
+    for field, value in fields.items():
+        step[field] = value
+    return step.view(np.uint8)
+
+
+def new_workspace(
+    module, layer_units, batch_size, dtype, n_states=-1, n_threads=1, weighted=False
+):
+    """A workspace full of NaN: what is read must have been written."""
+    workspace = builds.aligned_empty(
+        module.workspace_size(
+            layer_units, batch_size, dtype.itemsize, n_states, n_threads, weighted
+        )
+    )
+    workspace[:] = 255
+    return workspace
+
+
+# named for their shapes: widths around whole vectors and panels, deep, narrow, wide
+NETS = [
+    ((1, 1), ("identity",), "squared_error"),
+    ((2, 4, 8, 1), ("sigmoid", "sigmoid", "sigmoid"), "squared_error"),
+    ((3, 7, 5), ("tanh", "relu"), "squared_error"),
+    ((4, 33, 2), ("relu", "softmax"), "squared_error"),
+    ((5, 17, 3), ("tanh", "softmax"), "log_loss"),
+    ((2, 65, 16, 1), ("relu", "tanh", "sigmoid"), "binary_log_loss"),
+    ((97, 64, 31, 4), ("relu", "identity", "sigmoid"), "binary_log_loss"),
+    ((2, 4, 8, 16, 8, 4, 1), ("sigmoid",) * 6, "squared_error"),
+    ((3, 17, 1), ("tanh", "exp"), "poisson"),
+    ((7, 33, 5), ("relu", "exp"), "poisson"),
+    ((4, 9, 3), ("tanh", "exp"), "squared_error"),
+    ((4, 33, 3), ("relu", "identity"), "mean_squared_error"),
+    ((3, 33, 17, 2), ("silu", "silu", "silu"), "squared_error"),
+]
+
+
+def with_the_rest(nets):
+    """And a network for each hidden activation, and each loss and output, that none has."""
+    nets, hidden = list(nets), itertools.cycle(HIDDEN)
+    for name in HIDDEN:
+        if not any(name in net[1][:-1] for net in nets):
+            nets.append(((5, 33, 16, 2), (name, name, "identity"), "squared_error"))
+    for loss, out in OUTPUTS:
+        if not any((loss, out) == (net[2], net[1][-1]) for net in nets):
+            nets.append(((4, 17, 3), (next(hidden), out), loss))
+    return nets
+
+
+NETS = with_the_rest(NETS)
+EVERY_NET = pytest.mark.parametrize(
+    "net", NETS, ids=lambda net: "-".join(map(str, (*net[0], *net[1], net[2])))
+)
+
+# one chunk, several, cached, mini-batches with a rest, slices: (net, n, batch_size)
+WAYS = [
+    (NETS[1], 33, 33),
+    (NETS[6], 900, 900),
+    (NETS[5], 300, 128),
+    (((3, 7, 2), ("tanh", "softmax"), "log_loss"), 20_000, 20_000),
+    (((3, 7, 2), ("tanh", "exp"), "poisson"), 25_000, 10_000),
+    (((3, 7, 2), ("tanh", "softmax"), "squared_error"), 67, 16),
+    (((3, 7, 2), ("silu", "silu"), "squared_error"), 20_000, 20_000),
+    (((97, 64, 31, 4), ("silu", "silu", "sigmoid"), "binary_log_loss"), 900, 300),
+]
+
+
+def targets(rng, n, n_outputs, loss):
+    """Of the loss's domain."""
+    row = losses.BY_NAME[loss]
+    if row.rows_sum_to_one:
+        return np.eye(n_outputs)[rng.randint(n_outputs, size=n)]
+    if row.low == 0 and row.high == np.inf:
+        # zeros among them; not 1, which the outputs are near: a delta would be all cancellation
+        return 1.3 * rng.poisson(1.5, (n, n_outputs))
+    return rng.rand(n, n_outputs)
+
+
+def problem(rng, dtype, units, n, loss):
+    """Parameters, inputs and targets."""
+    params = rng.uniform(-1, 1, reference.packed_size(units, 8)) / np.sqrt(units[0])
+    x = rng.randn(n, units[0]).astype(dtype)
+    return params.astype(dtype), x, targets(rng, n, units[-1], loss).astype(dtype)
+
+
+def with_weights(rng, y):
+    """y with a column of weights: some zero, some negative, with a positive sum."""
+    weights = rng.exponential(size=(len(y), 1)) * rng.choice([0, 1, 1, 1, -0.1], (len(y), 1))
+    weights[: len(y) // 2 + 1] += 1
+    return np.hstack([y, weights.astype(y.dtype)])
+
+
+def sparse_rows(rng, n, n_features, dtype, kind):
+    """Sparse rows and their dense form: few values, some columns twice, some rows empty.
+
+    Columns rise within the rows of kind "rising", which the first layer may take as they are, and
+    in the first half of kind "half". The arrays hold more before and after the rows.
+    """
+    rows = []
+    for i in range(n):
+        count = rng.binomial(n_features, 0.05) * (rng.rand() < 0.9)
+        if kind == "rising" or (kind == "half" and i < n // 2):
+            rows.append(np.sort(rng.permutation(n_features)[:count]))
+        else:
+            rows.append(rng.randint(n_features, size=count + rng.randint(3)))
+    columns = np.concatenate([[1, 0, 1], *rows, [0, 2]]).astype(np.int32)
+    row_starts = 3 + np.cumsum([0, *map(len, rows)]).astype(np.intp)
+    # whole numbers, whose sums do not depend on their order
+    values = rng.randint(-4, 5, size=(1, len(columns))).astype(dtype) / 4
+    dense = np.zeros((n, n_features), dtype)
+    for i in range(n):
+        for at in range(row_starts[i], row_starts[i + 1]):
+            dense[i, columns[at]] += values[0, at]
+    return SparseRows(values, columns, row_starts), dense
+
+
+def assert_close(got, want, dtype, length, floor=1e-3):
+    """Equal up to the rounding of sums of `length` terms, relative to the largest."""
+    tolerance = 1e-12 if dtype == np.float64 else 4 * np.sqrt(length) * np.finfo(dtype).eps
+    scale = max(np.abs(want).max(), floor)
+    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * scale)
+
+
+class Run(NamedTuple):
+    """What a training run left."""
+
+    params: np.ndarray
+    curve: np.ndarray
+    output: np.ndarray
+    cursor: np.ndarray  # epoch, row, step, status
+    calls: int
+    packed: np.ndarray
+
+
+def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, **options):
+    """train_epoch until it ends. Options are the step's fields, n_threads, pauses and views."""
+    units, codes = units_of(*net[0]), codes_of(*net[1])
+    n_threads, pauses = options.pop("n_threads", 1), options.pop("pauses", ())
+    views = options.pop("views", False)
+    n_states = solvers.BY_NAME[solver].n_states
+    n_packed = module.packed_size(units, dtype.itemsize)
+    packed = aligned_zeros((1 + n_states) * n_packed, dtype).reshape(1 + n_states, n_packed)
+    weighted = y.shape[1] > units[-1]
+    workspace = new_workspace(module, units, batch_size, dtype, n_states, n_threads, weighted)
+    step = step_of(
+        **{"loss": net[2], "solver": solver, "batch_size": batch_size, "budget": 1e9,
+           "momentum": 0.7, **options}
+    )  # fmt: skip
+    params, cursor = params.copy(), np.zeros(1, builds.CURSOR)
+    rows = x if isinstance(x, SparseRows) else (x, *DENSE)
+    curve, output = np.zeros(n_epochs), np.full((len(y), units[-1]), np.nan, dtype)
+    arrays = (
+        params, packed, units, codes, step, rows[0], y, order, workspace, cursor.view(np.uint8),
+        curve,
+    )  # fmt: skip
+    if views:
+        arrays = module.typed_views(*arrays)
+    *first, row_array, targets, order_, workspace, place, losses_ = arrays
+    calls, at = 0, cursor[0]
+    with Team(module, n_threads) as team:
+        step.view(builds.STEP)["n_threads"] = team.n_threads
+        for stop in [*pauses, n_epochs]:
+            at["status"], at["stop"] = builds.START, stop
+            while at["status"] in (builds.START, builds.RUNNING):
+                module.train_epoch(
+                    *first, row_array, *rows[1:], targets, order_, workspace, team.memory, place,
+                    losses_, output,
+                )  # fmt: skip
+                calls += 1
+            if at["status"] != builds.FINISHED:
+                break
+    return Run(params, curve, output, np.array(at.item()[:4]), calls, packed)

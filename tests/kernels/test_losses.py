@@ -1,0 +1,177 @@
+"""Losses and gradients of whole networks against the oracle."""
+
+import numpy as np
+import pytest
+from cases import (
+    DENSE,
+    EVERY_BUILD,
+    EVERY_NET,
+    assert_close,
+    codes_of,
+    new_workspace,
+    problem,
+    step_of,
+    units_of,
+    with_weights,
+)
+
+from fastnn import reference
+from fastnn.catalog import losses
+
+LOGITS = pytest.mark.parametrize("loss", [row.name for row in losses.LOSSES if row.uses_logits])
+
+
+def loss_and_grad(module, params, units, codes, x, y, **fields):
+    """Value and gradient."""
+    weighted = y.shape[1] > units[-1]
+    workspace = new_workspace(module, units, len(y), x.dtype, weighted=weighted)
+    grads = np.full_like(params, np.nan)
+    step = step_of(**fields)
+    value = module.loss_and_grad(params, units, codes, step, x, *DENSE, y, workspace, grads)
+    nothing = np.empty(0, x.dtype)
+    alone = module.loss_and_grad(params, units, codes, step, x, *DENSE, y, workspace, nothing)
+    np.testing.assert_equal(alone, value)
+    return value, grads
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n", [1, 7, 33, 500])
+@EVERY_NET
+def test_loss_and_grad(kernels, dtype, net, n, weighted, rng):
+    units, codes = units_of(*net[0]), codes_of(*net[1])
+    params, x, y = problem(rng, dtype, units, n, net[2])
+    y = with_weights(rng, y) if weighted else y
+    for alpha in (0.0, 0.5):
+        args = (params, units, codes, x, y)
+        value, got = loss_and_grad(kernels, *args, loss=net[2], alpha=alpha)
+        expected, want = loss_and_grad(reference, *args, loss=net[2], alpha=alpha)
+        # activations are of order 1, and a loss may be a small difference of theirs
+        assert_close(np.array([value]), np.array([expected]), dtype, n * units.max(), floor=0.1)
+        assert_close(got, want, dtype, n * units.max())
+
+
+def outputs_loss(module, dtype, loss, z, y, weights=None):
+    """The loss of one sample a row, with weighted sums z, through a net that passes z on."""
+    n_outputs = z.shape[1]
+    codes = codes_of(losses.BY_NAME[loss].out_activation)
+    params = np.concatenate([np.eye(n_outputs).ravel(), np.zeros(n_outputs)]).astype(dtype)
+    y = y if weights is None else np.column_stack([y, weights])
+    args = (params, units_of(n_outputs, n_outputs), codes, z.astype(dtype), y.astype(dtype))
+    return loss_and_grad(module, *args, loss=loss)
+
+
+def exact_loss(loss, z, y):
+    """Per row, in the widest type."""
+    z, y = z.astype(np.longdouble), y.astype(np.longdouble)
+    if loss == "binary_log_loss":
+        # log(1 + e^z) - y z, with the larger of the two terms 1 and e^z taken out
+        return (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))) - y * z).sum(axis=1)
+    top = z.max(axis=1, keepdims=True)
+    return (y * (top + np.log(np.exp(z - top).sum(axis=1, keepdims=True)) - z)).sum(axis=1)
+
+
+@EVERY_BUILD
+@LOGITS
+def test_500_where_the_logits_say_500(module, dtype, loss):
+    z, y = np.array([[500.0, 0.0]]), np.array([[0.0, 1.0]])
+    value, _ = outputs_loss(module, dtype, loss, z, y)
+    # binary: 500 for the first output and log 2 for the second
+    want = 500 + np.log(2) if loss == "binary_log_loss" else 500
+    np.testing.assert_allclose(value, want, rtol=2 * np.finfo(dtype).eps)
+
+
+@EVERY_BUILD
+@LOGITS
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0, 1e3, 1e30])
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 17])
+def test_log_losses_of_logits_are_exact(module, dtype, loss, scale, n_outputs, rng):
+    """Row by row: hard, soft and weighted targets, logits of every size."""
+    n = 12
+    z = (scale * rng.randn(n, n_outputs)).astype(dtype)
+    if loss == "log_loss":
+        hard = np.eye(n_outputs)[rng.randint(n_outputs, size=n)]
+        soft = rng.dirichlet(np.ones(n_outputs), size=n)
+    else:
+        hard, soft = rng.randint(2, size=(n, n_outputs)), rng.rand(n, n_outputs)
+    for y in (hard.astype(dtype), soft.astype(dtype)):
+        want = exact_loss(loss, z, y)
+        weights = rng.exponential(size=n).astype(dtype)
+        # a term's rounding: of the logits' size where its parts cancel
+        bound = 8 * np.finfo(dtype).eps * (1 + n_outputs) * (1 + np.abs(z).max())
+        for i in range(n):
+            value, _ = outputs_loss(module, dtype, loss, z[i : i + 1], y[i : i + 1])
+            assert abs(value - want[i]) <= bound
+        value, _ = outputs_loss(module, dtype, loss, z, y)
+        assert abs(value - want.mean()) <= bound
+        value, _ = outputs_loss(module, dtype, loss, z, y, weights)
+        assert abs(value - np.average(want.astype(float), weights=weights)) <= 2 * bound
+
+
+@EVERY_BUILD
+@LOGITS
+def test_a_sure_and_right_network_has_a_small_loss(module, dtype, loss):
+    """Relative accuracy where nothing cancels: e^-8 for logits 8 apart."""
+    z, y = np.array([[8.0, 0.0]]), np.array([[1.0, 0.0]])
+    if loss == "binary_log_loss":
+        z = np.array([[8.0, -8.0]])
+    value, _ = outputs_loss(module, dtype, loss, z, y)
+    want = float(exact_loss(loss, z, y)[0])
+    assert abs(value - want) <= 4 * np.finfo(dtype).eps
+
+
+@LOGITS
+def test_losses_of_logits_and_clipped_ones_differ_in_value_only(kernels, dtype, loss, rng):
+    name = f"clipped_{loss}"
+    for weighted in (False, True):
+        units, codes = units_of(4, 33, 3), codes_of("relu", losses.BY_NAME[loss].out_activation)
+        params, x, y = problem(rng, dtype, units, 67, loss)
+        y = with_weights(rng, y) if weighted else y
+        value, got = loss_and_grad(kernels, params, units, codes, x, y, loss=loss)
+        other, want = loss_and_grad(kernels, params, units, codes, x, y, loss=name)
+        np.testing.assert_array_equal(got, want)
+        np.testing.assert_allclose(value, other, rtol=16 * np.finfo(dtype).eps)
+        # where the network is wrong and sure, one is capped
+        params *= 1000
+        value, got = loss_and_grad(kernels, params, units, codes, x, y, loss=loss)
+        other, want = loss_and_grad(kernels, params, units, codes, x, y, loss=name)
+        np.testing.assert_array_equal(got, want)
+        assert value > 5 * other
+
+
+@pytest.mark.parametrize("loss", [row.name for row in losses.LOSSES if "clipped" in row.name])
+def test_clipped_losses_are_capped(kernels, dtype, loss):
+    """At 15.9 and 36.0 for each probability that should be 1, as scikit-learn's."""
+    z, y = np.array([[500.0, 0.0]]), np.array([[0.0, 1.0]])
+    value, _ = outputs_loss(kernels, dtype, loss, z, y)
+    cap = -np.log(np.finfo(dtype).eps)
+    want = cap + np.log(2) if "binary" in loss else cap
+    np.testing.assert_allclose(value, want, rtol=4 * np.finfo(dtype).eps)
+
+
+def test_poisson_where_exp_leaves_the_range(kernels, dtype):
+    """0 log 0 is 0; a rate of 0 for what happened, or an infinite one, is no finite loss."""
+    cases = [(-1e4, 0, 0), (-1e4, 2, np.inf), (1e4, 0, np.inf), (1e4, 2, np.nan), (0, 1, 0)]
+    for module in (kernels, reference):
+        for z, y, want in cases:
+            value, _ = outputs_loss(module, dtype, "poisson", np.array([[z]]), np.array([[y]]))
+            np.testing.assert_equal(value, want)
+
+
+def test_mean_squared_error_differs_from_squared_error_in_what_it_reports(kernels, dtype, rng):
+    units, codes = units_of(4, 33, 3), codes_of("relu", "tanh")
+    params, x, y = problem(rng, dtype, units, 67, "squared_error")
+    args = (kernels, params, units, codes, x, y)
+    value, grads = loss_and_grad(*args, loss="squared_error")
+    mean, same = loss_and_grad(*args, loss="mean_squared_error")
+    np.testing.assert_allclose(mean, value / 3, rtol=1e-15)
+    np.testing.assert_array_equal(grads, same)
+
+
+@EVERY_BUILD
+def test_without_weight_the_mean_is_not_a_number(module, dtype, rng):
+    units, codes = units_of(3, 5, 2), codes_of("tanh", "identity")
+    params, x, y = problem(rng, dtype, units, 7, "squared_error")
+    y = np.hstack([y, np.zeros((7, 1), dtype)])
+    value, grads = loss_and_grad(module, params, units, codes, x, y)
+    assert np.isnan(value)
+    assert np.isnan(grads).all()
