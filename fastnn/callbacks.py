@@ -43,7 +43,7 @@ class Callback:
 
     every: int = 1
 
-    def begin(self, net: Network, X: NDArray, y: NDArray, max_iter: int) -> None:
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
         """Called before the first epoch. An exception refuses the fit before anything changes.
 
         Parameters
@@ -120,7 +120,7 @@ class Listeners:
             return every
         return checks.whole_number(f"{type(one).__name__}.every", every)
 
-    def begin(self, net: Network, X: NDArray, y: NDArray, max_iter: int) -> None:
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
         """Begin all of them; if one raises, those that have begun end."""
         with contextlib.ExitStack() as ends:
             for one in self._all:
@@ -154,7 +154,7 @@ class Listeners:
                 return
 
     def call(self, net: Network, epoch: int, last: bool) -> bool:
-        """Call those that are due after this epoch; after the last, all that it has not called yet.
+        """Call those that are due after this epoch; after the last, all not called after it yet.
 
         Returns
         -------
@@ -198,7 +198,7 @@ class ProgressBar(Callback):
         self._options = {"unit": "epoch", **options}
         _tqdm()
 
-    def begin(self, net: Network, X: NDArray, y: NDArray, max_iter: int) -> None:
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
         """Draw an empty bar."""
         self.every = self._every or 1
         self._bar = _tqdm()(**{**self._options, "total": max_iter})
@@ -241,7 +241,7 @@ def _tqdm() -> Any:
         warnings.simplefilter("ignore", TqdmWarning)
         from tqdm.auto import tqdm
 
-    class Bar(tqdm):
+    class Bar(tqdm):  # type: ignore[misc]
         monitor_interval = 0
 
     return Bar
@@ -273,9 +273,9 @@ class Recorder(Callback):
         self._every = None if every is None else checks.whole_number("every", every)
         self.every = self._every or 1
         self.epochs_: list[int] = []
-        self._params: list[NDArray] = []
+        self._params: list[NDArray[Any]] = []
 
-    def begin(self, net: Network, X: NDArray, y: NDArray, max_iter: int) -> None:
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
         """Keep the parameters before the first epoch."""
         self.every = self._every or max(1, max_iter // 100)
         self.X_, self.y_, self.max_iter_ = X, y, max_iter
@@ -298,6 +298,9 @@ class Recorder(Callback):
     def __len__(self) -> int:
         return len(self.epochs_)
 
+    def __iter__(self) -> Iterator[Network]:
+        return (self[i] for i in range(len(self)))
+
     def __getitem__(self, i: int) -> Network:
         i = range(len(self))[i]
         net = self._like.copy()
@@ -314,7 +317,7 @@ class ValidationLoss(Callback):
     ----------
     X : array-like, (m, units of the input)
     y : array-like, (m, units of the output), or (m,) for one output
-        As the network takes it: for several classes one column each, for estimators too.
+        As the network takes it. In the fit of a classifier they may be labels.
     every : int
         Epochs between two evaluations.
     n_iter_no_change : int, optional
@@ -354,9 +357,9 @@ class ValidationLoss(Callback):
         self.epochs_: list[int] = []
         self.losses_: list[float] = []
         self.best_loss_, self._no_change = math.inf, 0
-        self._best: NDArray | None = None
+        self._best: NDArray[Any] | None = None
 
-    def begin(self, net: Network, X: NDArray, y: NDArray, max_iter: int) -> None:
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
         """Refuse data that does not fit this network."""
         net.loss(*self._data)
         self._forget()

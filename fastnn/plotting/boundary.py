@@ -153,7 +153,7 @@ class Plane:
     def __init__(
         self,
         n_features: int,
-        X: NDArray,
+        X: NDArray[Any],
         features: Sequence[int] | None = None,
         resolution: int = 100,
     ) -> None:

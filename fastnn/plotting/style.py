@@ -54,7 +54,8 @@ def new_axes(ax: Axes | None, **figure_options: Any) -> Axes:
         return ax
     from matplotlib import pyplot
 
-    return pyplot.subplots(layout="constrained", **figure_options)[1]
+    _, axes = pyplot.subplots(layout="constrained", **figure_options)
+    return cast("Axes", axes)
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -164,7 +164,7 @@ class ActivationDisplay:
         return self
 
 
-def _activation_and_derivative(name: str, z: NDArray) -> tuple[NDArray, NDArray]:
+def _activation_and_derivative(name: str, z: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """The values of an activation at z and of its derivative, by the oracle."""
     row = activations.BY_NAME[name]
     a, slope = np.empty_like(z), np.empty_like(z)

@@ -51,7 +51,7 @@ class HiddenUnitsDisplay:
     """
 
     ax_: Axes
-    axes_: NDArray[np.object_]
+    axes_: NDArray[Any]
     figure_: Figure
     images_: list[AxesImage]
 

@@ -162,7 +162,7 @@ class LossCurveDisplay:
         self.validation_line_ = self.validation_ax_ = None
         if self.validation is not None:
             self._plot_validation(ax, label, *self.validation)
-        log_scale = log_scale and (self.loss_curve > 0).any()
+        log_scale = log_scale and bool((self.loss_curve > 0).any())
         ax.set(xlabel="epoch", ylabel="mean loss", yscale="log" if log_scale else "linear")
         ax.margins(x=0.02)
         ax.grid(True, alpha=0.25)
@@ -189,11 +189,11 @@ class LossCurveDisplay:
     def _legend(ax: Axes) -> None:
         twins = _score_axes(ax)
         lines = [line for a in (ax, *twins) for line in a.get_lines()]
-        lines = [line for line in lines if not line.get_label().startswith("_")]
+        lines = [line for line in lines if not str(line.get_label()).startswith("_")]
         if twins:  # loc="best" would regard the lines of one of the two only
-            if ax.get_legend():
-                ax.get_legend().remove()
-            place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
+            if legend := ax.get_legend():
+                legend.remove()
+            place: Any = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
             twins[-1].legend(handles=lines, frameon=False, **place)
         else:
             ax.legend(handles=lines, framealpha=0.8)

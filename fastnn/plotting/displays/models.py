@@ -48,12 +48,12 @@ def network_of(model: Any) -> Network:
     return net
 
 
-def largest(arrays: Iterable[NDArray]) -> float:
+def largest(arrays: Iterable[NDArray[Any]]) -> float:
     """The largest magnitude in arrays; 1 if all is 0."""
     return max(float(np.abs(a).max()) for a in arrays) or 1.0
 
 
-def sub_axes(ax: Axes, n_rows: int, n_columns: int) -> NDArray[np.object_]:
+def sub_axes(ax: Axes, n_rows: int, n_columns: int) -> NDArray[Any]:
     """A grid of axes in the place of ax, which stays there invisible."""
     spec = ax.get_subplotspec()
     if spec is None:

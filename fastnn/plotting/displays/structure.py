@@ -55,7 +55,7 @@ class NetworkDisplay:
     """
 
     ax_: Axes
-    axes_: NDArray[np.object_]
+    axes_: NDArray[Any]
     figure_: Figure
     edges_: LineCollection | None
     units_: list[PathCollection]
@@ -64,8 +64,8 @@ class NetworkDisplay:
     def __init__(
         self,
         *,
-        coefs: Iterable[NDArray],
-        intercepts: Iterable[NDArray],
+        coefs: Iterable[NDArray[Any]],
+        intercepts: Iterable[NDArray[Any]],
         captions: Iterable[str],
         feature_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
@@ -169,12 +169,13 @@ class NetworkDisplay:
             spread = np.linspace(0.5, -0.5, n) if n > 1 else np.zeros(1)
             places.append(np.column_stack([np.full(n, float(i)), spread]))
         biggest_coef = largest(self.coefs)
-        lines, sizes = [], []
+        segments, flat = [], []
         for a, b, coef in zip(places[:-1], places[1:], self.coefs, strict=True):
             rows, columns = np.divmod(np.arange(coef.size), coef.shape[1])
-            lines.append(np.stack([a[rows], b[columns]], axis=1))
-            sizes.append(coef.ravel())
-        lines, sizes = np.concatenate(lines), np.concatenate(sizes) / biggest_coef
+            segments.append(np.stack([a[rows], b[columns]], axis=1))
+            flat.append(coef.ravel())
+        lines: Any = np.concatenate(segments)
+        sizes = np.concatenate(flat) / biggest_coef
         order = np.argsort(np.abs(sizes), kind="stable")[-MAX_EDGES:]  # the strongest on top
         lines, sizes = lines[order], sizes[order]
         crowded = min(1.0, math.sqrt(150 / len(sizes)))
@@ -192,8 +193,8 @@ class NetworkDisplay:
         for i, place in enumerate(places):
             shades = np.zeros(len(place)) if i == 0 else self.intercepts[i - 1]
             drawn = ax.scatter(
-                *place.T, s=area, c=shades, cmap=colormap, vmin=-biggest, vmax=biggest,
-                edgecolors=foreground, linewidths=min(1.0, area / 60), zorder=2,
+                place[:, 0], place[:, 1], s=area, c=shades, cmap=colormap, vmin=-biggest,
+                vmax=biggest, edgecolors=foreground, linewidths=min(1.0, area / 60), zorder=2,
             )  # fmt: skip
             self.units_.append(drawn)
         for i, caption in enumerate(self.captions):
@@ -209,7 +210,7 @@ class NetworkDisplay:
             self._colorbar(ax, biggest_coef, "neither")
         self.axes_ = np.array([ax])
 
-    def _name_units(self, ax: Axes, places: list[NDArray], area: float) -> None:
+    def _name_units(self, ax: Axes, places: list[NDArray[Any]], area: float) -> None:
         far = math.sqrt(area) / 2 + 4
         for names, place, side in (
             (self.feature_names, places[0], -1),

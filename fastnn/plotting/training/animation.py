@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +121,7 @@ def _frames(recorder: Recorder, features: Sequence[int] | None, dpi: float) -> _
     low, high = (curve.min(), curve.max()) if len(curve) else (0.1, 1.0)
     room = (high / low) ** 0.05 if high > low else 1.5
     picture.figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(picture.figure)
+    canvas: Any = FigureCanvasAgg(picture.figure)
     images = []
     for step in recorder:
         picture.update(step, (low / room, high * room))

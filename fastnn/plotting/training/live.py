@@ -62,7 +62,7 @@ class LivePlot(Callback):
         self._features = features
         self._screen: _Screen | None = None
 
-    def begin(self, net: Network, X: NDArray, y: NDArray, max_iter: int) -> None:
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
         """Draw the network before its first epoch.
 
         Raises
@@ -133,19 +133,22 @@ class _Notebook:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         self.figure = mpl.figure.Figure((9, 4.1), dpi=90)
-        self._canvas, self._handle = FigureCanvasAgg(self.figure), None
+        self._canvas: Any = FigureCanvasAgg(self.figure)
+        self._handle: Any = None
 
     def show(self, picture: TrainingPicture) -> bool:
-        from IPython.display import Image, display
-        from PIL import Image as images
+        import IPython.display
+        from PIL import Image
+
+        screen: Any = IPython.display
 
         picture.draw()
         png = io.BytesIO()
         pixels = np.asarray(self._canvas.buffer_rgba())
-        images.fromarray(pixels).save(png, "PNG", compress_level=1)
-        image = Image(data=png.getvalue(), format="png")
+        Image.fromarray(pixels).save(png, "PNG", compress_level=1)
+        image = screen.Image(data=png.getvalue(), format="png")
         if self._handle is None:
-            self._handle = display(image, display_id=True)
+            self._handle = screen.display(image, display_id=True)
         else:
             self._handle.update(image)
         return True
@@ -162,7 +165,7 @@ class _Window:
         from matplotlib import pyplot
 
         self._pyplot, self._shown = pyplot, False
-        self.figure = pyplot.figure(figsize=(9, 4.1))
+        self.figure: Any = pyplot.figure(figsize=(9, 4.1))
         self._manager = self.figure.canvas.manager
         self._manager.set_window_title("fastnn")
 

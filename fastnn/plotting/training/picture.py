@@ -62,8 +62,8 @@ class TrainingPicture:
     def __init__(
         self,
         net: Network,
-        X: NDArray,
-        y: NDArray,
+        X: NDArray[Any],
+        y: NDArray[Any],
         *,
         figure: Figure | None = None,
         features: Sequence[int] | None = None,

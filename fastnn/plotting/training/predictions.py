@@ -35,16 +35,16 @@ CURVE = 400
 PROBABILITIES = [row.name for row in ACTIVATIONS if (row.low, row.high) == (0, 1)]
 
 
-def _some(X: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
+def _some(X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Evenly spaced rows, MAX_POINTS at most."""
     every = slice(None, None, -(-len(X) // MAX_POINTS))
     return X[every], y[every]
 
 
-def _scatter(ax: Axes, where: NDArray, color: ColorType, label: str | None = None) -> None:
+def _scatter(ax: Axes, where: NDArray[Any], color: ColorType, label: str | None = None) -> None:
     ax.scatter(
-        *where.T, s=18, color=style.mixed(color, style.text_color(), 0.72), linewidths=0.5,
-        edgecolors=style.axes_background(ax), label=label,
+        where[:, 0], where[:, 1], s=18, color=style.mixed(color, style.text_color(), 0.72),
+        linewidths=0.5, edgecolors=style.axes_background(ax), label=label,
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def _colors(n: int) -> list[str]:
     return [style.CLASS_COLORS[i % len(style.CLASS_COLORS)] for i in range(n)]
 
 
-def _legend(ax: Axes, place: str = "upper right") -> None:
+def _legend(ax: Axes, place: Any = "upper right") -> None:
     ax.legend(loc=place, framealpha=0.85, fontsize="small")
 
 
@@ -65,7 +65,7 @@ class Curves:
         One for each output.
     """
 
-    def __init__(self, ax: Axes, net: Network, X: NDArray, y: NDArray) -> None:
+    def __init__(self, ax: Axes, net: Network, X: NDArray[Any], y: NDArray[Any]) -> None:
         n_outputs, row = net.layer_units[-1], BY_NAME[net.activations[-1]]
         low, high = float(X.min()), float(X.max())
         margin = 0.1 * ((high - low) or 1.0)
@@ -105,7 +105,9 @@ class _OverPlane:
     image : matplotlib AxesImage
     """
 
-    def __init__(self, ax: Axes, net: Network, X: NDArray, y: NDArray, plane: Plane) -> None:
+    def __init__(
+        self, ax: Axes, net: Network, X: NDArray[Any], y: NDArray[Any], plane: Plane
+    ) -> None:
         self.ax, self.plane = ax, plane
         self._background, self._ink = style.axes_background(ax), style.text_color()
         X, y = _some(X[:, plane.features], y)
@@ -119,7 +121,7 @@ class _OverPlane:
             ylim=plane.extent[2:],
         )  # fmt: skip
 
-    def _draw(self, net: Network, X: NDArray, y: NDArray, image: dict[str, Any]) -> None:
+    def _draw(self, net: Network, X: NDArray[Any], y: NDArray[Any], image: dict[str, Any]) -> None:
         raise NotImplementedError
 
 
@@ -135,7 +137,7 @@ class ValuePlane(_OverPlane):
 
     boundary: ContourSet | None = None
 
-    def _draw(self, net: Network, X: NDArray, y: NDArray, image: dict[str, Any]) -> None:
+    def _draw(self, net: Network, X: NDArray[Any], y: NDArray[Any], image: dict[str, Any]) -> None:
         values, row = np.unique(y), BY_NAME[net.activations[-1]]
         low, high = row.low, row.high
         if not np.isfinite([low, high]).all():
@@ -155,7 +157,7 @@ class ValuePlane(_OverPlane):
             _legend(self.ax)
         else:
             self.ax.scatter(
-                *X.T, c=y[:, 0], cmap="cividis", vmin=low, vmax=high, s=16,
+                X[:, 0], X[:, 1], c=y[:, 0], cmap="cividis", vmin=low, vmax=high, s=16,
                 edgecolors=self._ink, linewidths=0.4,
             )  # fmt: skip
         label = "prediction" if two_classes else "y, and prediction"
@@ -184,7 +186,7 @@ class ClassPlane(_OverPlane):
         Of the plane where the network is sure.
     """
 
-    def _draw(self, net: Network, X: NDArray, y: NDArray, image: dict[str, Any]) -> None:
+    def _draw(self, net: Network, X: NDArray[Any], y: NDArray[Any], image: dict[str, Any]) -> None:
         colors = _colors(y.shape[1])
         self.colors = np.array([style.mixed(c, self._background, FIELD) for c in colors])
         self.image = self.ax.imshow(np.zeros((2, 2, 3)), **image)
@@ -206,8 +208,8 @@ class ClassPlane(_OverPlane):
 def draw_prediction(
     ax: Axes,
     net: Network,
-    X: NDArray,
-    y: NDArray,
+    X: NDArray[Any],
+    y: NDArray[Any],
     features: Sequence[int] | None,
     resolution: int,
 ) -> Curves | ValuePlane | ClassPlane:
