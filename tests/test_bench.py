@@ -3,7 +3,9 @@
 import json
 import math
 import os
+import sys
 
+import alternate
 import fits
 import instructions
 import numpy as np
@@ -130,3 +132,49 @@ def test_the_fits_cover_what_they_should():
         assert any(word in name for name in fits.CASES), word
     smoke = [name for name, one in fits.CASES.items() if one.smoke]
     assert any("2 threads" in name for name in smoke)
+
+
+class Pretended:
+    """A version for `alternate` that takes so long for everything."""
+
+    def __init__(self, result, seconds):
+        self.result, self.seconds = result, seconds
+
+    def ask(self, *order):
+        if len(order) == 2:
+            return {"result": self.result}
+        return {"seconds": self.seconds * order[0]}
+
+
+def test_versions_that_compute_something_else_are_not_timed():
+    new, old = Pretended("ab", 3e-3), Pretended("ab", 2e-3)
+    ratios, us = alternate.compare([new, old], "float64", "a net", 20, 0.01)
+    assert ratios == pytest.approx([1.5] * 20)
+    assert us == pytest.approx([3000, 2000])
+    new.result = "aB"
+    with pytest.raises(SystemExit, match=r"a net, float64: .* other results"):
+        alternate.compare([new, old], "float64", "a net", 20, 0.01)
+
+
+def test_slower_is_more_than_noise(rng):
+    noise = rng.normal(0, 0.05, 100)
+    assert alternate.is_slower(1.05 + noise)
+    assert not alternate.is_slower(1 + noise)
+    assert not alternate.is_slower(0.95 + noise)
+    assert not alternate.is_slower([0.5, 1.5, 1.5])  # too few to say
+    low, high = alternate.spread(1 + noise)
+    assert np.mean((1 + noise >= low) & (1 + noise <= high)) == 0.8
+
+
+@LINUX
+@COMPILED_ONLY
+def test_two_processes_alternate():
+    core = max(os.sched_getaffinity(0))
+    versions = [alternate.Version(sys.executable, os.pathsep.join(sys.path), core) for _ in "ab"]
+    try:
+        for name in ("tutorial 2-4-8-1, step by step", "Network 64-100-10, predict one row"):
+            ratios, us = alternate.compare(versions, "float32", name, 3, 1e-4)
+            assert len(ratios) == 3
+            assert min(*ratios, *us) > 0
+    finally:
+        alternate.close(versions)
