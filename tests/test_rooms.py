@@ -13,7 +13,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # a room imports only rooms that stand before it
 ORDER = [
-    "catalog", "reference", "kernels", "data", "threads", "parameters", "initializers", "work",
+    "catalog", "documentation", "reference", "kernels", "data", "threads", "parameters", "initializers", "work",
     "forward", "callbacks", "training", "layers", "displayable", "network", "tutorial",
     "estimators", "patching", "plotting", "cli",
 ]  # fmt: skip
