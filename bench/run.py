@@ -18,12 +18,12 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"  # read by NumPy's BLAS when it loads
 
 import numpy as np  # noqa: E402
-import numpy_tutorial  # noqa: E402
 from sklearn.datasets import make_circles  # noqa: E402
 
 import fastnn  # noqa: E402
 from fastnn import kernels, reference, tutorial  # noqa: E402
 from fastnn.catalog import activations  # noqa: E402
+from fastnn.cli import numpy_network  # noqa: E402
 from fastnn.training.options import new_step  # noqa: E402
 from fastnn.training.run import TrainingRun  # noqa: E402
 
@@ -105,7 +105,7 @@ class Case:
         if dtype == "float32":
             self.Y = self.Y.astype(dtype)
         np.random.seed(SEED)
-        self.nets = {"numpy": numpy_tutorial.network(units)}
+        self.nets = {"numpy": numpy_network.network(units)}
         for name in ("fastnn", "fastnn by step"):
             np.random.seed(SEED)
             self.nets[name] = tutorial.create_nn(units, tutorial.sigm)
@@ -132,7 +132,7 @@ class Case:
             self.oracle_run.epochs(self.params, self.X, self.Y.astype(self.dtype), np.empty(steps))
         else:
             for _ in range(steps):
-                numpy_tutorial.step(self.nets[name], self.X, self.Y, LR)
+                numpy_network.step(self.nets[name], self.X, self.Y, LR)
 
     def predict_points(self, name, n):
         """Ask for the output at n points, one at a time, as the tutorial's drawing loop does."""
@@ -142,7 +142,7 @@ class Case:
                 out = tutorial.train(self.nets[name], point, self.Y, tutorial.l2_cost, train=False)
         else:
             for _ in range(n):
-                out = numpy_tutorial.predict(self.nets[name], point)
+                out = numpy_network.predict(self.nets[name], point)
         return out
 
     def check(self):

@@ -36,7 +36,7 @@ __all__ = [
     "unpatch_sklearn",
 ]
 
-# name -> the room that it is in; None: it is a room itself
+# name -> the room that it is in; None: it is a room itself. __init__.pyi has the same names.
 _LAZY = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
@@ -50,7 +50,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     if name not in _LAZY:
         from fastnn.data.checks import did_you_mean
 
@@ -60,11 +60,11 @@ def __getattr__(name):
     return getattr(room, name) if _LAZY[name] else room
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*__all__, *_LAZY})
 
 
-def show_config():
+def show_config() -> None:
     """Print which build of the kernels runs here, and what it could be."""
     import platform
 
@@ -72,13 +72,13 @@ def show_config():
 
     from fastnn import kernels
 
-    info = kernels.build.build_info()
+    info, n_threads = kernels.build.build_info(), get_num_threads()
     lines = {
         "fastnn": __version__,
         "instruction set": f"{kernels.ISA} ({64 * info['lanes_f64']}-bit vectors)",
         "this machine runs": ", ".join(kernels.supported()),
         "compiler": info["compiler"],
-        "threads": str(get_num_threads() if info["threads"] else 1),
+        "threads": str(n_threads if info["threads"] else 1),
         "NumPy": numpy.__version__,
         "Python": f"{platform.python_version()} on {platform.machine()}",
     }

@@ -6,7 +6,7 @@ With it a Network goes into `sklearn.inspection.DecisionBoundaryDisplay` as it i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,16 +26,25 @@ def _gives_one_number(net: Network) -> bool:
     return net.layer_units[-1] == 1 and net.activations[-1] != "sigmoid"
 
 
-class _OnlyIf:
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _only_if(condition: Callable[[Any], bool]) -> Callable[[_Method], _Method]:
     """Decorator: a method that networks have only if a condition holds, as hasattr tells."""
 
-    def __init__(self, condition: Callable[[Any], bool]) -> None:
-        self._condition = condition
+    def conditional(method: _Method) -> _Method:
+        return cast(_Method, _Conditional(condition, method))
 
-    def __call__(self, method: Callable[..., Any]) -> _OnlyIf:
+    return conditional
+
+
+class _Conditional:
+    """The descriptor behind `_only_if`."""
+
+    def __init__(self, condition: Callable[[Any], bool], method: Callable[..., Any]) -> None:
+        self._condition = condition
         self._method = self.__wrapped__ = method
         self.__doc__ = method.__doc__
-        return self
 
     def __get__(self, net: Any, owner: type | None = None) -> Any:
         if net is None:
@@ -48,8 +57,8 @@ class _OnlyIf:
 class Displayable:
     """Mixin with what depends on the output layer."""
 
-    @_OnlyIf(_gives_probabilities)
-    def predict_proba(self: Any, X: ArrayLike) -> NDArray:
+    @_only_if(_gives_probabilities)
+    def predict_proba(self: Any, X: ArrayLike) -> NDArray[Any]:
         """The probability of each class: a column each, and two of them for one sigmoid output.
 
         Networks whose output is softmax or one sigmoid have this, and `classes_`.
@@ -62,11 +71,11 @@ class Displayable:
         -------
         ndarray, (n, n_classes)
         """
-        p = self._predict_plane(X)
+        p: NDArray[Any] = self._predict_plane(X)
         return p if p.shape[1] > 1 else np.hstack([1 - p, p])
 
-    @_OnlyIf(_gives_one_number)
-    def decision_function(self: Any, X: ArrayLike) -> NDArray:
+    @_only_if(_gives_one_number)
+    def decision_function(self: Any, X: ArrayLike) -> NDArray[Any]:
         """The output of a network with one that is not sigmoid, as one number for each row.
 
         Parameters
@@ -77,16 +86,18 @@ class Displayable:
         -------
         ndarray, (n,)
         """
-        return self._predict_plane(X).ravel()
+        outputs: NDArray[Any] = self._predict_plane(X)
+        return outputs.ravel()
 
-    def _predict_plane(self: Any, X: ArrayLike) -> NDArray:
+    def _predict_plane(self: Any, X: ArrayLike) -> NDArray[Any]:
         shape = np.shape(X)
         if len(shape) == 2 and shape[1] == 2 != self.layer_units[0]:
             raise ValueError(
                 f"X has two features, and this network takes {self.layer_units[0]}; for a "
                 "boundary over two of them use fastnn.plotting.FeatureSlice(net, X, features=...)"
             )
-        return self.predict(X)
+        outputs: NDArray[Any] = self.predict(X)
+        return outputs
 
     @property
     def classes_(self: Any) -> NDArray[np.float64]:

@@ -1,5 +1,8 @@
 """Forward passes over any number of rows, in blocks that keep a compiled call short."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,17 +11,18 @@ from fastnn.data.rows import Rows, SparseRows, as_rows
 
 
 def forward_rows(
-    params: NDArray,
+    params: NDArray[Any],
     layer_units: NDArray[np.intp],
     codes: NDArray[np.int32],
     x: Rows,
-    out: NDArray,
+    out: NDArray[Any],
     n_jobs: int | None = None,
 ) -> None:
     """Fill out, (n, units), with the activations of n rows.
 
     units are those of the last layer or the sum of all layers'; n_jobs is checked already.
     """
+    threads.from_environment()  # a bad number is refused in small work too
     build = kernels.build
     n, dtype = len(out), params.dtype
     multiply_adds = len(params)
@@ -39,7 +43,7 @@ def forward_rows(
     workspace = kernels.new_workspace(layer_units, 1, dtype)
     build.pack(params, layer_units, codes, workspace, packed)
 
-    def some_blocks(starts):
+    def some_blocks(starts: Iterable[int]) -> None:
         workspace = kernels.new_workspace(layer_units, block, dtype)
         for start in starts:
             rows = slice(start, start + block)

@@ -1,19 +1,20 @@
 """First parameters: a function of a random state, the coefs and intercepts to fill, and gains."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Initializer = Callable[
-    [np.random.RandomState, Sequence[NDArray], Sequence[NDArray], Sequence[float]], None
+    [np.random.RandomState, Sequence[NDArray[Any]], Sequence[NDArray[Any]], Sequence[float]], None
 ]
 
 
 def glorot(
     random_state: np.random.RandomState,
-    coefs: Sequence[NDArray],
-    intercepts: Sequence[NDArray],
+    coefs: Sequence[NDArray[Any]],
+    intercepts: Sequence[NDArray[Any]],
     gains: Sequence[float],
 ) -> None:
     """Uniform within sqrt(gain / (fan_in + fan_out)), coefs then intercepts of each layer.
@@ -29,8 +30,8 @@ def glorot(
 
 def uniform(
     random_state: np.random.RandomState,
-    coefs: Sequence[NDArray],
-    intercepts: Sequence[NDArray],
+    coefs: Sequence[NDArray[Any]],
+    intercepts: Sequence[NDArray[Any]],
     gains: Sequence[float],
 ) -> None:
     """Uniform in [-1, 1), intercepts then coefs of each layer, as the tutorial draws them."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import parameters
+from fastnn import kernels, parameters
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
+from fastnn.catalog.losses import LossName
 from fastnn.data import checks
 from fastnn.parameters import ParameterList, SolverState
 
@@ -20,13 +21,15 @@ class Layers:
     """Dense layers over one vector of parameters; `fastnn.Network` trains them."""
 
     loss_curve_: list[float]
+    _random_state: np.random.RandomState
+    _drawn: int  # checksum of the first parameters
 
     @classmethod
     def from_params(
         cls,
-        params: NDArray,
+        params: NDArray[Any],
         layer_units: Sequence[int],
-        activation: ActivationName | Sequence[str],
+        activation: ActivationName | Sequence[ActivationName],
         *,
         loss: str = "squared_error",
         n_jobs: int | None = None,
@@ -66,21 +69,27 @@ class Layers:
     # ---- what it is made of ----
 
     def _make(
-        self, units: tuple[int, ...], names: tuple[str, ...], loss: str, params: NDArray
+        self,
+        units: tuple[int, ...],
+        names: tuple[ActivationName, ...],
+        loss: str,
+        params: NDArray[Any],
     ) -> None:
         self._layer_units, self._activations, self._loss = units, names, loss
         self._dtype = params.dtype
-        self._step: NDArray | None = None  # the record of the fit that is running
+        self._step: NDArray[Any] | None = None  # the record of the fit that is running
         self.loss_curve_, self._dropped = [], 0  # losses, and how many were dropped before them
         self._state: SolverState | None = None
         self._build(params)
 
-    def _build(self, params: NDArray) -> None:
+    def _build(self, params: NDArray[Any]) -> None:
         """Take a flat vector as parameters, and cut it into views."""
         self._params = params
         self._units = np.array(self._layer_units, np.intp)
         self._codes = np.array([activations.CODES[a] for a in self._activations], np.int32)
-        self._one_row: list[NDArray] = []  # at times a workspace, ready for the next row
+        self._one_row: list[NDArray[Any]] = []  # at times a workspace, ready for the next row
+        self._forward_kernel = kernels.for_dtype(kernels.build.forward, self._dtype)
+        self._all_finite = kernels.for_dtype(kernels.build.all_finite, self._dtype)
         coefs, intercepts = parameters.split_params(params, self._layer_units)
         self._coefs = ParameterList("coefs_", coefs)
         self._intercepts = ParameterList("intercepts_", intercepts)
@@ -91,17 +100,17 @@ class Layers:
         return self._layer_units
 
     @property
-    def activations(self) -> tuple[str, ...]:
+    def activations(self) -> tuple[ActivationName, ...]:
         """The activation of each layer, the output's last."""
         return self._activations
 
     @property
-    def loss_function(self) -> str:
+    def loss_function(self) -> LossName:
         """The name of the loss."""
-        return self._loss
+        return cast(LossName, self._loss)  # of an estimator's network it may be another
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
         """The type of parameters and arithmetic."""
         return self._dtype
 
@@ -115,7 +124,7 @@ class Layers:
         self._n_jobs = checks.n_jobs("n_jobs", value)
 
     @property
-    def params_(self) -> NDArray:
+    def params_(self) -> NDArray[Any]:
         """All parameters as one vector: each layer's coefs (row-major), then its intercepts.
 
         A view: edit it in place, or assign to copy into it.
@@ -156,7 +165,10 @@ class Layers:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_coefs", "_intercepts", "_units", "_codes", "_one_row", "_step")
+        made = (
+            *("_coefs", "_intercepts", "_units", "_codes", "_step"),
+            *("_one_row", "_forward_kernel", "_all_finite"),
+        )
         state = {key: value for key, value in vars(self).items() if key not in made}
         if self._state is not None:
             # as people see it: the reference packs otherwise than the other builds

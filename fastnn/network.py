@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from fastnn import kernels, parameters, threads, work
+from fastnn import documentation, kernels, parameters, threads, work
 from fastnn.callbacks import NOBODY, CallbackLike, Listeners
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
@@ -24,6 +24,7 @@ from fastnn.displayable import Displayable
 from fastnn.forward import forward_rows
 from fastnn.initializers import INITIALIZERS
 from fastnn.layers import Layers
+from fastnn.parameters import RealType
 from fastnn.training import options
 from fastnn.training.objective import MeanLoss
 from fastnn.training.options import SolverOptions, takes_solver_options
@@ -41,8 +42,8 @@ class Network(Layers, Displayable):
     layer_units : sequence of int
         Units of every layer, inputs first: ``[2, 4, 8, 1]`` takes 2 features and gives 1 output.
     activation : str or sequence of str
-        For the hidden layers: {hidden}. Or one for each layer, the output included, where
-        {output} may also come last.
+        For the hidden layers: {hidden activations}.
+        Or one for each layer, the output included; {output activations} may come last.
     out_activation : str, optional
         The output's activation. By default the one that belongs to the loss: ``"softmax"`` for
         ``"log_loss"``, ``"sigmoid"`` for ``"binary_log_loss"``, ``"exp"`` for ``"poisson"``; for
@@ -50,7 +51,7 @@ class Network(Layers, Displayable):
     loss : str
         A mean over the samples:
 
-    {losses}
+        {losses}
     init : str
         ``"glorot"``: uniform within sqrt(f / (fan_in + fan_out)), f = 2 for sigmoid hidden layers
         and otherwise 6 (Glorot and Bengio, 2010), coefs then intercepts of each layer, in
@@ -99,12 +100,12 @@ class Network(Layers, Displayable):
     def __init__(
         self,
         layer_units: Sequence[int],
-        activation: ActivationName | Sequence[str] = "sigmoid",
+        activation: ActivationName | Sequence[ActivationName] = "sigmoid",
         *,
         out_activation: ActivationName | None = None,
         loss: LossName = "squared_error",
         init: Literal["glorot", "uniform"] = "glorot",
-        dtype: DTypeLike = np.float64,
+        dtype: RealType = np.float64,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -122,7 +123,7 @@ class Network(Layers, Displayable):
 
     # ---- looking ----
 
-    def forward(self, X: ArrayLike) -> list[NDArray]:
+    def forward(self, X: ArrayLike) -> list[NDArray[Any]]:
         """The activations of every layer.
 
         Parameters
@@ -142,7 +143,7 @@ class Network(Layers, Displayable):
         every = self._forward(self._check_x(X), sum(widths))
         return np.split(every, np.cumsum(widths[:-1]), axis=1)
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The output's activations.
 
         Parameters
@@ -160,19 +161,19 @@ class Network(Layers, Displayable):
         """
         return self._forward(self._check_x(X), self._layer_units[-1])
 
-    def _forward(self, x: NDArray, width: int) -> NDArray:
+    def _forward(self, x: NDArray[Any], width: int) -> NDArray[Any]:
         self._check_params()
         n = len(x)
         out = np.empty((n, width), self._dtype)
         if n == 1:
+            threads.from_environment()  # a bad number is refused in small work too
             # the workspace is kept for the next row; taken out while in use, as threads may meet
             try:
                 workspace = self._one_row.pop()
             except IndexError:
                 workspace = kernels.new_workspace(self._units, 1, self._dtype)
-            forward = kernels.for_dtype(kernels.build.forward, self._dtype)
             net = self._params, self._units, self._codes
-            forward(*net, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out)
+            self._forward_kernel(*net, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out)
             self._one_row.append(workspace)
             return out
         forward_rows(self._params, self._units, self._codes, x, out, self._n_jobs)
@@ -195,7 +196,7 @@ class Network(Layers, Displayable):
 
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, *, alpha: float = 0.0
-    ) -> tuple[float, list[NDArray], list[NDArray]]:
+    ) -> tuple[float, list[NDArray[Any]], list[NDArray[Any]]]:
         """The mean loss over the rows, with its penalty, and its gradient.
 
         Parameters
@@ -246,7 +247,8 @@ class Network(Layers, Displayable):
                 "learning_rate_ is there for callbacks, while a fit runs; else give "
                 "learning_rate_init to fit"
             )
-        return self._step["learning_rate"].item()
+        rate: float = self._step["learning_rate"].item()
+        return rate
 
     @learning_rate_.setter
     def learning_rate_(self, value: float) -> None:
@@ -258,10 +260,12 @@ class Network(Layers, Displayable):
         rate = options.check_number("learning_rate_init", value, self._dtype)
         self._step["learning_rate"] = rate
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("learning_rate", "learning_rate_init"):
-            raise AttributeError(f"a network has no {name}; a callback may set learning_rate_")
-        object.__setattr__(self, name, value)
+    if not TYPE_CHECKING:  # checkers would let any name be set
+
+        def __setattr__(self, name, value):
+            if name in ("learning_rate", "learning_rate_init"):
+                raise AttributeError(f"a network has no {name}; a callback may set learning_rate_")
+            object.__setattr__(self, name, value)
 
     @takes_solver_options
     def fit(
@@ -365,7 +369,7 @@ class Network(Layers, Displayable):
 
     def _check_training(
         self, X: Any, y: Any, batch_size: Any, shuffle: Any, solver_options: Any
-    ) -> tuple[NDArray, NDArray, NDArray, bool]:
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool]:
         """Refuse all bad input to a fit before anything changes."""
         x, y = self.check_data(X, y)
         checks.targets(y, self._loss, self._activations[-1])
@@ -380,11 +384,11 @@ class Network(Layers, Displayable):
 
     def _train(
         self,
-        x: NDArray,
-        y: NDArray,
-        step: NDArray,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        step: NDArray[Any],
         shuffle: bool,
-        curve: NDArray,
+        curve: NDArray[Any],
         listeners: Listeners = NOBODY,
     ) -> None:
         batch_size = step["batch_size"].item()
@@ -439,7 +443,7 @@ class Network(Layers, Displayable):
 
     # ---- checking ----
 
-    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray]:
+    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """X and y as arrays of this network's type and shapes, copied only if they must be.
 
         Parameters
@@ -468,33 +472,12 @@ class Network(Layers, Displayable):
             )
         return x, checks.matrix("y", y, self._dtype, self._layer_units[-1], "output", len(x))
 
-    def _check_x(self, X: ArrayLike) -> NDArray:
+    def _check_x(self, X: ArrayLike) -> NDArray[Any]:
         return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
 
     def _check_params(self) -> None:
-        parameters.check_finite(self._params, (self._coefs, self._intercepts))
+        if not self._all_finite(self._params):
+            parameters.check_finite((self._coefs, self._intercepts))
 
 
-def _complete_docstring() -> None:
-    """Lists of activations and losses, from the catalog."""
-
-    def listed(rows: Sequence[Any]) -> str:
-        return ", ".join(f'``"{row.name}"``' for row in rows)
-
-    lines = []
-    for row in losses.LOSSES:
-        if row.public:
-            also = "".join(f', ``"{alias}"``' for alias in row.aliases)
-            lines += [f'``"{row.name}"``{also}', f"    {row.help}: {row.formula}"]
-    doc = Network.__doc__ or ""  # empty under python -OO
-    for key, text in {
-        "{hidden}": listed([row for row in activations.ACTIVATIONS if row.hidden]),
-        "{output}": listed([row for row in activations.ACTIVATIONS if not row.hidden]),
-        "{losses}": "\n        ".join(lines),
-        "{longest}": f"{LONGEST_CURVE:,}",
-    }.items():
-        doc = doc.replace(key, text)
-    Network.__doc__ = doc
-
-
-_complete_docstring()
+Network.__doc__ = documentation.complete(Network.__doc__, longest=f"{LONGEST_CURVE:,}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -17,13 +17,22 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastnn import kernels
 from fastnn.data import checks
 
+# What names a type of arithmetic, for type checkers; `as_dtype` takes NumPy's other spellings too.
+RealType: TypeAlias = (
+    Literal["float64", "float32", "f8", "f4"]
+    | type[float]
+    | type[np.float32]
+    | np.dtype[np.float64]
+    | np.dtype[np.float32]
+)
+
 
 def count_params(layer_units: Iterable[int]) -> int:
     """How many coefs and intercepts a network of these units has."""
     return sum((k + 1) * n for k, n in itertools.pairwise(layer_units))
 
 
-def new_params(layer_units: Sequence[int], dtype: np.dtype) -> NDArray:
+def new_params(layer_units: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
     """A zero vector for all parameters.
 
     Raises
@@ -41,8 +50,8 @@ def new_params(layer_units: Sequence[int], dtype: np.dtype) -> NDArray:
 
 
 def split_params(
-    params: NDArray, layer_units: Iterable[int]
-) -> tuple[list[NDArray], list[NDArray]]:
+    params: NDArray[Any], layer_units: Iterable[int]
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Views of a flat vector: each layer's coefs (fan_in, fan_out) and intercepts (fan_out,)."""
     coefs, intercepts, at = [], [], 0
     for k, n in itertools.pairwise(layer_units):
@@ -52,7 +61,7 @@ def split_params(
     return coefs, intercepts
 
 
-def checksum(params: NDArray) -> int:
+def checksum(params: NDArray[Any]) -> int:
     """A number that a change of parameters changes."""
     return int(params.view(f"u{params.itemsize}").sum(dtype=np.uint64))
 
@@ -60,13 +69,15 @@ def checksum(params: NDArray) -> int:
 # ---- as kernels have them -----------------------------------------------------------------------
 
 
-def new_packed(layer_units: NDArray[np.intp], dtype: np.dtype, n_rows: int) -> NDArray:
+def new_packed(layer_units: NDArray[np.intp], dtype: np.dtype[Any], n_rows: int) -> NDArray[Any]:
     """n_rows zero vectors in the kernels' layout, (n_rows, packed size)."""
     n_packed = kernels.build.packed_size(layer_units, dtype.itemsize)
     return kernels.aligned_zeros(n_rows * n_packed, dtype).reshape(n_rows, n_packed)
 
 
-def pack_rows(plain: NDArray, layer_units: NDArray[np.intp], codes: NDArray[np.int32]) -> NDArray:
+def pack_rows(
+    plain: NDArray[Any], layer_units: NDArray[np.intp], codes: NDArray[np.int32]
+) -> NDArray[Any]:
     """Vectors laid out like the parameters, (n_rows, n_params), in the kernels' layout."""
     packed = new_packed(layer_units, plain.dtype, len(plain))
     scratch = kernels.new_workspace(layer_units, 1, plain.dtype)
@@ -76,8 +87,8 @@ def pack_rows(plain: NDArray, layer_units: NDArray[np.intp], codes: NDArray[np.i
 
 
 def unpack_rows(
-    packed: NDArray, layer_units: NDArray[np.intp], codes: NDArray[np.int32]
-) -> NDArray:
+    packed: NDArray[Any], layer_units: NDArray[np.intp], codes: NDArray[np.int32]
+) -> NDArray[Any]:
     """The inverse of `pack_rows`."""
     plain = np.empty((len(packed), count_params(layer_units.tolist())), packed.dtype)
     scratch = kernels.new_workspace(layer_units, 1, packed.dtype)
@@ -90,7 +101,7 @@ class SolverState(NamedTuple):
     """What a solver carries from step to step."""
 
     solver: int  # its code
-    packed: NDArray  # (n_states, packed size): velocities, or moments
+    packed: NDArray[Any]  # (n_states, packed size): velocities, or moments
     n_steps: int  # steps ever done
 
 
@@ -104,13 +115,17 @@ class ParameterList(Sequence[NDArray[Any]]):
     and type.
     """
 
-    def __init__(self, name: str, views: list[NDArray]) -> None:
+    def __init__(self, name: str, views: list[NDArray[Any]]) -> None:
         self._name, self._views = name, views
 
     def __len__(self) -> int:
         return len(self._views)
 
-    def __getitem__(self, i):
+    @overload
+    def __getitem__(self, i: int) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[NDArray[Any]]: ...
+    def __getitem__(self, i: int | slice) -> NDArray[Any] | list[NDArray[Any]]:
         return self._views[i]
 
     def __setitem__(self, i: int, value: ArrayLike) -> None:
@@ -124,7 +139,7 @@ class ParameterList(Sequence[NDArray[Any]]):
     def __repr__(self) -> str:
         return repr(self._views)
 
-    def _checked(self, i: int, value: ArrayLike) -> NDArray:
+    def _checked(self, i: int, value: ArrayLike) -> NDArray[Any]:
         name, view = f"{self._name}[{i}]", self._views[i]
         array = checks.numeric_array(name, value)
         if array.shape != view.shape:
@@ -144,7 +159,7 @@ class ParameterList(Sequence[NDArray[Any]]):
             view[...] = value
 
 
-def check_finite(params: NDArray, views: Iterable[ParameterList]) -> None:
+def check_finite(views: Iterable[ParameterList]) -> None:
     """Refuse parameters that were edited into something not finite.
 
     Raises
@@ -152,14 +167,12 @@ def check_finite(params: NDArray, views: Iterable[ParameterList]) -> None:
     ValueError
         It names the first such item of the views.
     """
-    if kernels.for_dtype(kernels.build.all_finite, params.dtype)(params):
-        return
     for items in views:
         for i in range(len(items)):
             items._checked(i, items[i])
 
 
-def as_dtype(dtype: DTypeLike) -> np.dtype:
+def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """dtype as float64 or float32.
 
     Raises
@@ -167,10 +180,11 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
     ValueError
         For any other type.
     """
+    checked: np.dtype[Any] | None
     try:
         checked = np.dtype(dtype)
     except TypeError:
         checked = None
-    if dtype is None or checked not in (np.float64, np.float32):
+    if dtype is None or checked is None or checked not in (np.float64, np.float32):
         raise ValueError(f'dtype must be "float64" or "float32", got {checks.shown(dtype)}')
     return checked

@@ -10,11 +10,15 @@ arithmetic: coefs move by lr times the *sum* of their gradients over the samples
 times the *mean*, and the derivative of the cost is Yp - Yr.
 """
 
+from __future__ import annotations
+
 import itertools
 import warnings
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastnn import kernels, parameters, work
 from fastnn.catalog import activations
@@ -23,54 +27,107 @@ from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS
 from fastnn.training.options import new_step
 from fastnn.training.run import TrainingRun
 
-__all__ = ["create_nn", "l2_cost", "neural_layer", "relu", "sigm", "train"]
+__all__ = ["activation", "create_nn", "l2_cost", "neural_layer", "relu", "sigm", "train"]
 
 
-class ActivationPair(tuple):
+# a function, and its derivative from the function's value
+FunctionPair: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+# a cost of predictions and targets, and its derivative by the predictions
+CostPair: TypeAlias = tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]
+
+
+class ActivationPair(FunctionPair):
     """An activation and its derivative by the activation's value; a call applies the first."""
 
     __slots__ = ()
 
-    def __call__(self, x):
+    def __call__(self, x: ArrayLike) -> Any:
         return self[0](x)
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         # copies and pickles of a layer hold the very pair, by its name in this module
-        return "sigm" if self is sigm else "relu"
+        names = {id(sigm): "sigm", id(relu): "relu"}
+        return names.get(id(self)) or (activation, (_NAMES[id(self)],))
 
 
-def _sigmoid(x):
+def _sigmoid(x: ArrayLike) -> Any:
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-np.asarray(x)))
 
 
-def _sigmoid_derivative(a):
+def _sigmoid_derivative(a: Any) -> Any:
     return a * (1 - a)
 
 
-def _relu(x):
+def _relu(x: ArrayLike) -> Any:
     return np.maximum(0, x)
 
 
-def _relu_derivative(a):
+def _relu_derivative(a: ArrayLike) -> NDArray[Any]:
     a = np.asarray(a)
     return (a > 0).astype(np.result_type(a, np.float32))
 
 
-def _squared_error(Yp, Yr):
+def _squared_error(Yp: Any, Yr: Any) -> Any:
     return np.mean((Yp - Yr) ** 2)
 
 
-def _squared_error_derivative(Yp, Yr):
+def _squared_error_derivative(Yp: Any, Yr: Any) -> Any:
     return Yp - Yr
 
 
 sigm = ActivationPair((_sigmoid, _sigmoid_derivative))
 relu = ActivationPair((_relu, _relu_derivative))
-l2_cost = (_squared_error, _squared_error_derivative)
+l2_cost: CostPair = (_squared_error, _squared_error_derivative)
 
-_CODES = {id(sigm): activations.CODES["sigmoid"], id(relu): activations.CODES["relu"]}
+
+def _pair_of(row: activations.Activation) -> ActivationPair:
+    """An activation of the catalog, computed by the kernels."""
+
+    def apply(kernel: str, x: Any) -> NDArray[Any]:
+        x = np.asarray(x)
+        x = np.require(x, np.result_type(x, np.float32), ["C", "A"])
+        out: NDArray[Any] = np.empty_like(x)
+        if x.size:
+            getattr(kernels.build, kernel)(x.reshape(-1), row.code, out.reshape(-1))
+        return out
+
+    def derivative(a: Any) -> NDArray[Any]:
+        if row.stores_slope:
+            raise TypeError(
+                f"the derivative of {row.name} is no function of its value, so NumPy cannot train "
+                "it in the tutorial's way; it trains with fastnn's own activations and l2_cost"
+            )
+        return apply("derivative", a)
+
+    return ActivationPair((lambda z: apply("activate", z), derivative))
+
+
+_PAIRS = {row.name: _pair_of(row) for row in activations.ACTIVATIONS if row.hidden}
+_PAIRS |= {"sigmoid": sigm, "relu": relu}
+_NAMES = {id(pair): name for name, pair in _PAIRS.items()}
+_CODES = {id(pair): activations.CODES[name] for name, pair in _PAIRS.items()}
 _COST = l2_cost
+
+
+def activation(name: str) -> ActivationPair:
+    """Any of fastnn's activations for hidden layers, as a layer's `act_f`.
+
+    Parameters
+    ----------
+    name : str
+        Such as "tanh". "sigmoid" and "relu" are `sigm` and `relu`.
+
+    Returns
+    -------
+    ActivationPair
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another name.
+    """
+    return _PAIRS[checks.choice("name", name, activations.HIDDEN_SPELLINGS)]
 
 
 class neural_layer:
@@ -83,10 +140,14 @@ class neural_layer:
     n_conn, n_neur : int
         Inputs and units.
     act_f : pair of callables
-        The activation, and its derivative from the activation's value: `sigm`, `relu` or your own.
+        The activation, and its derivative from the activation's value: `sigm`, `relu`,
+        another `activation` of fastnn's, or your own.
     """
 
-    def __init__(self, n_conn, n_neur, act_f):
+    W: NDArray[Any]
+    b: NDArray[Any]
+
+    def __init__(self, n_conn: int, n_neur: int, act_f: FunctionPair) -> None:
         n_conn = checks.whole_number("n_conn", n_conn)
         n_neur = checks.whole_number("n_neur", n_neur)
         self.act_f = act_f
@@ -94,13 +155,31 @@ class neural_layer:
         self.W = np.random.rand(n_conn, n_neur) * 2 - 1
 
 
-def create_nn(topology, act_f):
+class Layer(Protocol):
+    """What `train` asks of a layer: `neural_layer`, or a class of your own."""
+
+    W: Any
+    b: Any
+
+    @property
+    def act_f(self) -> Any: ...
+
+
+def create_nn(topology: Sequence[int], act_f: FunctionPair) -> list[neural_layer]:
     """A list of layers for units such as ``[2, 4, 8, 1]``, all with one activation."""
     units = checks.layer_units(topology, "topology")
     return [neural_layer(n_conn, n_neur, act_f) for n_conn, n_neur in itertools.pairwise(units)]
 
 
-def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
+def train(
+    neural_net: Sequence[Layer],
+    X: ArrayLike,
+    Y: ArrayLike | None,
+    l2_cost: CostPair,
+    lr: float = 0.5,
+    train: bool = True,
+    epochs: int = 1,
+) -> NDArray[Any]:
     """Steps of gradient descent on all samples at once, the layers updated in place.
 
     Parameters
@@ -139,7 +218,8 @@ def train(neural_net, X, Y, l2_cost, lr=0.5, train=True, epochs=1):
     epochs = checks.whole_number("epochs", epochs)
     trained = _Trained.last(neural_net)
     if trained is not None and l2_cost is _COST and trained.takes(X, Y):
-        x, y = (a if a.dtype == trained.dtype else a.astype(trained.dtype) for a in (X, Y))
+        given: tuple[Any, Any] = (X, Y)
+        x, y = (a if a.dtype == trained.dtype else a.astype(trained.dtype) for a in given)
     else:
         layer_units, arrays, dtype = _check_layers(neural_net, X, Y)
         x = checks.matrix("X", X, dtype, layer_units[0], "feature")
@@ -162,9 +242,17 @@ class _Trained:
 
     # id of the first layer's W -> what was trained; taken out meanwhile, so that no two threads
     # share it
-    _kept: ClassVar[dict[int, "_Trained"]] = {}
+    _kept: ClassVar[dict[int, _Trained]] = {}
 
-    def __init__(self, neural_net, layer_units, arrays, dtype, data, epochs):
+    def __init__(
+        self,
+        neural_net: Sequence[Layer],
+        layer_units: list[int],
+        arrays: list[NDArray[Any]],
+        dtype: np.dtype[Any],
+        data: tuple[Any, Any],
+        epochs: int,
+    ) -> None:
         n_samples = len(data[0])
         self.units, self.codes = np.array(layer_units, np.intp), _codes(neural_net)
         self.intercept_shapes = [b.shape for b in arrays[1::2]]
@@ -179,7 +267,7 @@ class _Trained:
         self.arrays: list[tuple[Any, Any, Any]] = []
 
     @classmethod
-    def last(cls, neural_net, keep=False):
+    def last(cls, neural_net: Any, keep: bool = False) -> _Trained | None:
         """What was trained in these layers last, or None; taken out unless it is to be kept."""
         if type(neural_net) is not list or not neural_net:
             return None
@@ -195,7 +283,7 @@ class _Trained:
             return None
         return trained
 
-    def takes(self, *data):
+    def takes(self, *data: Any) -> bool:
         """Whether X and Y are arrays just like those that the run was made for."""
         for array, like in zip(data, self.data_like, strict=True):
             if type(array) is not np.ndarray or not array.flags.carray:
@@ -204,7 +292,14 @@ class _Trained:
                 return False
         return True
 
-    def train(self, neural_net, X, Y, lr, epochs):
+    def train(
+        self,
+        neural_net: Sequence[Layer],
+        X: NDArray[Any],
+        Y: NDArray[Any],
+        lr: float,
+        epochs: int,
+    ) -> NDArray[Any]:
         """Steps from self.params on, into new arrays: those of the step before stay."""
         self.run.step["learning_rate"] = lr
         self.params = self.params.copy()
@@ -222,7 +317,7 @@ class _Trained:
             self._give(neural_net)
         return output
 
-    def _give(self, neural_net):
+    def _give(self, neural_net: Sequence[Layer]) -> None:
         """Give the layers the new parameters, and keep the run for the next step."""
         coefs, intercepts = parameters.split_params(self.params, self.units.tolist())
         self.arrays = []
@@ -242,15 +337,15 @@ class _Trained:
 _SLOW = "an activation or cost that is not fastnn.tutorial's own runs in NumPy, the slow way"
 
 
-def _is_compiled(neural_net):
+def _is_compiled(neural_net: Sequence[Layer]) -> bool:
     return all(id(layer.act_f) in _CODES for layer in neural_net)
 
 
-def _codes(neural_net):
+def _codes(neural_net: Sequence[Layer]) -> NDArray[np.int32]:
     return np.array([_CODES[id(layer.act_f)] for layer in neural_net], np.int32)
 
 
-def _forward(neural_net, X):
+def _forward(neural_net: Sequence[Layer], X: Any) -> NDArray[Any]:
     """The outputs of the net as it is."""
     trained = _Trained.last(neural_net, keep=True)
     if (
@@ -278,7 +373,7 @@ def _forward(neural_net, X):
     return output
 
 
-def _check_pair(name, pair):
+def _check_pair(name: str, pair: object) -> None:
     if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(map(callable, pair))):
         raise TypeError(
             f"{name} must be a pair of callables, f and its derivative, as those of "
@@ -286,13 +381,16 @@ def _check_pair(name, pair):
         )
 
 
-def _check_layers(neural_net, *data):
+def _check_layers(
+    neural_net: Sequence[Layer], *data: Any
+) -> tuple[list[int], list[NDArray[Any]], np.dtype[Any]]:
     """The units of each layer, inputs first; every W and b; the type to compute in with data."""
     if not isinstance(neural_net, (list, tuple)) or len(neural_net) == 0:
         raise TypeError(f"neural_net must be a list of layers, got {checks.shown(neural_net)}")
     if len({id(layer) for layer in neural_net}) < len(neural_net):
         raise ValueError("neural_net holds the same layer twice; each layer needs its own W and b")
-    layer_units, arrays = [], []
+    layer_units: list[int] = []
+    arrays: list[NDArray[Any]] = []
     for i, layer in enumerate(neural_net):
         for name in ("W", "b", "act_f"):
             if not hasattr(layer, name):
@@ -316,7 +414,7 @@ def _check_layers(neural_net, *data):
     return layer_units, arrays, np.dtype(np.float32 if single else np.float64)
 
 
-def _flat(arrays, dtype):
+def _flat(arrays: list[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Every W and b in one vector, all of them finite."""
     params = np.concatenate(arrays, axis=None, dtype=dtype)
     if not kernels.build.all_finite(params):
@@ -325,7 +423,9 @@ def _flat(arrays, dtype):
     return params
 
 
-def _forward_numpy(neural_net, arrays, X):
+def _forward_numpy(
+    neural_net: Sequence[Layer], arrays: list[NDArray[Any]], X: NDArray[Any]
+) -> list[NDArray[Any]]:
     """[X, a_1, ..., a_L] with whatever act_f the layers have."""
     a = [X]
     for layer, W, b in zip(neural_net, arrays[::2], arrays[1::2], strict=True):
@@ -333,12 +433,20 @@ def _forward_numpy(neural_net, arrays, X):
     return a
 
 
-def _train_numpy(neural_net, arrays, X, Y, cost, lr, epochs):
+def _train_numpy(
+    neural_net: Sequence[Layer],
+    arrays: list[NDArray[Any]],
+    X: NDArray[Any],
+    Y: NDArray[Any],
+    cost: CostPair,
+    lr: float,
+    epochs: int,
+) -> NDArray[Any]:
     """`train` for any act_f and cost; arrays are every layer's W and b."""
     for epoch in range(epochs):
         a = _forward_numpy(neural_net, arrays, X)
         delta = cost[1](a[-1], Y) * neural_net[-1].act_f[1](a[-1])
-        new = [None] * len(arrays)
+        new = arrays[:]
         for i in reversed(range(len(neural_net))):
             W, b = arrays[2 * i : 2 * i + 2]
             new[2 * i] = W - lr * (a[i].T @ delta)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,11 @@ def training_work(layer_units: Iterable[int]) -> float:
 
 
 def training_threads(
-    layer_units: NDArray[np.intp], batch_size: int, dtype: np.dtype, samples: int,
+    layer_units: NDArray[np.intp], batch_size: int, dtype: np.dtype[Any], samples: int,
     n_jobs: int | None = None,
 ) -> int:  # fmt: skip
     """How many threads to train on that many samples, each counted once an epoch."""
+    threads.from_environment()  # a bad number is refused in small work too
     if samples * training_work(layer_units.tolist()) < WORTH_A_THREAD:
         return 1
     n_threads = threads.resolve(n_jobs)

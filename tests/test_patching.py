@@ -8,7 +8,8 @@ import pytest
 from conftest import PYTHON
 
 import fastnn
-from fastnn import cli, patching
+from fastnn import patching
+from fastnn.cli import main as cli
 
 
 def in_place():

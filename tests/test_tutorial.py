@@ -7,12 +7,12 @@ import warnings
 import weakref
 
 import numpy as np
-import numpy_tutorial
 import pytest
 from conftest import COMPILED
 from sklearn.datasets import make_circles
 
 from fastnn import kernels
+from fastnn.cli import numpy_network
 from fastnn.tutorial import create_nn, l2_cost, neural_layer, relu, sigm, train
 
 TOPOLOGIES = [[2, 4, 8, 1], [2, 4, 8, 16, 8, 4, 1]]
@@ -34,7 +34,7 @@ def nets(topology, seed):
     np.random.seed(seed)
     ours = create_nn(topology, sigm)
     np.random.seed(seed)
-    return ours, numpy_tutorial.network(topology)
+    return ours, numpy_network.network(topology)
 
 
 def difference(ours, theirs):
@@ -50,7 +50,7 @@ def test_200_steps_one_by_one(every_build, topology, circles):
     start = nets(topology, 0)[0]
     for _ in range(200):
         got = train(ours, *circles, l2_cost, lr=0.05)
-        want = numpy_tutorial.step(theirs, *circles, 0.05)
+        want = numpy_network.step(theirs, *circles, 0.05)
     assert difference(ours, theirs) < 1e-10
     assert np.abs(got - want).max() < 1e-10
     assert difference(ours, start) > 0.1
@@ -61,7 +61,7 @@ def test_200_steps_in_one_call(every_build, topology, circles):
     ours, theirs = nets(topology, 0)
     got = train(ours, *circles, l2_cost, lr=0.05, epochs=200)
     for _ in range(200):
-        want = numpy_tutorial.step(theirs, *circles, 0.05)
+        want = numpy_network.step(theirs, *circles, 0.05)
     assert difference(ours, theirs) < 1e-10
     assert np.abs(got - want).max() < 1e-10
 
@@ -73,7 +73,7 @@ def test_every_single_step_is_the_tutorials(lr, seed, circles):
     ours, theirs = nets(TOPOLOGIES[0], seed)
     for _ in range(100):
         train(ours, *circles, l2_cost, lr=lr)
-        numpy_tutorial.step(theirs, *circles, lr)
+        numpy_network.step(theirs, *circles, lr)
         assert difference(ours, theirs) < 1e-12 * max(np.abs(layer.W).max() for layer in theirs)
         for a, b in zip(ours, theirs, strict=True):
             b.W, b.b = a.W.copy(), a.b.copy()
@@ -86,7 +86,7 @@ def test_float32_only_where_everything_is(circles):
         layer.W, layer.b = layer.W.astype(np.float32), layer.b.astype(np.float32)
     got = train(ours, X, Y, l2_cost, lr=0.05, epochs=5)
     for _ in range(5):
-        numpy_tutorial.step(theirs, X, Y, 0.05)
+        numpy_network.step(theirs, X, Y, 0.05)
     assert got.dtype == ours[0].W.dtype == ours[-1].b.dtype == np.float32
     assert 0 < difference(ours, theirs) < 1e-5
     assert train(ours, circles[0], Y, l2_cost).dtype == np.float64
@@ -130,7 +130,7 @@ def test_edits_between_steps_count(circles):
         for net in (ours, theirs):
             edit(net)
         train(ours, *circles, l2_cost, lr=0.05)
-        numpy_tutorial.step(theirs, *circles, 0.05)
+        numpy_network.step(theirs, *circles, 0.05)
         assert difference(ours, theirs) < 1e-12
 
 
@@ -140,7 +140,7 @@ def test_other_data_between_steps_counts(circles):
     pieces = [slice(0, 500), slice(0, 100), slice(100, 200), slice(0, 500, 3), slice(7, 8)]
     for rows in [*pieces, *pieces]:
         train(ours, X[rows], Y[rows], l2_cost, lr=0.05)
-        numpy_tutorial.step(theirs, X[rows], Y[rows], 0.05)
+        numpy_network.step(theirs, X[rows], Y[rows], 0.05)
         assert difference(ours, theirs) < 1e-12
 
 
@@ -172,7 +172,7 @@ def test_w_of_other_types(circles):
                 warnings.simplefilter("ignore")
                 for _ in range(3):
                     train(ours, *circles, l2_cost, lr=0.05)
-                    numpy_tutorial.step(theirs, *circles, 0.05)
+                    numpy_network.step(theirs, *circles, 0.05)
             assert difference(ours, theirs) < 1e-12
 
 
@@ -199,7 +199,7 @@ def test_train_false_only_looks(circles):
     point = np.array([[0.3, -0.2]])
     # the tutorial asks for one point with all the targets
     got = train(ours, point, circles[1], l2_cost, train=False)
-    np.testing.assert_allclose(got, numpy_tutorial.step(theirs, point, np.zeros((1, 1)), 0.1),
+    np.testing.assert_allclose(got, numpy_network.step(theirs, point, np.zeros((1, 1)), 0.1),
                                rtol=1e-12)  # fmt: skip
     assert all(layer.W is W for layer, W in zip(ours, before, strict=True))
     assert got.shape == (1, 1)
@@ -246,7 +246,7 @@ def test_custom_activations_train_in_numpy_with_one_warning(circles):
     assert len(caught) == 1
     assert caught[0].filename == __file__
     for _ in range(20):
-        want = numpy_tutorial.step(theirs, *circles, 0.05)
+        want = numpy_network.step(theirs, *circles, 0.05)
     assert difference(ours, theirs) < 1e-10
     assert np.abs(got - want).max() < 1e-10
     with pytest.warns(UserWarning, match="the slow way"):
@@ -269,7 +269,7 @@ def test_custom_cost(circles):
         train(ours, *circles, double, lr=0.05, epochs=3)
     for _ in range(3):
         # twice the cost is twice the rate
-        numpy_tutorial.step(theirs, *circles, 0.1)
+        numpy_network.step(theirs, *circles, 0.1)
     assert difference(ours, theirs) < 1e-12
 
 

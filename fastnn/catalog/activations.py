@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 # Every accepted spelling, for type checkers; a test compares it with the rows.
 ActivationName = Literal[
     "identity", "linear", "sigmoid", "logistic", "sigm", "tanh", "relu", "softmax", "exp", "silu",
-    "swish",
+    "swish", "elu",
 ]  # fmt: skip
 
 
@@ -38,11 +38,11 @@ class Activation(NamedTuple):
         f in the Glorot bound sqrt(f / (fan_in + fan_out)).
     """
 
-    name: str
+    name: ActivationName
     code: int
     help: str
     formula: str
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[ActivationName, ...] = ()
     hidden: bool = True
     elementwise: bool = True
     stores_slope: bool = False
@@ -76,8 +76,13 @@ ACTIVATIONS = (
     ),
 )  # fmt: skip
 
-BY_NAME = {row.name: row for row in ACTIVATIONS}
+BY_NAME: dict[str, Activation] = {row.name: row for row in ACTIVATIONS}
 BY_CODE = {row.code: row for row in ACTIVATIONS}
 # every accepted spelling -> the name
-SPELLINGS = {spelling: row.name for row in ACTIVATIONS for spelling in (row.name, *row.aliases)}
-CODES = {row.name: row.code for row in ACTIVATIONS}
+SPELLINGS: dict[str, ActivationName] = {
+    spelling: row.name for row in ACTIVATIONS for spelling in (row.name, *row.aliases)
+}
+CODES: dict[str, int] = {row.name: row.code for row in ACTIVATIONS}
+HIDDEN_SPELLINGS: dict[str, ActivationName] = {
+    text: name for text, name in SPELLINGS.items() if BY_NAME[name].hidden
+}

@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+from fastnn.catalog.activations import ActivationName
+
 # Every accepted spelling of a public loss, for type checkers; a test compares it with the rows.
 LossName = Literal[
     "squared_error", "mse", "l2", "binary_log_loss", "binary_cross_entropy", "bce", "log_loss",
@@ -43,7 +45,7 @@ class Loss(NamedTuple):
     formula: str
     aliases: tuple[str, ...] = ()
     public: bool = True
-    out_activation: str | None = None
+    out_activation: ActivationName | None = None
     low: float = float("-inf")
     high: float = float("inf")
     rows_sum_to_one: bool = False

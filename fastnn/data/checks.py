@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.catalog import activations, losses
+from fastnn.catalog.activations import ActivationName
 
 BLOCK = 50_000  # elements that are examined together
 
@@ -27,7 +28,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def numeric_array(name: str, value: Any) -> NDArray:
+def numeric_array(name: str, value: Any) -> NDArray[Any]:
     """value as an array of real numbers of any dtype and layout.
 
     Raises
@@ -50,10 +51,11 @@ def numeric_array(name: str, value: Any) -> NDArray:
             ) from None
     if value.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
-    return value
+    array: NDArray[Any] = value
+    return array
 
 
-def finite_array(name: str, value: NDArray, dtype: np.dtype) -> NDArray:
+def finite_array(name: str, value: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """value as a C-contiguous, aligned array of dtype in native byte order; no copy if it is one.
 
     Raises
@@ -72,12 +74,14 @@ def finite_array(name: str, value: NDArray, dtype: np.dtype) -> NDArray:
     if at is not None:
         got = value[at]
         reason = f" (too large for {dtype})" if np.isfinite(got) else ""
-        at = ", ".join(map(str, at))
-        raise ValueError(f"{name}[{at}] is {got}{reason}; every value must be finite")
+        index = ", ".join(map(str, at))
+        raise ValueError(f"{name}[{index}] is {got}{reason}; every value must be finite")
     return array
 
 
-def first_where(condition: Callable[[NDArray], NDArray], array: NDArray) -> tuple[int, ...] | None:
+def first_where(
+    condition: Callable[[NDArray[Any]], NDArray[Any]], array: NDArray[Any]
+) -> tuple[int, ...] | None:
     """The index of the first element for which condition(some elements) is true, or None.
 
     array is C-contiguous. It is examined in blocks that stay in the cache: a mask of the whole
@@ -94,11 +98,11 @@ def first_where(condition: Callable[[NDArray], NDArray], array: NDArray) -> tupl
 def matrix(
     name: str,
     value: Any,
-    dtype: np.dtype,
+    dtype: np.dtype[Any],
     n_columns: int,
     column: str,
     n_rows: int | None = None,
-) -> NDArray:
+) -> NDArray[Any]:
     """value as a finite (n_rows, n_columns) array of dtype, ready for the kernels.
 
     column is the word for one in messages: "feature" or "output". n_rows None: any number >= 1.
@@ -276,7 +280,7 @@ def random_state(value: Any) -> np.random.RandomState:
     if isinstance(value, np.random.Generator):
         return np.random.RandomState(value.bit_generator)
     if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
-        if not 0 <= value < 2**32:
+        if not 0 <= int(value) < 2**32:
             raise ValueError(f"random_state must be in 0 .. 2**32 - 1, got {shown(value)}")
         return np.random.RandomState(int(value))
     raise TypeError(
@@ -303,11 +307,12 @@ def layer_units(value: Any, name: str = "layer_units") -> tuple[int, ...]:
 
 def layer_activations(
     activation: Any, out_activation: Any, loss: str, layer_units: Sequence[int]
-) -> tuple[str, ...]:
+) -> tuple[ActivationName, ...]:
     """The activation of each layer, from `Network`'s arguments; loss is checked already."""
     n_layers = len(layer_units) - 1
     needed = losses.BY_NAME[loss].out_activation
     spellings = activations.SPELLINGS
+    names: tuple[ActivationName, ...]
     if isinstance(activation, str):
         hidden = choice("activation", activation, spellings)
         if out_activation is None:
@@ -347,7 +352,7 @@ def layer_activations(
     return names
 
 
-def targets(y: NDArray, loss: str, out_activation: str) -> None:
+def targets(y: NDArray[Any], loss: str, out_activation: str) -> None:
     """Refuse targets outside the loss's domain, or out of reach of the output's activation.
 
     Raises
@@ -373,7 +378,7 @@ def targets(y: NDArray, loss: str, out_activation: str) -> None:
         _rows_sum_to_one(y, loss)
 
 
-def _outside(y: NDArray, low: float, high: float) -> tuple[int, ...] | None:
+def _outside(y: NDArray[Any], low: float, high: float) -> tuple[int, ...] | None:
     if low == -math.inf and high == math.inf:
         return None
     if y.size < 10_000 and y.min() >= low and y.max() <= high:
@@ -385,7 +390,7 @@ def _interval(low: float, high: float) -> str:
     return f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
 
 
-def _rows_sum_to_one(y: NDArray, loss: str) -> None:
+def _rows_sum_to_one(y: NDArray[Any], loss: str) -> None:
     n_rows = max(1, BLOCK // y.shape[1])
     for rows in (slice(row, row + n_rows) for row in range(0, len(y), n_rows)):
         sums = y[rows].sum(axis=1, dtype=np.float64)

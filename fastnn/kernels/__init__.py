@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -50,9 +50,12 @@ def new_cursor(**fields: int) -> NDArray[np.void]:
 def for_dtype(function: Any, dtype: np.dtype[Any]) -> Callable[..., Any]:
     """A kernel for arrays of one real type, so that calls need not look for the type."""
     try:
-        return function[{"float32": "float", "float64": "double"}[dtype.name]]
+        typed: Callable[..., Any] = function[
+            {"float32": "float", "float64": "double"}[dtype.name]
+        ]
     except TypeError:  # the reference's are plain functions
-        return function
+        typed = function
+    return typed
 
 
 ALIGNMENT = 128  # of the kernels' memory, in bytes: two cache lines, which are fetched together
@@ -180,4 +183,9 @@ def choose() -> tuple[str, ModuleType]:
 
 # The build in use and its name. Rooms read `kernels.build` at every call, so that tests can
 # replace it.
-ISA, build = choose()
+if TYPE_CHECKING:  # every build has the functions of the stub
+    from fastnn.kernels import _kernels as build
+
+    ISA: str
+else:
+    ISA, build = choose()

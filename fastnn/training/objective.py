@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,19 +44,20 @@ class MeanLoss:
         loss: str,
         alpha: float,
         x: Rows,
-        y: NDArray,
+        y: NDArray[Any],
         n_jobs: int | None = None,
     ) -> None:
         self._net = layer_units, codes
-        step = np.zeros(2, kernels.STEP)  # the first part takes the penalty, the others none
-        step["loss"], step["alpha"][0] = losses.CODES[loss], alpha
-        self._steps = step[:1].view(np.uint8), step[1:].view(np.uint8)
+        code = losses.CODES[loss]
+        # the first part takes the penalty, the others none
+        self._steps = [kernels.new_step(loss=code, alpha=a).view(np.uint8) for a in (alpha, 0.0)]
         units = layer_units.tolist()
         weighted = y.shape[1] > units[-1]
         work_per_row = work.training_work(units)
         parts, self._weights = _fixed_parts(work_per_row, y, weighted)
         self._rows = [(*as_rows(x, part), y[part]) for part in parts]
         self._n_threads = 1
+        threads.from_environment()  # a bad number is refused in small work too
         if len(parts) > 1 and len(y) * work_per_row > work.WORTH_A_THREAD:
             self._n_threads = threads.resolve(n_jobs)
         longest = max(part.stop - part.start for part in parts)
@@ -64,24 +66,26 @@ class MeanLoss:
         )
         self._workspaces = [self._new_workspace()]  # those not in use
 
-    def __call__(self, params: NDArray, grads: NDArray) -> float:
+    def __call__(self, params: NDArray[Any], grads: NDArray[Any]) -> float:
         """The loss; grads, laid out like params, takes the gradient, or is empty."""
         if len(self._rows) > 1:
             return self._by_parts(params, grads)
         return self._part(0, params, self._workspaces[0], grads)
 
-    def _part(self, i: int, params: NDArray, workspace: NDArray, grads: NDArray) -> float:
+    def _part(
+        self, i: int, params: NDArray[Any], workspace: NDArray[Any], grads: NDArray[Any]
+    ) -> float:
         step = self._steps[i > 0]
         return kernels.build.loss_and_grad(
             params, *self._net, step, *self._rows[i], workspace, grads
         )
 
-    def _by_parts(self, params: NDArray, grads: NDArray) -> float:
+    def _by_parts(self, params: NDArray[Any], grads: NDArray[Any]) -> float:
         shares = [weight / sum(self._weights) for weight in self._weights]
         values, lock = [0.0] * len(shares), threading.Lock()
         # gradients computed before their turn; spare arrays; how many are added
-        waiting: dict[int, NDArray] = {}
-        spare: list[NDArray] = []
+        waiting: dict[int, NDArray[Any]] = {}
+        spare: list[NDArray[Any]] = []
         added = 0
 
         def some_parts(numbers: Iterable[int]) -> None:
@@ -107,7 +111,7 @@ class MeanLoss:
 
 
 def _fixed_parts(
-    work_per_row: float, y: NDArray, weighted: bool
+    work_per_row: float, y: NDArray[Any], weighted: bool
 ) -> tuple[list[slice], list[float]]:
     """Slices of all rows, of equal work, and the weight of each.
 

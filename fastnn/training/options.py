@@ -7,7 +7,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import kernels, work
+from fastnn import documentation, kernels, work
 from fastnn.catalog import losses, solvers
 from fastnn.catalog.solvers import SolverName
 from fastnn.data import checks
@@ -50,29 +50,13 @@ def takes_solver_options(method: _Method) -> _Method:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
         for name, default in _DEFAULTS.items()
     ]
-    method.__signature__ = signature.replace(parameters=parameters + keywords)  # type: ignore
-    if method.__doc__ and "{solver options}" in method.__doc__:
-        method.__doc__ = method.__doc__.replace("{solver options}", _documentation())
+    function: Any = method
+    function.__signature__ = signature.replace(parameters=parameters + keywords)
+    method.__doc__ = documentation.complete(method.__doc__)
     return method
 
 
-def _documentation() -> str:
-    names = ", ".join(f'"{row.name}"' for row in solvers.SOLVERS if row.public)
-    helps = "; ".join(f'"{row.name}": {row.help}' for row in solvers.SOLVERS if row.public)
-    lines = [f'solver : {{{names}}}, default "adam"', f"    {helps}."]
-    for p in solvers.PARAMETERS:
-        kind = "bool" if isinstance(p.default, bool) else f"float {_bounds(p)}"
-        lines += [f"{p.name} : {kind}, default {p.default}", f"    {p.help}"]
-    return "\n        ".join(lines)
-
-
-def _bounds(p: solvers.Parameter) -> str:
-    if p.high != "largest":
-        return f"in [{p.low:g}, {p.high:g})"
-    return "> 0" if p.low == "smallest" else ">= 0"
-
-
-def check_options(dtype: np.dtype, options: dict[str, Any]) -> dict[str, Any]:
+def check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, Any]:
     """All solver options, each checked whether the solver uses it or not.
 
     Raises
@@ -92,7 +76,7 @@ def check_options(dtype: np.dtype, options: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def check_number(name: str, value: Any, dtype: np.dtype) -> float | bool:
+def check_number(name: str, value: Any, dtype: np.dtype[Any]) -> float | bool:
     """One solver option, by its row in the catalog."""
     p = _BY_NAME[name]
     if isinstance(p.default, bool):
@@ -104,7 +88,7 @@ def check_number(name: str, value: Any, dtype: np.dtype) -> float | bool:
 
 
 # what is neither 0 nor infinite in the network's own arithmetic
-_LIMITS: dict[np.dtype, dict[Any, float]] = {
+_LIMITS: dict[np.dtype[Any], dict[Any, Any]] = {
     np.dtype(t): {"smallest": float(np.finfo(t).tiny), "largest": float(np.finfo(t).max)}
     for t in (np.float64, np.float32)
 }
@@ -124,7 +108,7 @@ def new_step(
     epsilon: float = 0.0,
     sum_coef_grads: bool = False,
     keep_going: bool = False,
-) -> NDArray:
+) -> NDArray[Any]:
     """The record of a step, of one element, from checked numbers.
 
     Parameters
@@ -138,15 +122,14 @@ def new_step(
     """
     if solver == "sgd" and momentum:
         solver = "nesterov" if nesterovs_momentum else "momentum"
-    step = np.zeros(1, kernels.STEP)
-    step["loss"], step["solver"] = losses.CODES[loss], solvers.CODES[solver]
-    step["batch_size"], step["n_threads"], step["budget"] = batch_size, 1, work.BUDGET
-    step["learning_rate"], step["alpha"], step["momentum"] = learning_rate_init, alpha, momentum
-    step["beta_1"], step["beta_2"], step["epsilon"] = beta_1, beta_2, epsilon
-    step["sum_coef_grads"], step["keep_going"] = sum_coef_grads, keep_going
-    return step
+    return kernels.new_step(
+        loss=losses.CODES[loss], solver=solvers.CODES[solver], batch_size=batch_size,
+        budget=work.BUDGET, learning_rate=learning_rate_init, alpha=alpha, momentum=momentum,
+        beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, sum_coef_grads=sum_coef_grads,
+        keep_going=keep_going,
+    )  # fmt: skip
 
 
-def n_states(step: NDArray) -> int:
+def n_states(step: NDArray[Any]) -> int:
     """How many vectors the step's solver carries from step to step."""
     return solvers.BY_CODE[step["solver"].item()].n_states

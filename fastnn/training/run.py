@@ -43,8 +43,8 @@ class TrainingRun:
         self,
         layer_units: NDArray[np.intp],
         codes: NDArray[np.int32],
-        step: NDArray,
-        dtype: np.dtype,
+        step: NDArray[Any],
+        dtype: np.dtype[Any],
         *,
         n_threads: int = 1,
         weighted: bool = False,
@@ -60,7 +60,7 @@ class TrainingRun:
             layer_units, batch_size, dtype, n_states, n_threads, weighted
         )
         self._team = threads.Team(self._build, n_threads)
-        cursor = np.zeros(1, kernels.CURSOR)
+        cursor = kernels.new_cursor()
         self._epoch, self._row, self._n_steps = cursor["epoch"], cursor["row"], cursor["step"]
         self._status, self._stop = cursor["status"], cursor["stop"]
         self._cursor, self._epochs_before = cursor.view(np.uint8), 0
@@ -70,12 +70,14 @@ class TrainingRun:
     @property
     def n_steps(self) -> int:
         """Steps that the solver has ever done."""
-        return self._n_steps.item()
+        n: int = self._n_steps.item()
+        return n
 
     @property
     def epochs_done(self) -> int:
         """Epochs that this run has done."""
-        return self._epochs_before + self._epoch.item()
+        n: int = self._epochs_before + self._epoch.item()
+        return n
 
     @property
     def state(self) -> SolverState:
@@ -86,11 +88,11 @@ class TrainingRun:
         """Take a copy of another run's state, of the same solver and network."""
         self.packed_state[:], self._n_steps[0] = state.packed, state.n_steps
 
-    def plain_state(self) -> NDArray:
+    def plain_state(self) -> NDArray[Any]:
         """The solver's vectors laid out like the parameters, (n_states, n_params)."""
         return parameters.unpack_rows(self.packed_state, self.layer_units, self.codes)
 
-    def load_plain_state(self, plain: NDArray, n_steps: int) -> None:
+    def load_plain_state(self, plain: NDArray[Any], n_steps: int) -> None:
         """Go on from vectors laid out like the parameters, (n_states, n_params)."""
         self.packed_state[:] = parameters.pack_rows(plain, self.layer_units, self.codes)
         self._n_steps[0] = n_steps
@@ -108,12 +110,12 @@ class TrainingRun:
 
     def epochs(
         self,
-        params: NDArray,
+        params: NDArray[Any],
         x: Rows,
-        y: NDArray,
+        y: NDArray[Any],
         loss_curve: NDArray[np.float64],
         order: NDArray[np.intp] | None = None,
-        output: NDArray | None = None,
+        output: NDArray[Any] | None = None,
     ) -> None:
         """Train params for as many epochs as loss_curve has room for.
 
@@ -143,12 +145,12 @@ class TrainingRun:
 
     def begin(
         self,
-        params: NDArray,
+        params: NDArray[Any],
         x: Rows,
-        y: NDArray,
+        y: NDArray[Any],
         loss_curve: NDArray[np.float64],
         order: NDArray[np.intp] | None = None,
-        output: NDArray | None = None,
+        output: NDArray[Any] | None = None,
         *,
         first: int = 0,
         in_parts: bool = False,
@@ -223,7 +225,7 @@ class TrainingRun:
                 + self._advice(np.asarray(arguments[5]), np.asarray(arguments[8]))
             )
 
-    def _advice(self, x: NDArray, y: NDArray) -> str:
+    def _advice(self, x: NDArray[Any], y: NDArray[Any]) -> str:
         """What to try after the loss left the finite numbers."""
         outputs = y[:, : self.layer_units[-1]]
         large_x, large_y = (float(np.abs(a).max(initial=0)) > LARGE for a in (x, outputs))

@@ -1,0 +1,32 @@
+"""The public names as type checkers see them: those that load lazily are there from the start.
+
+A test compares this file with `dir(fastnn)`.
+"""
+
+from fastnn import callbacks as callbacks
+from fastnn import estimators as estimators
+from fastnn import plotting as plotting
+from fastnn import reference as reference
+from fastnn import tutorial as tutorial
+from fastnn.estimators import MLPClassifier as MLPClassifier
+from fastnn.estimators import MLPRegressor as MLPRegressor
+from fastnn.network import Network as Network
+from fastnn.patching import patch_sklearn as patch_sklearn
+from fastnn.patching import unpatch_sklearn as unpatch_sklearn
+from fastnn.threads import get_num_threads as get_num_threads
+from fastnn.threads import set_num_threads as set_num_threads
+
+__version__: str
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "Network",
+    "__version__",
+    "get_num_threads",
+    "patch_sklearn",
+    "set_num_threads",
+    "show_config",
+    "unpatch_sklearn",
+]
+
+def show_config() -> None: ...

@@ -1,0 +1,134 @@
+"""The estimators' signatures, for type checkers, as scikit-learn documents them.
+
+scikit-learn 1.6 to 1.9 are without annotations, and the constructors are made at run time. A test
+compares the parameters below with those of the classes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, Self, TypeAlias, TypedDict, Unpack
+
+import numpy as np
+import sklearn.neural_network
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
+
+class _SparseMatrix(Protocol):
+    def tocsr(self) -> Any: ...
+
+_Data: TypeAlias = ArrayLike | _SparseMatrix
+_HiddenLayerSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
+_Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
+_Solver: TypeAlias = Literal["lbfgs", "sgd", "adam"]
+_LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"]
+_RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
+
+class _Options(TypedDict, total=False):
+    solver: _Solver
+    alpha: float
+    batch_size: int | Literal["auto"]
+    learning_rate: _LearningRate
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: _RandomState
+    tol: float
+    verbose: bool
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: int
+    max_fun: int
+    n_jobs: int | None
+
+class _Perceptron:
+    hidden_layer_sizes: _HiddenLayerSizes
+    activation: _Activation
+    solver: _Solver
+    alpha: float
+    batch_size: int | Literal["auto"]
+    learning_rate: _LearningRate
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    random_state: _RandomState
+    tol: float
+    verbose: bool
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: int
+    max_fun: int
+    n_jobs: int | None
+
+    coefs_: list[NDArray[Any]]
+    intercepts_: list[NDArray[Any]]
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    t_: int
+    n_iter_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+
+    def fit(self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self: ...
+    def predict(self, X: _Data) -> NDArray[Any]: ...
+    def score(self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float: ...
+    def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+    def set_params(self, **params: Any) -> Self: ...
+    def set_callbacks(self, *callbacks: Any) -> Self: ...
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> Self: ...
+
+class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):  # type: ignore[misc]
+    classes_: Any  # an array, or a list of them
+
+    def __init__(
+        self,
+        hidden_layer_sizes: _HiddenLayerSizes = (100,),
+        activation: _Activation = "relu",
+        **options: Unpack[_Options],
+    ) -> None: ...
+    def partial_fit(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self,
+        X: _Data,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self: ...
+    def predict_proba(self, X: _Data) -> NDArray[Any]: ...
+    def predict_log_proba(self, X: _Data) -> NDArray[Any]: ...
+    def to_sklearn(self) -> sklearn.neural_network.MLPClassifier: ...
+
+class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: ignore[misc]
+    loss: Literal["squared_error", "poisson"]
+
+    # the order is that of scikit-learn 1.7 and later
+    def __init__(
+        self,
+        loss: Literal["squared_error", "poisson"] = "squared_error",
+        hidden_layer_sizes: _HiddenLayerSizes = (100,),
+        activation: _Activation = "relu",
+        **options: Unpack[_Options],
+    ) -> None: ...
+    def partial_fit(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self: ...
+    def to_sklearn(self) -> sklearn.neural_network.MLPRegressor: ...

@@ -1,0 +1,154 @@
+"""One fit with SciPy's L-BFGS-B over the compiled loss and gradient, in float64 as SciPy works."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult, minimize
+from sklearn.utils.optimize import _check_optimize_result
+
+from fastnn.estimators import arrays
+from fastnn.estimators.fitting import FIXED_BY_LBFGS, Fixed, not_finite
+from fastnn.training.objective import MeanLoss
+
+# L-BFGS-B used to print, and newer versions warn of the option that asks for it
+_SCIPY_PRINTS = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15)
+
+
+def train(
+    estimator: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None, units: list[int]
+) -> None:
+    """Fit the estimator's coefs_ and intercepts_.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    X, y, sample_weight
+        As scikit-learn validated them.
+    units : list of int
+        Of every layer, inputs first.
+
+    Raises
+    ------
+    ValueError
+        If the search ends with a loss that is not finite. The parameters are the last that gave a
+        finite loss. A callback that changes what the search does not take up is refused, too.
+    """
+    layer_units = np.array(units, np.intp)
+    objective = mean_loss(estimator, layer_units, X, y, sample_weight)
+    # scikit-learn's parameters are float64 after L-BFGS, for float32 data too
+    params = arrays.join(estimator.coefs_, estimator.intercepts_).astype(np.float64)
+    estimator._take_parameters(params, layer_units)
+    search = _Search(estimator, params, objective)
+    followers = estimator._followers
+
+    def data() -> tuple[Any, NDArray[Any]]:
+        rows = X if hasattr(X, "tocsr") else arrays.as_type(params.dtype, X)
+        return rows, arrays.as_targets(y, None, units[-1], params.dtype)
+
+    with followers.hear(params, units, None, data):
+        result = search.run()
+        estimator.n_iter_, estimator.loss_ = search.n_iter, np.float64(result.fun)
+        finite = bool(np.isfinite(result.x).all())
+        if not (finite and math.isfinite(result.fun)):
+            raise not_finite(finite, result.fun)
+        if not search.stopped:
+            result.nit = search.n_iter
+            estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)
+            params[:] = result.x
+        followers.end_steps()
+
+
+def mean_loss(
+    estimator: Any,
+    units: NDArray[np.intp],
+    X: Any,
+    y: NDArray[Any],
+    sample_weight: NDArray[Any] | None,
+) -> MeanLoss:
+    """The estimator's loss over all samples, in float64.
+
+    Raises
+    ------
+    ZeroDivisionError
+        If the weights sum to zero.
+    """
+    if sample_weight is not None and np.sum(sample_weight) == 0:
+        raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+    dtype = np.dtype(np.float64)
+    return MeanLoss(
+        units, estimator._codes(len(units) - 1), estimator._loss_name(), float(estimator.alpha),
+        arrays.as_rows(X, units[0], dtype),
+        arrays.as_targets(y, sample_weight, units[-1], dtype), estimator.n_jobs,
+    )  # fmt: skip
+
+
+class _Search:
+    """L-BFGS-B, followed by callbacks; it starts again where one changed the parameters.
+
+    Attributes
+    ----------
+    params : ndarray
+        What the last iteration with a finite loss came to.
+    n_iter : int
+        Iterations done.
+    stopped : bool
+        Whether a callback stopped the search.
+    """
+
+    def __init__(self, estimator: Any, params: NDArray[Any], objective: MeanLoss) -> None:
+        self.params, self.n_iter, self.stopped = params, 0, False
+        self._estimator, self._objective = estimator, objective
+        self._followers = estimator._followers
+        self._fixed = Fixed(estimator, FIXED_BY_LBFGS)
+        self._moved, self._evaluations = False, 0
+
+    def run(self) -> OptimizeResult:
+        """Search until SciPy, max_iter, max_fun or a callback ends it."""
+        estimator = self._estimator
+        while True:
+            self._moved = False
+            options = {
+                "maxfun": max(1, estimator.max_fun - self._evaluations),
+                "maxiter": estimator.max_iter - self.n_iter,
+                "gtol": estimator.tol,
+            }
+            if _SCIPY_PRINTS:
+                options["iprint"] = 1 if estimator.verbose else -1
+            result = minimize(
+                self._evaluate, self.params.copy(), method="L-BFGS-B", jac=True, options=options,
+                callback=self._end_iteration,
+            )  # fmt: skip
+            if not self._moved:
+                return result
+            self._evaluations += result.nfev
+
+    def _evaluate(self, params: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        self._followers.begin_step()
+        grads = np.empty_like(params)
+        return self._objective(params, grads), grads
+
+    # SciPy goes by the name of the argument
+    def _end_iteration(self, intermediate_result: OptimizeResult) -> None:
+        loss, reached = intermediate_result.fun, intermediate_result.x
+        self.n_iter += 1
+        if math.isfinite(loss):
+            self.params[:] = reached
+        if not self._followers:
+            return
+        estimator = self._estimator
+        last = self.n_iter == estimator.max_iter
+        before = self.params.copy()
+        self.stopped = self._followers.end_step(
+            loss, estimator.coefs_, estimator.intercepts_, last
+        )
+        self._followers.take_up_params(self.params, None)
+        self._fixed.check()
+        self._moved = not self.stopped and not last and not np.array_equal(before, self.params)
+        self.stopped = self.stopped or (last and not np.array_equal(before, self.params))
+        if self.stopped or self._moved:
+            raise StopIteration
