@@ -1,42 +1,45 @@
 """Picks the build of the kernels that this CPU and operating system run best.
 
-The environment variable FASTNN_ISA forces one by name; one that cannot run is an ImportError with
-the reason, never a silent second choice.
+The environment variable FASTNN_ISA forces one by name. If that cannot run, importing fastnn is an
+ImportError with the reason, never a silent second choice.
 """
 
 import functools
 import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from fastnn.catalog import records
 
 # name of an instruction set -> module built for it (see setup.py)
 MODULES = {"avx512": "_kernels_avx512", "avx2": "_kernels_avx2", "baseline": "_kernels"}
 
-# The records that are handed to kernels, as uint8 views; their fields are in the catalog.
+# The records that kernels take, as uint8 views; their fields are in the catalog.
 STEP = np.dtype([field[:2] for field in records.STEP], align=True)
 CURSOR = np.dtype([field[:2] for field in records.CURSOR], align=True)
 START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = records.STATUS.values()
 
 
 def new_step(**fields: float) -> NDArray[np.void]:
-    """A step record, an array of length 1: 0 but for the fields given and n_threads, which is 1.
+    """A step record, an array of length 1.
 
-    Kernels take it as bytes: `step.view(np.uint8)`.
+    Fields that are not given are 0, but budget is infinite and n_threads 1. Kernels take the
+    record as bytes: `step.view(np.uint8)`.
     """
     step = np.zeros(1, STEP)
-    for name, value in {"n_threads": 1, **fields}.items():
+    for name, value in {"budget": np.inf, "n_threads": 1, **fields}.items():
         step[name] = value
     return step
 
 
 def new_cursor(**fields: int) -> NDArray[np.void]:
-    """A cursor record, an array of length 1: 0 but for the fields given."""
+    """A cursor record, an array of length 1. Fields that are not given are 0."""
     cursor = np.zeros(1, CURSOR)
     for name, value in fields.items():
         cursor[name] = value
@@ -44,26 +47,29 @@ def new_cursor(**fields: int) -> NDArray[np.void]:
 
 
 @functools.cache
-def for_dtype(function, dtype):
-    """A kernel for arrays of one real type, which need not be found out at every call."""
+def for_dtype(function: Any, dtype: np.dtype[Any]) -> Callable[..., Any]:
+    """A kernel for arrays of one real type, so that calls need not look for the type."""
     try:
-        return function[{"float32": "float", "float64": "double"}[dtype.name]]
+        typed: Callable[..., Any] = function[
+            {"float32": "float", "float64": "double"}[dtype.name]
+        ]
     except TypeError:  # the reference's are plain functions
-        return function
+        typed = function
+    return typed
 
 
-ALIGNMENT = 128  # of the memory that kernels are given: two cache lines, fetched together
+ALIGNMENT = 128  # of the kernels' memory, in bytes: two cache lines, which are fetched together
 
 
-def aligned_empty(n_bytes):
-    """Bytes, whatever they hold, at an address that is a multiple of 128."""
+def aligned_empty(n_bytes: int) -> NDArray[np.uint8]:
+    """Bytes at a multiple of 128; contents are uninitialised."""
     raw = np.empty(n_bytes + ALIGNMENT, np.uint8)
     start = -raw.__array_interface__["data"][0] % ALIGNMENT
     return raw[start : start + n_bytes]
 
 
-def aligned_zeros(n, dtype):
-    """n zeros at an address that is a multiple of 128."""
+def aligned_zeros(n: int, dtype: DTypeLike) -> NDArray[Any]:
+    """n zeros at a multiple of 128 bytes."""
     dtype = np.dtype(dtype)
     n_bytes = n * dtype.itemsize
     raw = np.zeros(n_bytes + ALIGNMENT, np.uint8)
@@ -71,7 +77,14 @@ def aligned_zeros(n, dtype):
     return raw[start : start + n_bytes].view(dtype)
 
 
-def new_workspace(layer_units, batch_size, dtype, n_states=-1, n_threads=1, weighted=False):
+def new_workspace(
+    layer_units: NDArray[np.intp],
+    batch_size: int,
+    dtype: np.dtype[Any],
+    n_states: int = -1,
+    n_threads: int = 1,
+    weighted: bool = False,
+) -> NDArray[np.uint8]:
     """Scratch memory for one compiled call; contents are uninitialised."""
     return aligned_empty(
         build.workspace_size(
@@ -80,7 +93,7 @@ def new_workspace(layer_units, batch_size, dtype, n_states=-1, n_threads=1, weig
     )
 
 
-def supported():
+def supported() -> tuple[str, ...]:
     """Names of the builds that this machine can run, best first; "reference" (NumPy) comes last.
 
     Builds that FASTNN_BUILDS left out when fastnn was compiled are not among them.
@@ -94,8 +107,8 @@ def supported():
     return (*(name for name in cpu.supported() if name in cpu.BUILT), "reference")
 
 
-def _cpu_module():
-    """The module that knows the CPU, and what was built."""
+def _cpu_module() -> ModuleType:
+    """The module that knows the CPU and which builds exist."""
     try:
         return importlib.import_module("fastnn.kernels._cpu")
     except ImportError as error:
@@ -113,7 +126,7 @@ def _cpu_module():
         ) from error
 
 
-def load(name):
+def load(name: str) -> ModuleType:
     """The module of one build: "avx512", "avx2", "baseline" or "reference".
 
     Raises
@@ -139,8 +152,8 @@ def load(name):
     return importlib.import_module(f"fastnn.kernels.{MODULES[name]}")
 
 
-def choose():
-    """Name and module of the build that FASTNN_ISA asks for, or of the best one.
+def choose() -> tuple[str, ModuleType]:
+    """Name and module of the build that FASTNN_ISA names, or of the best one.
 
     Raises
     ------
@@ -168,8 +181,8 @@ def choose():
     return name, load(name)
 
 
-# The build in use, and its name. Rooms read `kernels.build` at every call, so that tests can put
-# another one there.
+# The build in use and its name. Rooms read `kernels.build` at every call, so that tests can
+# replace it.
 if TYPE_CHECKING:  # every build has the functions of the stub
     from fastnn.kernels import _kernels as build
 

@@ -1,7 +1,8 @@
-"""The kernels' signatures, for people and type checkers; the formulas are in _kernels.pyx.
+"""Signatures of the kernels; the formulas are in _kernels.pyx and the files that it includes.
 
 Real is float64 or float32, the same for all arrays of a call. Arrays are C-contiguous and aligned;
 workspaces and packed parameters start at multiples of 128 bytes (`fastnn.kernels.aligned_zeros`).
+`step` and `cursor` are records (`fastnn.kernels.new_step`, `new_cursor`) as bytes.
 """
 
 from typing import Any, TypedDict

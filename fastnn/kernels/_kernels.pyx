@@ -1,38 +1,46 @@
-# Every hot loop of fastnn, once; the other builds are this file included by their shims.
+# All hot loops of fastnn. The other builds' shims include this file.
 #
 # Design
 # ------
-# Memory. A call gets every byte it uses from Python: packed parameters (each layer's panels of
-#   outputs, then its intercepts; see simd_real.h), the solver's state in the same layout, and a
-#   workspace. That begins with a table of layers; offsets behind it are in numbers and
-#   multiples of 64 bytes. A "desk" in it has the activations and deltas of one chunk of samples, a
+# Files. records.pxi: records and enumerations; layout.pxi: where everything is in memory;
+#   rows.pxi: rows to tiles and back; forward.pxi, backward.pxi: one chunk through the net, and the
+#   functions on whole nets; training.pxi: epochs. The vector code is C, in simd/.
+# Memory. Python provides every byte that a call uses: packed parameters (each layer's panels of
+#   outputs, then its intercepts; see simd/real.h), the solver's state in the same layout, and a
+#   workspace. The workspace begins with a table of layers; offsets after it count numbers and are
+#   multiples of 128 bytes. A "desk" holds the activations and deltas of one chunk of samples, a
 #   "slice" the gradients of a part of the batch.
-# Rows. x is dense, or sparse as scipy's CSR arrays are. The first layer multiplies a chunk of
-#   really sparse rows as they are stored; others become dense as they are gathered into tiles.
-#   Either way the bits are those of dense rows. Few rows are multiplied with plain parameters, as
-#   packing those would take longer than it saves, and so are really sparse ones by the first
-#   layer. A column of y more than there are outputs has the weight of each row; it is one row more
-#   in a tile of y.
+# Rows. x is dense, or sparse in scipy's CSR format. The first layer multiplies a chunk of very
+#   sparse rows as they are stored; other sparse rows become dense when they are gathered into
+#   tiles. The bits are those of dense rows either way. Two products use plain parameters, because
+#   packing would take longer than it saves: predictions of few rows, and of very sparse rows by
+#   the first layer. If y has one column more than there are outputs, that is the weight of each
+#   row; a tile of y has a row for it.
+# Slopes. A derivative that is no function of the activation's value is stored by the forward pass
+#   in the layer's delta slot, unused until then; back-propagation multiplies it in place. Losses
+#   that are computed from the logits find them in the delta slot of the last layer.
 # Order of work. A batch is cut into chunks whose activations stay in the first-level cache (or,
-#   for wide nets, whose coefficients are read seldom). Each chunk goes forward, through the loss
-#   and back before the next; gradients are summed over chunks; the solver steps once a batch, row
-#   block by row block behind the gradient where the batch is one chunk, so that wide gradients are
-#   never written to memory. Narrow layers sum their gradients lane by lane over the batch, wide
-#   ones by panels of outputs.
-# Threads (threads.h). Batches of few chunks: every phase of a chunk (gather, each layer's forward
-#   pass, each delta, all gradients with the solver's step) is split by features, outputs or rows
-#   of coefs, whose sums nobody shares. Batches of many chunks are cut into 16 slices, whatever the
-#   number of threads, each summed on its own and added in order. Either way a thread decides
-#   who computes, not what: the bits are those of one thread. A phase that is too short to share is
-#   the caller's alone.
-# Signals. train_epoch does about `budget` multiply-adds and returns; `cursor` says where to go on,
-#   so Ctrl-C is Python's business between two calls and nothing here ever looks at a signal. The
-#   cursor has the epoch to finish at, too: from one pause to the next, for whoever listens, no
-#   argument changes, and arrays that typed_views has looked at need not be looked at again.
+#   for wide nets, whose coefs are read seldom). Each chunk goes forward, through the loss and back
+#   before the next; gradients are summed over chunks; the solver steps once a batch. If the batch
+#   is one chunk, the solver follows the gradient block by block of rows, so that wide gradients
+#   are never written to memory. Narrow layers sum their gradients lane by lane over the batch,
+#   wide ones by panels of outputs.
+# Threads (threads.h). In a batch of few chunks, every phase of a chunk (gather, each layer's
+#   forward pass, each delta, all gradients with the solver's step) is split by features, outputs
+#   or rows of coefs, so that no two threads add to the same sum. A batch of many chunks is cut
+#   into 16 slices, whatever the number of threads; each is summed on its own and they are added in
+#   order. So the number of threads decides who computes, not what: the bits are those of one
+#   thread. The caller alone does phases that
+#   are too short to share.
+# Signals. train_epoch does about `budget` multiply-adds and returns; the cursor says where to go
+#   on. Ctrl-C is handled by Python between two calls; nothing here looks at signals. The cursor
+#   also holds the epoch to stop at: with callbacks, calls from one pause to the next have the same
+#   arguments, and arrays converted by typed_views need not be converted again.
 # Numerics. Sums over features have one order for every sample; sums over samples follow chunks and
-#   slices. A batch whose loss is not finite, or an epoch whose parameters are not, puts the
-#   parameters back to where its epoch began, unless the caller wants scikit-learn's way, which is
-#   to go on. No floating-point mode is touched.
+#   slices. If the loss of a batch or, after an epoch, a parameter is not finite, the parameters go
+#   back to where the epoch began, unless keep_going asks for scikit-learn's way. Floating-point
+#   modes are never touched. Padding lanes of packed arrays are always 0, absent samples of the
+#   last tile have zero deltas, so neither changes a sum.
 # Errors. None: Python has checked everything. Debug builds (FASTNN_DEBUG) stop at unknown codes.
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -44,8 +52,8 @@ ctypedef fused real:
     float
     double
 
-# The functions of simd.h. `void *` stands for `real *`: each is a C macro that takes the version
-# for the type it is given, and the C compiler checks that type.
+# Functions of simd.h. `void *` stands for `real *`: each is a macro that selects the function for
+# the type of its argument, which the C compiler checks.
 cdef extern from "simd.h" nogil:
     const char *FASTNN_TARGET
     const char *FASTNN_COMPILER
@@ -161,7 +169,7 @@ def team_size(int n_threads):
 
 
 def open_team(unsigned char[::1] team, int n_threads):
-    """Make a team of memory that starts at a multiple of 128 bytes."""
+    """Make a team in memory that starts at a multiple of 128 bytes."""
     team_open(&team[0], n_threads)
 
 
@@ -172,18 +180,18 @@ def serve_team(unsigned char[::1] team, int index):
 
 
 def close_team(unsigned char[::1] team):
-    """Send the helpers home; they leave soon after."""
+    """Dismiss the helpers; they leave soon after."""
     team_close(&team[0])
 
 
 def free_team(unsigned char[::1] team):
-    """Once all helpers have left: the memory is plain memory again."""
+    """Release the team once all helpers have left; its memory is plain memory again."""
     team_free(&team[0])
 
 
 # ---- odds and ends ------------------------------------------------------------------------------
 
-cdef struct BitGenerator:               # the beginning of numpy/random/bitgen.h's
+cdef struct BitGenerator:               # the first fields of numpy/random/bitgen.h's
     void *state
     void *next_uint64
     uint32_t (*next_uint32)(void *state) noexcept nogil
@@ -192,8 +200,8 @@ cdef struct BitGenerator:               # the beginning of numpy/random/bitgen.h
 def shuffle(bit_generator, Py_ssize_t[::1] order):
     """RandomState(bit_generator).shuffle(order), fewer than 2^32 numbers, in half the time.
 
-    Fisher and Yates, each j drawn among 0 .. i by masking bits until one is small enough. Here a
-    draw that is too large swaps i with itself and does not count: no branch to mispredict.
+    Fisher and Yates; each j among 0 .. i is drawn by masking bits until it is small enough. A draw
+    that is too large swaps i with itself and does not count, so no branch is mispredicted.
     """
     cdef BitGenerator *generator = <BitGenerator *> PyCapsule_GetPointer(
         bit_generator.capsule, "BitGenerator")
@@ -218,7 +226,7 @@ def all_finite(const real[::1] x):
 
 
 def peak_multiply_adds(Py_ssize_t turns, real[::1] sink):
-    """Do 12 independent chains of `turns` multiply-adds; how many that were."""
+    """Do 12 independent chains of `turns` multiply-adds; return their number."""
     cdef double n
     with nogil:
         n = c_peak_loop(turns, &sink[0])
@@ -226,7 +234,7 @@ def peak_multiply_adds(Py_ssize_t turns, real[::1] sink):
 
 
 def build_info():
-    """What this build was compiled for, by what, and how many numbers its vectors hold."""
+    """Target, compiler and vector lengths of this build."""
     return {
         "target": FASTNN_TARGET.decode("ascii"),
         "compiler": FASTNN_COMPILER.decode("ascii"),

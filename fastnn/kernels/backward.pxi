@@ -1,7 +1,7 @@
 # From the loss back to the gradient of a chunk, and of a whole net.
 
 cdef double loss_of(Plan *plan, real *work, Chunk *chunk, int loss) noexcept nogil:
-    """The chunk's loss, and the deltas of the last layer."""
+    """Return the chunk's loss; compute the deltas of the last layer."""
     cdef Layer *layer = &plan.layers[plan.n_layers - 1]
     cdef real *delta = work + chunk.desk + layer.delta
     cdef double total
@@ -22,7 +22,7 @@ cdef double loss_of(Plan *plan, real *work, Chunk *chunk, int loss) noexcept nog
 cdef void delta_layer(
     Plan *plan, Py_ssize_t i, const real *packed, real *work, Chunk *chunk, int part, int parts
 ) noexcept nogil:
-    """The deltas of layer i - 1 = f'(x) (delta W^T)."""
+    """Deltas of layer i - 1: f' (delta W^T)."""
     cdef Layer *layer = &plan.layers[i]
     cdef Layer *before = &plan.layers[i - 1]
     cdef Py_ssize_t first = share(layer.fan_in, plan.panel, part, parts)
@@ -46,7 +46,7 @@ cdef void gradient_rows(
     real *grad,                     # OUT rows first .. end of a wide layer
     Py_ssize_t grad_panel,
 ) noexcept nogil:
-    """dC/dW += x^T delta for some rows of W; a narrow layer's sums, with dC/db behind the last."""
+    """dC/dW += x^T delta for rows of W; a narrow layer's sums, with dC/db after the last row."""
     cdef Layer *layer = &plan.layers[i]
     cdef const Rows *rows = chunk.sparse if i == 0 else NULL
     cdef real *x = inputs_of(plan, i, chunk, work)
@@ -66,7 +66,7 @@ cdef void gradient_rows(
 cdef void intercept_gradient(
     Plan *plan, Layer *layer, real *work, Chunk *chunk, Py_ssize_t first, Py_ssize_t end
 ) noexcept nogil:
-    """dC/db += sum of delta for a wide layer's outputs first .. end, whole panels."""
+    """dC/db += sum of delta for outputs first .. end of a wide layer, in whole panels."""
     c_panel_sums(chunk.n_vectors, first, end, chunk.fresh, work + chunk.desk + layer.transposed,
                  work + chunk.slice + layer.intercept)
 
@@ -75,7 +75,7 @@ cdef double weight_of(
     const real *y, const Py_ssize_t *order, Py_ssize_t first, Py_ssize_t n_samples,
     Py_ssize_t n_targets
 ) noexcept nogil:
-    """The sum of the weights, the last column of y, of some rows."""
+    """Sum of the weights, the last column of y, of n_samples rows."""
     cdef Py_ssize_t i
     cdef double total = 0
     for i in range(first, first + n_samples):
@@ -84,7 +84,7 @@ cdef double weight_of(
 
 
 cdef void backward_chunk(Plan *plan, const real *packed, real *work, Chunk *chunk) noexcept nogil:
-    """From the output deltas back; every layer's gradient, without the solver's step."""
+    """From the output deltas back: every layer's gradient, without the solver's step."""
     cdef Py_ssize_t i
     cdef Layer *layer
     for i in range(plan.n_layers - 1, -1, -1):
@@ -101,11 +101,11 @@ cdef void add_lanes_of(
     Plan *plan, Layer *layer, real *work, Py_ssize_t first, Py_ssize_t end, real *grad,
     Py_ssize_t grad_panel
 ) noexcept nogil:
-    """Lane sums of a narrow layer -> rows first .. end of its packed gradient."""
+    """Lane sums of a narrow layer to rows first .. end of its packed gradient."""
     cdef real *sums = work + plan.slice + plan.packed_size + layer.lanes
     if layer.panel == plan.panel:
         c_add_lanes(layer.fan_out, first, end, sums, grad, grad_panel)
-    elif first < end:                   # rows without padding between them are one long row
+    elif first < end:                   # without padding, the rows are one long row
         c_add_lanes((end - first) * layer.fan_out, 0, 1, sums + first * layer.fan_out * plan.lanes,
                     grad, plan.panel)
 
@@ -117,7 +117,7 @@ cdef double *penalty_partials(Plan *plan, real *work) noexcept nogil:
 cdef void penalty_part(
     Plan *plan, const real *packed, real *work, int part, int parts
 ) noexcept nogil:
-    """The sums of squares of some blocks of coefs."""
+    """Sums of the squares of this part's blocks of coefs."""
     cdef Py_ssize_t i, at, block = 0
     cdef Py_ssize_t first = share(plan.penalty_blocks, 1, part, parts)
     cdef Py_ssize_t end = share(plan.penalty_blocks, 1, part + 1, parts)
@@ -136,7 +136,7 @@ cdef void penalty_part(
 
 
 cdef double penalty(Plan *plan, real *work, double alpha) noexcept nogil:
-    """alpha / 2 times the sum of the squared coefficients, whose blocks have been summed."""
+    """alpha / 2 times the sum of the squared coefs, from penalty_part's sums."""
     cdef Py_ssize_t i
     cdef double total = 0
     cdef double *partials = penalty_partials(plan, work)
@@ -148,7 +148,7 @@ cdef double penalty(Plan *plan, real *work, double alpha) noexcept nogil:
 cdef void mean_gradient(
     Plan *plan, real *work, const real *params, double weight, double alpha, real *grads
 ) noexcept nogil:
-    """The gradient of the mean loss from the sums over all chunks, in the one slice there is."""
+    """The gradient of the mean loss from the sums over all chunks, which are in one slice."""
     cdef Layer *layer
     cdef real scale = <real> (1.0 / weight), decay = <real> (alpha / weight)
     cdef Py_ssize_t i, j, count
@@ -185,8 +185,8 @@ def loss_and_grad(
 ):
     """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient.
 
-    Where y has one column more than there are outputs, that is the weight of each row: the mean
-    is a weighted one, and n the sum of the weights.
+    If y has one column more than there are outputs, that is the weight of each row: the mean is
+    weighted, and n is the sum of the weights.
     """
     cdef Plan plan
     cdef Chunk chunk

@@ -1,7 +1,7 @@
 # The forward pass of a chunk, and of a whole net.
 
 cdef inline Chunk at_desk(Plan *plan, Py_ssize_t row, Py_ssize_t count, int desk) noexcept nogil:
-    """A chunk whose inputs and targets are gathered to the desk itself."""
+    """A chunk whose inputs and targets are gathered into its desk."""
     cdef Chunk chunk
     chunk.row, chunk.count = row, count
     chunk.n_vectors = (count + plan.lanes - 1) // plan.lanes
@@ -41,7 +41,7 @@ cdef void forward_layer(
 
 
 cdef real *output_of(Plan *plan, real *work, Chunk *chunk) noexcept nogil:
-    """The activations of the last layer, whose other phases are done."""
+    """The last layer's activations, after softmax if it has that."""
     cdef Layer *layer = &plan.layers[plan.n_layers - 1]
     cdef real *a = work + chunk.desk + layer.a
     if layer.activation == SOFTMAX:
@@ -52,23 +52,23 @@ cdef real *output_of(Plan *plan, real *work, Chunk *chunk) noexcept nogil:
 cdef real *forward_chunk(
     Plan *plan, const real *packed, real *work, Chunk *chunk, Py_ssize_t first
 ) noexcept nogil:
-    """Layers from `first` on."""
+    """The layers from `first` on."""
     cdef Py_ssize_t i
     for i in range(first, plan.n_layers):
         forward_layer(plan, i, packed, work, chunk, 0, 1)
     return output_of(plan, work, chunk)
 
 
-cdef enum:                  # up to so many rows, packing takes longer than it saves:
-    FEW_ROWS = 12           # whatever the net,
-    FEW_BYTES = 16384       # one for so many bytes of packed parameters, but
-    FEW_MOST = 96
+cdef enum:                  # packing takes longer than it saves up to so many rows:
+    FEW_ROWS = 12           # for every net;
+    FEW_BYTES = 16384       # one row more for so many bytes of packed parameters,
+    FEW_MOST = 96           # up to this many
 
 
 cdef inline void forward_stored(
     Layer *layer, const real *params, Chunk *chunk, real *a, Py_ssize_t a_step
 ) noexcept nogil:
-    """The first layer of a chunk of sparse rows, as they are stored, with plain parameters."""
+    """The first layer from sparse rows as they are stored and plain parameters."""
     cdef const Rows *rows = chunk.sparse
     c_stored_forward(chunk.count, layer.fan_in, layer.fan_out, params,
                      params + layer.fan_in * layer.fan_out, <const real *> rows.values,
@@ -79,7 +79,7 @@ cdef void forward_few(
     Plan *plan, const real *params, const Rows *rows, Chunk *chunk, real *work, real *out,
     Py_ssize_t out_step
 ) noexcept nogil:
-    """A chunk through the net with plain parameters; out takes the last layer or every one."""
+    """A chunk through the net with plain parameters; out takes the last layer or all layers."""
     cdef Py_ssize_t i, s, width = plan.layers[plan.n_layers - 1].fan_out
     cdef Py_ssize_t x_step = plan.layers[0].fan_in, a_step
     cdef bint every = out_step > width
@@ -116,13 +116,13 @@ def forward(
     row_starts,                         # IN  intp (n + 1,) where rows begin, or empty: dense
     unsigned char[::1] workspace,       # workspace_size(layer_units, n, itemsize, -1) bytes
     real[:, ::1] out,                   # OUT (n, layer_units[-1]), or (n, sum(layer_units[1:]))
-    bint packed=False,                  # params are
+    bint packed=False,                  # whether params are packed
 ):
     """a_l = f_l(a_(l-1) W_l + b_l) for every row of x.
 
-    Sparse rows are scipy's CSR: row i has the values row_starts[i] .. row_starts[i + 1] of x, in
-    any order; those of one column are added. out takes the last layer's activations, or all
-    layers' side by side if it has room for them.
+    Sparse rows are as in scipy's CSR format: row i has the values row_starts[i] ..
+    row_starts[i + 1] of x, in any order; values of the same column are added. out takes the last
+    layer's activations, or all layers' side by side if it is wide enough.
     """
     cdef Plan plan
     cdef Layer *layer
@@ -146,7 +146,7 @@ def forward(
             chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
             chunk.sparse = as_stored(&rows, &plan, &chunk, not packed)
             row += chunk.count
-            # the only layer of a net needs no tile for the next
+            # without a second layer no tile is needed
             if few or (plan.n_layers == 1 and chunk.sparse != NULL and not packed):
                 forward_few(&plan, &params[0], &rows, &chunk, work, &out[chunk.row, 0], width)
                 continue

@@ -1,33 +1,33 @@
-# Where everything lies: layers, the plan of a workspace, packed parameters.
+# Where everything is in memory: layers, the plan of a workspace, packed parameters.
 
 cdef enum:
-    SLICES = 16             # that a batch of so many chunks is cut into
-    SLICE_BYTES = 16 << 20  # bytes that their gradients may take, and the tiles of a full batch
-    BLOCK_BYTES = 192 << 10  # of a wide gradient between its sum and the solver's step
-    PENALTY_BLOCK = 4096    # coefs whose squares are summed by one thread
-    PART_WORK = 12288       # vector multiply-adds (2-3 us) for which a thread is asked to help
-    STORED_WORK = 5         # dense multiply-adds in whose time one with a stored value is done
+    SLICES = 16             # of a batch of at least as many chunks
+    SLICE_BYTES = 16 << 20  # limit for the gradients of all slices, and for the tiles of a batch
+    BLOCK_BYTES = 192 << 10  # of a wide gradient, summed before the solver steps
+    PENALTY_BLOCK = 4096    # coefs whose squares one thread sums
+    PART_WORK = 12288       # vector multiply-adds (2-3 us) that are worth asking a thread for help
+    STORED_WORK = 5         # dense multiply-adds that take as long as one with a stored value
 
 cdef struct Layer:
     Py_ssize_t fan_in, fan_out
     int activation
-    bint by_lanes           # gradient summed lane by lane (narrow) or by panels (wide)
-    Py_ssize_t panel        # outputs in a panel: all of a very narrow layer, without padding
+    bint by_lanes           # narrow: gradients are summed lane by lane; wide: by panels
+    Py_ssize_t panel        # outputs of a panel; a very narrow layer has one panel, unpadded
     Py_ssize_t coef, intercept, coef_size, intercept_size   # in packed parameters
     Py_ssize_t a, delta, transposed     # in a desk: activations and deltas of a chunk
     Py_ssize_t kept         # in a desk: where the forward pass stores slopes or z; -1: neither
-    Py_ssize_t derived      # in a desk: what the derivative is computed from
+    Py_ssize_t derived      # in a desk: values or slopes, which give the derivative
     Py_ssize_t lanes        # in a slice: lane sums
-    Py_ssize_t block        # rows of the gradient between the solver's steps
+    Py_ssize_t block        # rows of the gradient that are summed before the solver steps
 
 cdef struct Plan:
     Layer *layers
     Py_ssize_t n_layers, lanes, panel, chunk, packed_size, slices, penalty_blocks
-    Py_ssize_t n_targets    # columns of y: one for each output, and with weights one more
-    bint cached             # x and y hold the tiles of a whole batch of several chunks
+    Py_ssize_t n_targets    # columns of y: the outputs, and one of weights if there are any
+    bint cached             # the workspace keeps the tiles of a whole batch of several chunks
     # in the workspace
     Py_ssize_t params, x, y, backup, partials, slice, slice_size, desk, desk_size, size
-    Py_ssize_t scratch, scratch_size    # for each thread, where a batch is one chunk
+    Py_ssize_t scratch, scratch_size    # of each thread, if the batch is one chunk
     Py_ssize_t desk_x, desk_y   # in a desk
 
 
@@ -36,19 +36,19 @@ cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t multiple) noexcept nogi
 
 
 cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t unit, int part, int parts) noexcept nogil:
-    """Where `part` of `parts` begins among n things that are split by units."""
-    if part == 0 or part == parts:      # a thread alone need not divide
+    """Where `part` of `parts` begins, if n items are split in multiples of `unit`."""
+    if part == 0 or part == parts:      # no division for a single thread
         return n if part else 0
     return min(n, (n + unit - 1) // unit * part // parts * unit)
 
 
 cdef inline int parts_of(double work, int n_threads) noexcept nogil:
-    """How many threads share so many vector multiply-adds."""
+    """Number of threads for that many vector multiply-adds."""
     return <int> max(1.0, min(<double> n_threads, work / PART_WORK))
 
 
 cdef inline Py_ssize_t rows_unit(Plan *plan, Layer *layer) noexcept nogil:
-    """By how many rows a layer's gradient is split: those of a tile, or whole vectors of sums."""
+    """A layer's gradient is split by this many rows: a tile, or whole vectors of sums."""
     return plan.panel if layer.by_lanes else <Py_ssize_t> GRAD_ROWS
 
 
@@ -80,13 +80,13 @@ cdef void make_plan(
         per_sample += 2 * layer_units[i + 1]
         per_row += 3 * layer_units[i] * layer_units[i + 1]
     # Narrow nets: activations and deltas of a chunk fill at most 24 KB of the 32 KB first-level
-    # cache. Wide ones, where that would be too few samples to pay for reading the coefs: 256, or
-    # so few that a chunk of the widest takes no longer than Ctrl-C may wait.
+    # cache. Wide nets, for which that would be too few samples for each read of the coefs: 256
+    # samples, or fewer if Ctrl-C would wait too long for a chunk of the widest.
     tile = 3 * plan.lanes
     plan.chunk = 24576 // (per_sample * itemsize) // tile * tile
     if plan.chunk < 2 * tile:
         plan.chunk = round_up(max(tile, min(256, 1500000000 // per_row)), tile)
-    # A batch of too few chunks to be sliced saves more by fewer calls than the cache would.
+    # If the batch has too few chunks to be sliced, fewer calls save more than the cache does.
     if batch <= (SLICES - 1) * plan.chunk:
         plan.chunk = max(plan.chunk, 131072 // (per_sample * itemsize) // tile * tile)
     plan.chunk = min(plan.chunk, round_up(batch, plan.lanes))
@@ -148,7 +148,7 @@ cdef void make_plan(
 
     plan.params = at = 0
     if n_states < 0:
-        at += plan.packed_size      # forward and loss_and_grad pack the parameters here
+        at += plan.packed_size      # where forward and loss_and_grad pack the parameters
     plan.x = at
     if plan.cached:
         at += round_up(round_up(batch, plan.lanes) * layer_units[0], align)
@@ -158,7 +158,7 @@ cdef void make_plan(
     plan.backup = at
     if n_states >= 0:
         at += plan.packed_size
-    plan.partials = at              # doubles: the loss of each slice, the penalty's blocks
+    plan.partials = at              # doubles: losses of the slices, then the penalty's blocks
     partials = (plan.slices + plan.penalty_blocks) * <Py_ssize_t> sizeof(double) // itemsize
     at += round_up(partials, align)
     plan.slice = at
@@ -183,7 +183,7 @@ cdef inline real *open_workspace(
     unsigned char *workspace,
     const real *type_of,            # only its type matters
 ) noexcept nogil:
-    """The plan of a workspace, its table filled in; where the numbers behind the table begin."""
+    """Make the plan of a workspace and fill in its table; return where its numbers begin."""
     make_plan(plan, layer_units, activations, n_layers, loss, batch, sizeof(real), n_states,
               n_threads, weighted, <Layer *> workspace)
     return <real *> (workspace + round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128))
@@ -199,8 +199,8 @@ def workspace_size(
 ):
     """Bytes of workspace for batches of batch_size rows and n_states arrays of solver state.
 
-    n_states = -1: for forward and loss_and_grad, which do not train. weighted: y has a column of
-    weights.
+    n_states is -1 for forward and loss_and_grad, which do not train. weighted: whether y has a
+    column of weights.
     """
     cdef Plan plan
     cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
@@ -210,7 +210,7 @@ def workspace_size(
 
 
 def packed_size(const Py_ssize_t[::1] layer_units, int itemsize):
-    """How many numbers the packed parameters take."""
+    """Length of the packed parameters."""
     cdef Plan plan
     make_plan(&plan, &layer_units[0], NULL, layer_units.shape[0] - 1, -1, 1, itemsize, 0, 1,
               False, NULL)
@@ -220,7 +220,7 @@ def packed_size(const Py_ssize_t[::1] layer_units, int itemsize):
 def useful_threads(
     const Py_ssize_t[::1] layer_units, Py_ssize_t batch_size, int itemsize, int n_threads
 ):
-    """How many of n_threads have something to do in a step of training."""
+    """Number of threads, of n_threads, that have work in a step of training."""
     cdef Plan plan
     cdef Py_ssize_t i, n_layers = layer_units.shape[0] - 1
     cdef double total = 0
@@ -241,7 +241,7 @@ cdef void pack_layer(
     Py_ssize_t fan_in,
     Py_ssize_t fan_out,
     Py_ssize_t panel,
-    real *packed_coef,              # OUT [panels][fan_in][panel]; padding is left alone
+    real *packed_coef,              # OUT [panels][fan_in][panel]; padding is not written
     real *packed_intercept,         # OUT [panels][panel]
 ) noexcept nogil:
     cdef Py_ssize_t k, n = 0, width
@@ -278,7 +278,7 @@ cdef void pack_params(const real *params, Plan *plan, real *packed) noexcept nog
 cdef void pack_layers(
     const real *params, Plan *plan, Py_ssize_t first, Py_ssize_t end, real *packed
 ) noexcept nogil:
-    """Layers first .. end; params are those of the whole net."""
+    """Pack layers first .. end; params are those of the whole net."""
     cdef Py_ssize_t i
     cdef Layer *layer
     for i in range(end):
@@ -304,9 +304,9 @@ def pack(
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
     unsigned char[::1] workspace,
-    real[::1] packed,                   # OUT, zero where nothing is written
+    real[::1] packed,                   # OUT, zero in the padding, which is not written
 ):
-    """Parameters as people see them -> as the kernels want them."""
+    """Plain parameters to packed ones."""
     cdef Plan plan
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
@@ -321,7 +321,7 @@ def unpack(
     unsigned char[::1] workspace,
     real[::1] params,                   # OUT
 ):
-    """Parameters as the kernels want them -> as people see them."""
+    """Packed parameters to plain ones."""
     cdef Plan plan
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],

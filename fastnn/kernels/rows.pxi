@@ -1,17 +1,17 @@
 # Rows of inputs and targets to tiles of samples, and back.
 
-cdef struct Rows:           # of inputs
-    const void *values      # (n, n_features), or those stored in sparse rows
-    const int *columns      # of each stored value
+cdef struct Rows:           # inputs
+    const void *values      # (n, n_features), or the stored values of sparse rows
+    const int *columns      # of the stored values
     const Py_ssize_t *starts    # where each sparse row begins, and the last ends; NULL: dense
-    const Py_ssize_t *order     # in which they are used; NULL: as they lie
+    const Py_ssize_t *order     # in which rows are used; NULL: as they are
 
 cdef struct Chunk:
-    Py_ssize_t row, count, n_vectors    # its first row in the epoch's order, samples, vectors
+    Py_ssize_t row, count, n_vectors    # first row in the epoch's order, samples, vectors
     Py_ssize_t x, y, desk, slice        # in the workspace
     bint fresh                          # the first of its slice
-    bint last                           # the last of a batch of one slice: the solver steps
-    const Rows *sparse                  # what the first layer takes as it is stored; NULL: tiles
+    bint last                           # of a batch of one slice: the solver steps after it
+    const Rows *sparse                  # rows for the first layer as they are stored; NULL: tiles
 
 
 cdef inline Py_ssize_t next_tile(Py_ssize_t left, Py_ssize_t lanes) noexcept nogil:
@@ -21,7 +21,7 @@ cdef inline Py_ssize_t next_tile(Py_ssize_t left, Py_ssize_t lanes) noexcept nog
 
 cdef void gather(
     const real *rows,               # IN  (any, n_features)
-    const Py_ssize_t *order,        # IN  which rows; NULL: as they lie
+    const Py_ssize_t *order,        # IN  which rows; NULL: as they are
     Py_ssize_t first,
     Py_ssize_t n_samples,
     Py_ssize_t n_features,
@@ -32,7 +32,7 @@ cdef void gather(
 ) noexcept nogil:
     cdef Py_ssize_t start = 0, width, s, row, padded = round_up(n_samples, lanes), f0, f1
     cdef const real *sources[MAX_TILE]
-    # parts of whole vectors of features; what is left over goes with the last
+    # parts are whole vectors of features; the last takes the rest
     f0 = share(max(1, n_features // lanes), 1, part, parts) * lanes
     f1 = share(max(1, n_features // lanes), 1, part + 1, parts) * lanes
     if part == parts - 1:
@@ -64,7 +64,7 @@ cdef void gather_sparse(
 ) noexcept nogil:
     cdef const real *values = <const real *> rows.values
     cdef Py_ssize_t start = 0, width, s, i, row, padded = round_up(n_samples, lanes)
-    # the tiles that begin in a part's share of the vectors
+    # a part does the tiles that begin in its share of the vectors
     cdef Py_ssize_t begin = share(padded, lanes, part, parts)
     cdef Py_ssize_t end = share(padded, lanes, part + 1, parts)
     while start < end:
@@ -84,7 +84,7 @@ cdef void gather_sparse(
 cdef inline void gather_inputs(
     const Rows *rows, Plan *plan, Chunk *chunk, real *work, int part, int parts
 ) noexcept nogil:
-    """The chunk's inputs to its tiles, unless they are taken as they are stored."""
+    """Gather the chunk's inputs into tiles, unless they are used as they are stored."""
     cdef Py_ssize_t n_features = plan.layers[0].fan_in
     if chunk.sparse != NULL:
         return
@@ -99,11 +99,11 @@ cdef inline void gather_inputs(
 cdef const Rows *as_stored(
     const Rows *rows, Plan *plan, Chunk *chunk, bint plain
 ) noexcept nogil:
-    """The rows, if the first layer had better take the chunk's as they are stored; else NULL.
+    """The rows, if the first layer should take the chunk's as they are stored; else NULL.
 
-    They must be really sparse, and each with rising columns: else sums would have another order
-    than those over dense rows. Packed parameters of narrow layers, and gradients that are summed
-    by lanes, want tiles; plain parameters do not.
+    They must be very sparse, and the columns of each row must rise, as sums would otherwise have
+    another order than over dense rows. Layers whose gradients are summed by lanes need tiles, but
+    not with plain parameters.
     """
     cdef Py_ssize_t i, s, row, stored = 0
     if rows.starts == NULL or (plan.layers[0].by_lanes and not plain):
@@ -120,10 +120,10 @@ cdef const Rows *as_stored(
 
 
 cdef Rows rows_of(const real[:, ::1] x, columns, row_starts) except *:
-    """Where the rows are, for as long as somebody else holds the arrays.
+    """Pointers to the rows, valid while the caller holds the arrays.
 
-    These are no memoryviews of the functions below, as to look into two empty arrays would take
-    8% of predicting one row by a small net.
+    columns and row_starts are no memoryview arguments: to convert two empty arrays takes 8% of the
+    time to predict one row by a small net.
     """
     cdef Rows rows
     cdef const int[::1] columns_view

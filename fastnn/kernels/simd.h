@@ -1,14 +1,14 @@
-/* What the kernels need of C: the vector type of each instruction set, the size of its register
- * tiles, and the functions of simd/real.h, which is included once for float and once for double
- * (suffixes _f32, _f64). Nothing here knows of Python, allocates or fails.
+/* The kernels' C code: vector length and register tiles of each instruction set, and the
+ * functions of simd/real.h for float and double (suffixes _f32, _f64). Nothing here uses
+ * Python, allocates or fails.
  *
- * Three ways to build, chosen by the compiler's own macros:
- *   x86-64 and arm64 with GCC or Clang: vector extensions plus four intrinsics (splat, min, max,
- *     sqrt) for which C has no portable spelling;
- *   any other GCC or Clang target: the same vectors, these four spelt as loops or bit masks;
+ * There are three ways to build, chosen by the compiler's macros:
+ *   x86-64 and arm64 with GCC or Clang: vector extensions, with intrinsics for four functions that
+ *     C cannot express portably (splat, min, max, sqrt);
+ *   any other target of GCC or Clang: the same vectors, with loops or bit masks for these four;
  *   a compiler without vector extensions, or FASTNN_PLAIN: a "vector" is one number.
- * FASTNN_VECTOR_BYTES overrides the width, so that the layout of wider vectors can be tested on
- * a CPU that lacks them.
+ * FASTNN_VECTOR_BYTES overrides the vector length, to test the layout of wider vectors on a CPU
+ * that lacks them.
  */
 #ifndef FASTNN_SIMD_H
 #define FASTNN_SIMD_H
@@ -33,8 +33,8 @@
 #define FASTNN_KERNEL static
 #endif
 
-/* Fixed inner loops must unroll completely or accumulators fall out of registers; the loop over
- * the reduction must not, or the register allocator spills. */
+/* Inner loops of fixed length must unroll completely, or accumulators leave the registers; the
+ * loop over the reduction must not unroll, or the register allocator spills. */
 #if defined(__clang__)
 #define FASTNN_UNROLL _Pragma("clang loop unroll(full)")
 #define FASTNN_NO_UNROLL _Pragma("clang loop unroll(disable)")
@@ -46,9 +46,9 @@
 #define FASTNN_NO_UNROLL
 #endif
 
-/* Vector width, and register tiles that fill but do not overflow the register file:
- * TILE_ROWS x TILE_VECTORS accumulators for forward and delta, GRAD_ROWS x GRAD_PANELS panels of 64
- * bytes for wide gradients, 4 x LANE_COLUMNS for narrow ones. */
+/* Vector length, and register tiles that fill the register file without spilling: TILE_ROWS x
+ * TILE_VECTORS accumulators for forward and delta, GRAD_ROWS x GRAD_PANELS panels of 64 bytes
+ * for wide gradients, 4 x LANE_COLUMNS for narrow ones. */
 #if defined(FASTNN_PLAIN)
 #define FASTNN_TARGET "plain"
 #define TILE_ROWS 4
@@ -115,9 +115,9 @@
 #define LANE_COLUMNS 2
 #endif
 
-/* Without packing: rows that share a load of coefs; vectors of outputs in the registers of one row
- * alone, and of a sparse one, whose coefs come from anywhere; features in a go, whose coefs stay in
- * the caches for all rows, however wide the layer. */
+/* Layers from plain coefs: rows that share each load of coefs; vectors of outputs in registers
+ * for one row alone, and for a sparse row, whose coefs are scattered; features a pass, so few
+ * that their coefs stay in the caches for all rows, however wide the layer. */
 #define BLOCK_ROWS 4
 #define ROW_VECTORS 4
 #define STORED_VECTORS 8
@@ -126,11 +126,12 @@
 /* Coefficients are packed in panels of 64 bytes of outputs whatever the instruction set. */
 #define PANEL_BYTES 64
 
-/* Vectors that exp, sigmoid and tanh do in step. On Zen 5 a sigmoid takes 13.8 cycles a vector of
- * doubles alone, 11.6 by fours; in the narrower builds, where some then spill, it gains 20%. */
+/* Vectors that exp, sigmoid and tanh process in step. On Zen 5 the sigmoid of one vector of
+ * doubles takes 13.8 cycles alone, 11.6 in groups of four; narrower builds gain 20%, though
+ * some values spill. */
 #define GROUP 4
 
-/* Where code cannot come with codes that Python has checked: debug builds end there. */
+/* For codes that Python never passes: debug builds abort. */
 #ifdef FASTNN_DEBUG
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,19 +143,19 @@
 
 #include "simd/codes.h"
 
-/* The numbers of one solver step. `rate` is the learning rate times what the solver makes of the
- * step's number: Adam's bias corrections. */
+/* The numbers of one solver step; `rate` is from solver_rate. */
 typedef struct {
     int solver;
     double rate, momentum, beta_1, beta_2, epsilon;
 } solver_numbers;
 
+/* The learning rate of step t; for Adam with its bias corrections. */
 FASTNN_INLINE double solver_rate(int solver, double rate, double beta_1, double beta_2, double t)
 {
     return solver == ADAM ? rate * (sqrt(1 - pow(beta_2, t)) / (1 - pow(beta_1, t))) : rate;
 }
 
-/* How many vectors the next tile takes of those left: 3 3 3 ..., a rest of 4 as 2 + 2. */
+/* Number of vectors in the next tile: 3 3 3 ..., but 2 + 2 for the last 4. */
 FASTNN_INLINE int tile_vectors(ptrdiff_t left)
 {
     if (TILE_VECTORS == 3 && left == 4) return 2;
@@ -177,14 +178,14 @@ enum { LANES_F32 = VECTOR_BYTES / 4, LANES_F64 = VECTOR_BYTES / 8 };
 #endif
 enum { PANEL_F32 = PANEL_BYTES / 4, PANEL_F64 = PANEL_BYTES / 8 };
 
-/* Samples of the widest tile. */
+/* Samples in the widest tile. */
 #ifdef FASTNN_PLAIN
 enum { MAX_TILE = TILE_VECTORS };
 #else
 enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 #endif
 
-/* One name for the two types, chosen by what a pointer points to (C11). */
+/* One name for both types, selected by the type that a pointer points to (C11). */
 #define FASTNN_FOR(name, pointer) _Generic(*(pointer), float: name##_f32, double: name##_f64)
 #define c_gather_rows(sources, width, first, end, out)                                            \
     FASTNN_FOR(gather_rows, out)(sources, width, first, end, out)

@@ -1,17 +1,17 @@
-# Epochs of training: phases that a team shares, the solver's step, the loop.
+# Epochs of training: the phases that a team shares, the solver's step, the loop.
 
-cdef enum:                  # what a Job asks for
+cdef enum:                  # phases of a Job
     GATHER = 0
     FORWARD = 1
     DELTA = 2
-    GRADIENT = 3            # of all layers, and in a batch's last chunk the solver's step
+    GRADIENT = 3            # of all layers; in a batch's last chunk also the solver's step
     PENALTY = 4
     SLICE_CHUNKS = 5        # some chunks of every slice, from gather to gradient
-    SLICE_STEP = 6          # add the slices, and the solver's step
+    SLICE_STEP = 6          # the sum of the slices, and the solver's step
 
-cdef struct Job:            # what a team is asked to do
+cdef struct Job:            # a team's work
     int phase
-    int itemsize            # of the real type, behind all that is void here
+    int itemsize            # of the real type; pointers to it are void here
     const Step *step
     Plan *plan
     Chunk chunk
@@ -31,7 +31,7 @@ cdef struct Job:            # what a team is asked to do
 
 
 cdef void place(Job *job, Py_ssize_t c, Chunk *chunk) noexcept nogil:
-    """Chunk c of the batch, at the desk that it has; where its inputs are."""
+    """Make `chunk`, whose desk is set, chunk c of the batch."""
     cdef Plan *plan = job.plan
     cdef Py_ssize_t row = c * plan.chunk
     chunk.row = job.start + row
@@ -63,7 +63,7 @@ cdef void scatter_output(Job *job, Chunk *chunk, real *work) noexcept nogil:
 cdef void solver_step(
     Job *job, Py_ssize_t at, Py_ssize_t n, const real *grad, double scale, double decay
 ) noexcept nogil:
-    """n packed parameters from `at` on, of which grad is the gradient summed over the batch."""
+    """Step n packed parameters from `at` on; grad is their gradient, summed over the batch."""
     cdef real *param = <real *> job.packed + at
     cdef real *states = <real *> job.states + at if job.states != NULL else NULL
     c_solver_update(n, param, grad, states, job.plan.packed_size, &job.numbers, scale, decay)
@@ -84,7 +84,7 @@ cdef void step_rows(
 
 
 cdef void gradient_part(Job *job, real *work, int part, int parts) noexcept nogil:
-    """Rows of every layer's gradient; after the last chunk of the batch, their step."""
+    """This part's rows of every layer's gradient; after the batch's last chunk, their step."""
     cdef Plan *plan = job.plan
     cdef Chunk *chunk = &job.chunk
     cdef Layer *layer
@@ -126,7 +126,7 @@ cdef void gradient_part(Job *job, real *work, int part, int parts) noexcept nogi
 
 
 cdef void slice_chunks(Job *job, real *work, int part) noexcept nogil:
-    """Rounds of slices that no other thread has taken: in each round every slice does a chunk."""
+    """Slices that no other thread has taken. In each round every slice does one chunk."""
     cdef Plan *plan = job.plan
     cdef Chunk chunk
     cdef double *losses = <double *> (work + plan.partials)
@@ -152,7 +152,7 @@ cdef void slice_chunks(Job *job, real *work, int part) noexcept nogil:
 
 
 cdef void slice_step(Job *job, real *work, int part, int parts) noexcept nogil:
-    """Rows of every layer: the gradients of all slices added in order, and the solver's step."""
+    """This part's rows of every layer: gradients of all slices added in order, and their step."""
     cdef Plan *plan = job.plan
     cdef Layer *layer
     cdef real *grads = work + plan.slice
@@ -166,7 +166,7 @@ cdef void slice_step(Job *job, real *work, int part, int parts) noexcept nogil:
         grad = grads + layer.coef + first * layer.panel
         panel = layer.fan_in * layer.panel
         if layer.by_lanes:
-            rows = end - first + (part == parts - 1)    # the intercepts' row behind the last
+            rows = end - first + (part == parts - 1)    # the intercepts' row after the last
             at = plan.packed_size + layer.lanes + first * layer.fan_out * plan.lanes
             for s in range(1, used):
                 c_add(rows * layer.fan_out * plan.lanes, grads + s * plan.slice_size + at,
@@ -230,14 +230,14 @@ cdef void run_phase(
 
 
 cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcept nogil:
-    """job.chunk from gather to gradient and step; its loss. If it ends training: no gradient."""
+    """job.chunk from gather to gradient and step; returns its loss, early if training ends."""
     cdef Plan *plan = job.plan
     cdef Chunk *chunk = &job.chunk
     cdef Layer *layer
     cdef Py_ssize_t i
     cdef double loss, n = chunk.n_vectors * plan.lanes, total = 0
     if job.seen < job.n_rounds:
-        # a feature gathered costs about as much as 8 multiply-adds
+        # to gather a feature costs about 8 multiply-adds
         run_phase(job, team, n_threads, GATHER, 8 * n * plan.layers[0].fan_in)
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
@@ -258,7 +258,7 @@ cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcep
 
 
 cdef solver_numbers numbers_of(const Step *step, Py_ssize_t t) noexcept nogil:
-    """Of the t-th step, 1 at the first."""
+    """The solver's numbers for the t-th step, 1 at the first."""
     cdef solver_numbers numbers
     numbers.solver = step.solver
     numbers.rate = solver_rate(step.solver, step.learning_rate, step.beta_1, step.beta_2, t)
@@ -280,9 +280,9 @@ def typed_views(
     unsigned char[::1] cursor,
     double[::1] loss_curve,
 ):
-    """Arrays of train_epoch's as what it makes of them, which a call takes a microsecond sooner.
+    """train_epoch's arrays, converted: each saves a call a microsecond.
 
-    They are not read or written here. bench/callbacks.py says from how many calls on it pays.
+    The arrays are not read or written. bench/callbacks.py says after how many calls it pays.
     """
     return (
         params, packed_rows, layer_units, activations, step, x, y, order, workspace, cursor,
@@ -291,8 +291,8 @@ def typed_views(
 
 def train_epoch(
     real[::1] params,                   # IN/OUT plain parameters; written at the end
-    real[:, ::1] packed_rows,           # IN/OUT (1, 2 or 3, packed_size): the same packed, zero in
-                                        #        the padding; then, like it, velocities, or m and v
+    real[:, ::1] packed_rows,           # IN/OUT (1 + n_states, packed_size): params packed, then
+                                        #        the solver's state; zero in the padding
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
     const unsigned char[::1] step,      # IN  a step record
@@ -368,7 +368,7 @@ def train_epoch(
             n_params += (layer_units[i] + 1) * layer_units[i + 1]
         while epoch < n_epochs and work_done < budget:
             if row == 0:
-                # where the first epoch began, params still is
+                # params still are those of the first epoch's beginning
                 if epoch > at.first and not numbers.keep_going:
                     memcpy(work + plan.backup, packed, size * sizeof(real))
                 loss_curve[epoch] = 0
@@ -388,7 +388,7 @@ def train_epoch(
                     weightless = job.weight == 0
                     if weightless:
                         break
-                # weighted losses are divided by the weight; what a batch of n rows adds is n times
+                # a batch adds its mean loss times its number of rows
                 loss_scale = job.batch / job.weight
                 job.numbers = numbers_of(numbers, at.step + 1)
                 job.intercept_scale = 1.0 / job.weight
@@ -423,7 +423,7 @@ def train_epoch(
                     break
                 row += done
                 if full_batch and (plan.cached or job.n_chunks == 1):
-                    job.seen += done    # the same rows come again in every epoch
+                    job.seen += done    # every epoch has the same tiles
                 if job.round + done == job.n_rounds:
                     row = job.start + job.batch
                     at.step += 1

@@ -1,6 +1,6 @@
 /* Activations with their derivatives. Elementwise ones do `count` vectors in step (see math.h). */
 
-/* ---- one function an activation, with its derivative --------------------------------------- */
+/* ---- one function an activation, with its derivative ---------------------------------------- */
 
 /* sigmoid_group, tanh_group and exp_group are in math.h. */
 
@@ -60,7 +60,7 @@ FASTNN_INLINE void FN(silu_group)(const int count, VEC *z, VEC *slope)
     EACH z[i] = FN(max)(low, z[i]) * FN(select)(FN(less)(z[i], zero), e[i], s[i]);
 }
 
-/* ---- dispatch by code ------------------------------------------------------------------------ */
+/* ---- dispatch by code ----------------------------------------------------------------------- */
 
 /* count vectors in place; slope: NULL, or where the activation's slopes go. */
 FASTNN_INLINE void FN(activate_group)(const int count, VEC *z, VEC *slope, const int activation)
@@ -180,7 +180,7 @@ FASTNN_KERNEL void FN(derivative_array)(const REAL *x, REAL *out, ptrdiff_t n, i
 }
 #undef EACH
 
-/* ---- softmax --------------------------------------------------------------------------------- */
+/* ---- softmax -------------------------------------------------------------------------------- */
 
 /* Softmax over the features of one tile [n][width], in place. */
 FASTNN_KERNEL void FN(softmax_tile)(REAL *z, ptrdiff_t n, ptrdiff_t width)

@@ -1,6 +1,6 @@
-/* The enumerations that kernels share with Python: a row each. The catalog (fastnn/catalog) has the
- * same names and codes; a test compares them. Switches over activations and solvers are generated
- * from these rows, so none of them can miss a case. */
+/* The enumerations that kernels share with Python: a row each. The catalog (fastnn/catalog) has
+ * the same names and codes; a test compares them. Switches over activations and solvers are
+ * generated from these rows, so none of them can miss a case. */
 
 /* Activations: enumerator, code, name. name_group and name_derivative are in activations.h. */
 

@@ -1,4 +1,4 @@
-/* Layers on dense samples. */
+/* Layers on dense samples: forward and back, from packed coefs and from plain ones. */
 
 #define PANEL_VECTORS ((int)(PANEL_BYTES / sizeof(REAL) / VL))
 #ifdef FASTNN_PLAIN
@@ -7,11 +7,11 @@
 #define PANEL_SIZE (PANEL_BYTES / VECTOR_BYTES)
 #endif
 
-/* ---- register tiles ---------------------------------------------------------------------- */
+/* ---- register tiles ------------------------------------------------------------------------- */
 
 /* acc[r][v] += sum over d < depth of coef[r row + d step] * x[d][v]: the product of forward and
- * delta. rows and vectors are constants where this is inlined; the array is sized by macros, as
- * one sized by a parameter would live in memory. */
+ * delta. rows and vectors are constants wherever this is inlined. Macros give the size of the
+ * array: with a parameter as its size it would be in memory. */
 FASTNN_INLINE void FN(product)(const int rows, const int vectors, ptrdiff_t depth,
                                const REAL *coef, ptrdiff_t row, ptrdiff_t step, const REAL *x,
                                VEC acc[TILE_ROWS][TILE_VECTORS])
@@ -32,8 +32,8 @@ FASTNN_INLINE void FN(product)(const int rows, const int vectors, ptrdiff_t dept
     }
 }
 
-/* rows outputs of one tile: z = intercept + sum_k coef[k] x[k]; relu here, the other activations
- * as a pass over what was just written. */
+/* `rows` outputs of one tile: z = intercept + sum_k coef[k] x[k], with relu applied; the other
+ * activations are a pass over the tile just written. */
 FASTNN_INLINE void FN(forward_rows)(const int rows, const int vectors, ptrdiff_t fan_in,
                                     ptrdiff_t panel, const REAL *coef, const REAL *intercept,
                                     const REAL *x, REAL *out, int activation)
@@ -59,7 +59,8 @@ FASTNN_INLINE void FN(forward_rows)(const int rows, const int vectors, ptrdiff_t
     }
 }
 
-/* rows inputs of one tile: delta_in[k] = activation'(a[k]) sum_n coef[k][n] delta[n]. */
+/* `rows` inputs of one tile: delta_in[k] = f' sum_n coef[k][n] delta[n], with f' from kept[k], the
+ * value or the slope. */
 FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t fan_in,
                                   ptrdiff_t fan_out, ptrdiff_t panel, const REAL *coef,
                                   const REAL *delta, const REAL *kept, REAL *out,
@@ -142,8 +143,8 @@ FASTNN_INLINE void FN(delta_tile)(const int vectors, ptrdiff_t first, ptrdiff_t 
     switch (vectors) { case 2: CALL(2); break; default: CALL(1); }
 #endif
 
-/* Features first .. end of width rows, wherever they lie, into a tile [n_features][width]; there
- * are either less than VL features at all, or at least VL from first to end. */
+/* Features first .. end of `width` scattered rows into a tile [n_features][width]. Either there
+ * are fewer than VL features at all, or at least VL from first to end. */
 FASTNN_KERNEL void FN(gather_rows)(const REAL *const *sources, ptrdiff_t width, ptrdiff_t first,
                                    ptrdiff_t end, REAL *out)
 {
@@ -166,7 +167,7 @@ FASTNN_KERNEL void FN(gather_rows)(const REAL *const *sources, ptrdiff_t width, 
     }
 }
 
-/* One or two features of rows that follow each other: these loops are vectors. */
+/* The same for one or two features of consecutive rows: the compiler vectorizes these loops. */
 FASTNN_KERNEL void FN(split_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n_features,
                                   REAL *out)
 {
@@ -180,13 +181,13 @@ FASTNN_KERNEL void FN(split_rows)(const REAL *rows, ptrdiff_t width, ptrdiff_t n
     }
 }
 
-/* Wide layers: this many coefs, which stay in the second-level cache, go over all tiles before the
- * next. */
+/* Wide layers: so many coefs, which stay in the second-level cache, are used for all tiles before
+ * the next. */
 #define SUPERBLOCK (384 * 1024 / (ptrdiff_t)sizeof(REAL))
 
-/* Outputs first .. end of one layer over a chunk of n_vectors vectors of samples; first is a
- * multiple of TILE_ROWS; panel is PW or, if that is less, may be fan_out. Softmax, which needs all
- * outputs, is left to softmax_chunk. */
+/* Outputs first .. end of one layer for a chunk of n_vectors vectors of samples; first is a
+ * multiple of TILE_ROWS; panel is PW, or may be fan_out if that is less. `kept` is for
+ * activate. Softmax, which needs all outputs, is left to softmax_chunk. */
 FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                      ptrdiff_t first, ptrdiff_t end, ptrdiff_t panel,
                                      const REAL *coef, const REAL *intercept, const REAL *x,
@@ -197,7 +198,7 @@ FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
         block = SUPERBLOCK / fan_in / PW * PW;
         if (block < PW) block = PW;
     }
-    /* A layer of one block is activated at the end in one go, whose groups are all full. */
+    /* A layer of one block is activated in one pass at the end, in full groups. */
     const int whole = end - first == fan_out && fan_out <= block;
     for (ptrdiff_t n = first; n < end; n += block) {
         const ptrdiff_t stop = end - n < block ? end : n + block;
@@ -221,7 +222,8 @@ FASTNN_KERNEL void FN(dense_forward)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
         FN(activate)(out, kept, n_vectors * VL * fan_out, activation);
 }
 
-/* Inputs first .. end of delta_in = activation'(a) * delta W^T; first is a multiple of TILE_ROWS. */
+/* Inputs first .. end of delta_in = f' (delta W^T); first is a multiple of TILE_ROWS. out may be
+ * kept. */
 FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                        ptrdiff_t first, ptrdiff_t end, ptrdiff_t panel,
                                        const REAL *coef, const REAL *delta, const REAL *kept,
@@ -247,10 +249,10 @@ FASTNN_KERNEL void FN(propagate_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_in, pt
     }
 }
 
-/* ---- a layer from coefs as people see them, (fan_in, fan_out), without packing: lanes are outputs */
+/* ---- a layer from plain coefs, (fan_in, fan_out): lanes are outputs ------------------------- */
 
-/* Sums over features have the order of dense_forward's, and so its bits. Loads may run over the end
- * of a row of coefs, but for the last ones not over the end of them all. `part` goes through memory,
+/* Sums over features have the order of dense_forward's, so the bits are the same. Loads may run
+ * past the end of a row of coefs, but not past the end of the array. `part` may be in memory,
  * accumulators must not. */
 FASTNN_INLINE void FN(load_part)(const int vectors, const REAL *p, ptrdiff_t width, VEC *part)
 {
@@ -277,15 +279,15 @@ FASTNN_INLINE void FN(store_part)(const int vectors, REAL *p, ptrdiff_t width, c
     memcpy(p, part, (size_t)width * sizeof(REAL));
 }
 
-/* Outputs n .. n + vectors VL of some rows, which lie x_step and out_step apart: features k .. stop
- * of their sums, which begin with the intercepts and go on with what is in out. */
+/* Outputs n .. n + vectors VL of some rows, x_step and out_step apart: adds features k .. stop to
+ * the intercepts if k is 0, else to the sums in out. */
 FASTNN_INLINE void FN(row_block)(const int rows, const int vectors, ptrdiff_t n, ptrdiff_t k,
                                  ptrdiff_t stop, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                  const REAL *coef, const REAL *intercept, const REAL *x,
                                  ptrdiff_t x_step, REAL *out, ptrdiff_t out_step)
 {
     const ptrdiff_t width = fan_out - n < vectors * VL ? fan_out - n : vectors * VL;
-    const ptrdiff_t over = fan_in * fan_out - vectors * VL + 1; /* from where loads may not begin */
+    const ptrdiff_t over = fan_in * fan_out - vectors * VL + 1; /* loads must begin before this */
     const ptrdiff_t end = stop * fan_out < over ? stop * fan_out : over;
     VEC acc[BLOCK_ROWS][ROW_VECTORS], part[ROW_VECTORS];
     FASTNN_UNROLL
@@ -319,7 +321,7 @@ FASTNN_INLINE void FN(row_block)(const int rows, const int vectors, ptrdiff_t n,
     for (int r = 0; r < rows; r++) FN(store_part)(vectors, out + r * out_step + n, width, acc[r]);
 }
 
-/* Some rows, x_step apart, through one layer; out_step apart. */
+/* Rows through one layer. The rows of x are x_step apart, those of out out_step. */
 FASTNN_KERNEL void FN(rows_forward)(ptrdiff_t n_rows, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                     const REAL *coef, const REAL *intercept, const REAL *x,
                                     ptrdiff_t x_step, REAL *out, ptrdiff_t out_step,
@@ -353,5 +355,6 @@ FASTNN_KERNEL void FN(rows_forward)(ptrdiff_t n_rows, ptrdiff_t fan_in, ptrdiff_
     }
 #undef ROWS
 #undef CALL
-    for (ptrdiff_t r = 0; r < n_rows; r++) FN(activate_row)(out + r * out_step, fan_out, activation);
+    for (ptrdiff_t r = 0; r < n_rows; r++)
+        FN(activate_row)(out + r * out_step, fan_out, activation);
 }

@@ -1,9 +1,8 @@
 /* Gradients of coefs and intercepts. */
 
-/* In both ways of summing gradients, `fresh` says that there is nothing to add to yet: what is in
- * memory then is not read. */
+/* In all functions, `fresh` means that sums begin at zero: memory is not read. */
 
-/* Narrow layers: every product x[k] delta[n] is summed lane by lane over the whole batch and the
+/* Narrow layers: every product x[k] delta[n] is summed lane by lane over the whole batch; the
  * lanes are added once at its end. sums is [fan_in + 1][fan_out] vectors, the last row for the
  * intercepts. */
 FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, const int intercepts,
@@ -12,7 +11,7 @@ FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, const int in
                                  REAL *sums)
 {
     VEC acc[4][LANE_COLUMNS];
-    VEC sum[LANE_COLUMNS]; /* of the deltas alone, for the tile that has the last row */
+    VEC sum[LANE_COLUMNS]; /* of the deltas alone, in the tile that has the last row */
     REAL *const intercept_sums = sums + (fan_in * fan_out + n) * VL;
     FASTNN_UNROLL
     for (int c = 0; c < columns && intercepts; c++)
@@ -58,8 +57,8 @@ FASTNN_INLINE void FN(lane_tile)(const int rows, const int columns, const int in
         FN(store)(intercept_sums + c * VL, sum[c]);
 }
 
-/* Rows first .. end of a narrow layer's sums; the row behind the last, the intercepts', belongs to
- * whoever has the last. */
+/* Rows first .. end of a narrow layer's sums. The call with the last row also sums the intercepts'
+ * row after it. */
 FASTNN_KERNEL void FN(lane_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                      ptrdiff_t first, ptrdiff_t end, int fresh, const REAL *x,
                                      const REAL *delta, REAL *sums)
@@ -85,7 +84,7 @@ FASTNN_KERNEL void FN(lane_gradient)(ptrdiff_t n_vectors, ptrdiff_t fan_in, ptrd
 }
 
 /* Adds the lanes of rows first .. end of sums and writes them as packed gradients, zero in the
- * padding: row k of `grad`, panels grad_panel apart, is row first + k. */
+ * padding. Row k of `grad`, whose panels are grad_panel apart, is row first + k. */
 FASTNN_KERNEL void FN(add_lanes)(ptrdiff_t fan_out, ptrdiff_t first, ptrdiff_t end,
                                  const REAL *sums, REAL *grad, ptrdiff_t grad_panel)
 {
@@ -102,7 +101,7 @@ FASTNN_KERNEL void FN(add_lanes)(ptrdiff_t fan_out, ptrdiff_t first, ptrdiff_t e
             const ptrdiff_t left = fan_out - n;
             VEC v[BLOCK];
             FASTNN_UNROLL
-            for (int i = 0; i < (int)BLOCK; i++) /* behind the last sum its own once more */
+            for (int i = 0; i < (int)BLOCK; i++) /* after the last sum, itself again */
                 v[i] = FN(load)(sums + (n + (i < left ? i : left - 1)) * VL);
             FN(sum_lanes)(v);
             FN(store)(grad + n / PW * grad_panel + row + n % PW,
@@ -111,8 +110,9 @@ FASTNN_KERNEL void FN(add_lanes)(ptrdiff_t fan_out, ptrdiff_t first, ptrdiff_t e
     }
 }
 
-/* Wide layers: lanes are outputs. The deltas of the chunk are transposed once, [panel][sample][PW]
- * with zeros where a panel has no output, and each panel of the gradient is a sum over samples. */
+/* Wide layers: lanes are outputs. The deltas of the chunk are transposed once to
+ * [panel][sample][PW], with zeros in the padding, and each panel of the gradient is a sum over
+ * samples. */
 FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, ptrdiff_t first,
                                        ptrdiff_t end, const REAL *delta, REAL *out)
 {
@@ -183,9 +183,9 @@ FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
 #undef GRAD
 }
 
-/* Rows first .. end of a wide layer's gradient over n_samples, which need not be whole vectors: one
- * sample alone is a VL-th of the work. `grad` is where row `first` of the first panel goes; panels
- * are grad_panel apart. */
+/* Rows first .. end of a wide layer's gradient over n_samples, without the absent samples: one
+ * sample alone takes a VL-th of the work of a vector. `grad` is where row `first` of the first
+ * panel goes; panels are grad_panel apart. */
 FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t n_samples, ptrdiff_t fan_in,
                                       ptrdiff_t fan_out, ptrdiff_t first, ptrdiff_t end,
                                       int fresh, const REAL *x, const REAL *delta, REAL *grad,
@@ -220,7 +220,7 @@ FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t n_samples, 
 #undef ROWS
 }
 
-/* A wide layer's gradient by its intercepts first .. end, from the transposed deltas; first is a
+/* A wide layer's gradient by intercepts first .. end, from the transposed deltas; first is a
  * multiple of PW. */
 FASTNN_KERNEL void FN(panel_sums)(ptrdiff_t n_vectors, ptrdiff_t first, ptrdiff_t end, int fresh,
                                   const REAL *delta, REAL *grad)
@@ -245,7 +245,7 @@ FASTNN_KERNEL void FN(panel_sums)(ptrdiff_t n_vectors, ptrdiff_t first, ptrdiff_
     }
 }
 
-/* sum += x, n numbers, a multiple of VL. */
+/* sum += x for n numbers, a multiple of VL. */
 FASTNN_KERNEL void FN(add)(ptrdiff_t n, const REAL *x, REAL *sum)
 {
     for (ptrdiff_t i = 0; i < n; i += VL) FN(store)(sum + i, FN(load)(sum + i) + FN(load)(x + i));

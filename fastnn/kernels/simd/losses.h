@@ -1,6 +1,6 @@
 /* Losses, and the deltas of the outputs. */
 
-/* ---- one function a loss ----------------------------------------------------------------------- */
+/* ---- one function a loss -------------------------------------------------------------------- */
 
 /* Each returns the losses of VL samples from their outputs a, weighted sums z and targets y, which
  * are `width` apart from output to output. z is kept for losses that use the logits only. */
@@ -25,8 +25,8 @@ FASTNN_INLINE VEC FN(mean_squared_error_losses)(ptrdiff_t n_outputs, ptrdiff_t w
     return FN(squared_error_losses)(n_outputs, width, a, z, y);
 }
 
-/* sum_j log(1 + e^z_j) - y_j z_j, with log(1 + e^z) = max(z, 0) - log max(a, 1 - a). The terms in z
- * are |z| times 1 - y or y; a factor of 0 gives 0, even times infinity. */
+/* sum_j log(1 + e^z_j) - y_j z_j, with log(1 + e^z) = max(z, 0) - log max(a, 1 - a). The terms
+ * in z are |z| times 1 - y or y; a factor of 0 gives 0, even times infinity. */
 FASTNN_INLINE VEC FN(binary_log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
                                              const REAL *z, const REAL *y)
 {
@@ -37,12 +37,14 @@ FASTNN_INLINE VEC FN(binary_log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t widt
         const VEC target = FN(load)(y + j * width);
         const VEC factor = FN(select)(FN(less)(zero, logit), one - target, target);
         const IVEC absent = ~(FN(less)(factor, zero) | FN(less)(zero, factor));
-        sum += FN(drop)(absent, FN(max)(logit, -logit) * factor) - FN(log_vec)(FN(max)(one - p, p));
+        sum += FN(drop)(absent, FN(max)(logit, -logit) * factor);
+        sum -= FN(log_vec)(FN(max)(one - p, p));
     }
     return sum;
 }
 
-/* sum_j y_j (log sum_i e^z_i - z_j): the logarithm is z_top - log a_top, with the largest output */
+/* sum_j y_j (log sum_i e^z_i - z_j): the logarithm is z_top - log a_top, with the largest
+ * output */
 FASTNN_INLINE VEC FN(log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
                                       const REAL *z, const REAL *y)
 {
@@ -61,8 +63,8 @@ FASTNN_INLINE VEC FN(log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t width, cons
     return sum - targets * FN(log_vec)(top_a);
 }
 
-/* sum_j y_j log(y_j / a_j) - y_j + a_j, where 0 log 0 is 0; NaN for y < 0. The quotient is taken in
- * the network's type. */
+/* sum_j y_j log(y_j / a_j) - y_j + a_j, where 0 log 0 is 0; NaN for y < 0. The quotient is
+ * taken in the network's type. */
 FASTNN_INLINE VEC FN(poisson_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
                                      const REAL *z, const REAL *y)
 {
@@ -114,7 +116,7 @@ FASTNN_INLINE VEC FN(clipped_log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t wid
     return FN(clipped_losses)(0, n_outputs, width, a, y);
 }
 
-/* ---- deltas of the outputs ------------------------------------------------------------------- */
+/* ---- deltas of the outputs ------------------------------------------------------------------ */
 
 FASTNN_INLINE VEC FN(sample_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
                                     const REAL *z, const REAL *y, int loss)
@@ -128,8 +130,8 @@ FASTNN_INLINE VEC FN(sample_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const 
 #undef CASE
 }
 
-/* delta *= the derivative of the output's activation, from its values a. Slopes have been multiplied
- * in before. */
+/* delta *= the derivative of the output's activation, from its values a. Slopes have been
+ * multiplied in before. */
 FASTNN_KERNEL void FN(output_derivative)(ptrdiff_t n_vectors, ptrdiff_t n_outputs, const REAL *a,
                                          REAL *delta, int activation)
 {
@@ -173,12 +175,13 @@ FASTNN_INLINE void FN(clear_absent)(ptrdiff_t n_outputs, ptrdiff_t width, ptrdif
         for (ptrdiff_t s = present; s < width; s++) a[j + s] = y[j + s] = delta[j + s] = 0;
 }
 
-/* The sum of the loss C over the n_samples samples of a chunk, and its output deltas dC/dz, from
- * output activations a and targets y in the chunk's layout. On entry delta has what the forward pass
- * keeps of the outputs: the slopes of an activation that stores them, the weighted sums for a loss
- * that uses the logits. Losses that need one activation have dC/dz = a - y; squared errors have
- * (a - y) f'. The mean squared error is divided by the number of outputs, its deltas are not: like
- * scikit-learn, which reports the mean over the outputs and descends by the gradient of the sum. */
+/* The sum of the loss C over the n_samples samples of a chunk, and its output deltas dC/dz,
+ * from output activations a and targets y in the chunk's layout. On entry delta has what the
+ * forward pass keeps of the outputs: the slopes of an activation that stores them, the weighted
+ * sums for a loss that uses the logits. Losses that need one activation have dC/dz = a - y;
+ * squared errors have (a - y) f'. The mean squared error is divided by the number of outputs,
+ * its deltas are not: like scikit-learn, which reports the mean over the outputs and descends
+ * by the gradient of the sum. */
 FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, REAL *a, REAL *y,
                                     REAL *delta, int loss, int activation)
 {
@@ -201,7 +204,8 @@ FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, RE
         v0 += vectors;
     }
     if (!squared) {
-        for (ptrdiff_t i = 0; i < n; i += VL) FN(store)(delta + i, FN(load)(a + i) - FN(load)(y + i));
+        for (ptrdiff_t i = 0; i < n; i += VL)
+            FN(store)(delta + i, FN(load)(a + i) - FN(load)(y + i));
         return total;
     }
     VEC sum = FN(splat)((REAL)0);
@@ -218,8 +222,8 @@ FASTNN_KERNEL double FN(loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, RE
     return loss == SQUARED_ERROR ? 0.5 * total : 0.5 * total / (double)n_outputs;
 }
 
-/* The same with weights of the samples, which multiply losses and deltas: one more row in each tile
- * of y. */
+/* The same with weights of the samples, which multiply losses and deltas: one more row in each
+ * tile of y. */
 FASTNN_KERNEL double FN(weighted_loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, REAL *a,
                                              REAL *y, REAL *delta, int loss, int activation)
 {

@@ -1,9 +1,9 @@
 /* exp, sigmoid, tanh and log of vectors. */
 
 /* Cody and Waite (1980): x = n ln 2 + r with ln 2 in two parts, e^r = 1 + r + r^2 q(r), e^x by
- * adding n to the exponent. q is the Chebyshev interpolant of (e^r - 1 - r) / r^2 on |r| <= ln(2)/2
- * (1 + 2^-10), computed in 60 digits: 5 nodes for float (error of e^r 1.0e-8 relative), 10 for
- * double (1.7e-17). NaN passes through everything. No branch depends on data. */
+ * adding n to the exponent. q is the Chebyshev interpolant of (e^r - 1 - r) / r^2 on |r| <=
+ * ln(2)/2 (1 + 2^-10), computed in 60 digits: 5 nodes for float (error of e^r 1.0e-8 relative),
+ * 10 for double (1.7e-17). NaN passes through everything. No branch depends on data. */
 #ifdef FASTNN_FLOAT
 #define ROUND_MAGIC 12582912.0f              /* 1.5 * 2^23: adding it rounds to a whole number */
 #define LN2_HIGH 0.693359375f
@@ -32,18 +32,18 @@
 #define EPSILON 2.220446049250313e-16
 #endif
 
-/* The functions below do `count` vectors in step, operation by operation: one vector alone is a
- * chain of some 25 operations that each wait for the one before. */
+/* The functions below process `count` vectors in step, operation by operation: one vector alone
+ * is a chain of about 25 operations, each of which waits for the one before. */
 #define EACH FASTNN_UNROLL for (int i = 0; i < count; i++)
 
-/* q(r), r and n (shifted to where the exponent sits) for EXP_MIN <= x <= EXP_MAX. */
+/* q(r), r and n (shifted to the exponent's place) for EXP_MIN <= x <= EXP_MAX. */
 FASTNN_INLINE void FN(exp_parts)(const int count, const VEC *x, VEC *q, VEC *r, IVEC *n)
 {
     const VEC magic = FN(splat)((REAL)ROUND_MAGIC);
     EACH q[i] = x[i] * FN(splat)((REAL)1.44269504088896340736) + magic;
     EACH r[i] = q[i] - magic;
 #ifdef FASTNN_PLAIN
-    /* shifting a negative number left is undefined in C; unsigned it is what is meant */
+    /* C does not define left shifts of negative numbers; unsigned shifts give the same bits */
     EACH n[i] = sizeof(REAL) == 4 ? (IVEC)((uint32_t)FN(bits)(q[i]) << MANTISSA)
                                   : (IVEC)((uint64_t)FN(bits)(q[i]) << MANTISSA);
 #else
@@ -75,7 +75,7 @@ FASTNN_INLINE void FN(exp_parts)(const int count, const VEC *x, VEC *q, VEC *r, 
 #undef NEXT
 }
 
-/* e^x between the bounds; outside them, e^bound. */
+/* e^x, with x clamped to EXP_MIN .. EXP_MAX. */
 FASTNN_INLINE void FN(exp_clamped)(const int count, VEC *x)
 {
     const VEC one = FN(splat)((REAL)1);
@@ -88,7 +88,8 @@ FASTNN_INLINE void FN(exp_clamped)(const int count, VEC *x)
     EACH x[i] = FN(real)(FN(bits)(q[i]) + n[i]);
 }
 
-/* e^x; 0 where the result would be below the smallest normal number, infinity above the largest. */
+/* e^x; 0 where the result would be below the smallest normal number, infinity above the
+ * largest. */
 FASTNN_INLINE void FN(exp_group)(const int count, VEC *x)
 {
     const VEC low = FN(splat)((REAL)EXP_MIN), high = FN(splat)((REAL)EXP_MAX);
@@ -107,12 +108,13 @@ FASTNN_INLINE VEC FN(exp_vec)(VEC x)
 
 /* 1 / (1 + e^-x); 0 for x < -EXP_MAX, where the true value is below the normal numbers. */
 #ifdef TABLE_BITS
-/* With powers of 2 in a register, e^-x = 2^(n + j / 2^TABLE_BITS) e^-t, with t so small that K e^-t
- * takes half the polynomial (an interpolant as above, off by 2.3e-9 and 5.0e-18 relative). The
- * powers are divided by K, which is such that each is within 0.3 ulp of a number (double: 0.13) and
- * K e^-t rounds well, between 1 and 2: 2.2 ulp in all, where exp_clamped makes it 2.3. From x =
- * -128 ln 2 on (-1024 ln 2) the product is infinity. Multiply-adds bound this function: on Zen 4
- * 12.9 cycles a vector of floats became 9.6, 19.0 of doubles 14.4. */
+/* With powers of 2 in a register, e^-x = 2^(n + j / 2^TABLE_BITS) e^-t, and t is so small that
+ * half the polynomial is enough for K e^-t (an interpolant as above, with relative errors
+ * 2.3e-9 and 5.0e-18). The powers are divided by K, chosen so that each is within 0.3 ulp
+ * (double: 0.13) of a number of the type and that K e^-t, between 1 and 2, rounds well: 2.2 ulp
+ * in all, against 2.3 with exp_clamped. Below x = -128 ln 2 (double: -1024 ln 2) the product is
+ * infinity. Multiply-adds bound this function: on Zen 4 a vector of floats takes 9.6 cycles
+ * instead of 12.9, of doubles 14.4 instead of 19.0. */
 FASTNN_INLINE void FN(sigmoid_group)(const int count, VEC *x)
 {
     const VEC one = FN(splat)((REAL)1), magic = FN(splat)((REAL)(ROUND_MAGIC / (1 << TABLE_BITS)));

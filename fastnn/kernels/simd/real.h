@@ -1,16 +1,15 @@
-/* The vector code, written once and included by simd.h for each real type.
+/* The vector code for one real type. simd.h includes it once for float and once for double.
  *
- * Layout (lanes are samples). A chunk of a batch is cut into tiles of 1 to TILE_VECTORS vectors
- * of samples. One layer's activations of one tile are a block [feature][width], width = vectors x
- * VL, and tiles follow each other, so a layer of a chunk is one contiguous piece of memory. Odd
- * layer widths then need no remainder code; only the last samples of a chunk do: absent ones
- * repeat the last row, and their deltas are zero.
+ * Layout: lanes are samples. A chunk of a batch is cut into tiles of 1 to TILE_VECTORS vectors
+ * of samples. The activations of one layer and one tile are a block [feature][width], with
+ * width = vectors x VL; tiles follow each other, so a layer of a chunk is contiguous. Odd layer
+ * widths need no remainder code; only the last samples of a chunk do: absent samples repeat the
+ * last row, and their deltas are zero.
  *
- * Coefficients are packed in panels of PW outputs, [ceil(N/PW)][K][PW], then a row of intercepts.
- * Forward and delta broadcast them against streams of samples. Whatever the width of a tile, a
- * sample's sum over features is one chain in one order, so a value never depends on the position
- * of its sample.
- */
+ * Coefs are packed in panels of PW outputs, [ceil(N/PW)][K][PW], followed by a row of
+ * intercepts. Forward and delta broadcast them against streams of samples. A sample's sum over
+ * features is one chain in one order, whatever the width of its tile, so a value never depends
+ * on the position of its sample. */
 
 #ifdef FASTNN_FLOAT
 #define REAL float

@@ -1,8 +1,8 @@
 /* The first layer on sparse rows, as they are stored. */
 
-/* dense_forward from sparse rows: sample s has the numbers starts[r] .. starts[r + 1] of values and
- * columns, where r is order[row + s], or row + s without an order. Columns rise within a row, so
- * that sums have the order of dense_forward's, and its bits. Lanes are outputs, which are
+/* dense_forward from sparse rows: sample s has the entries starts[r] .. starts[r + 1] of values
+ * and columns, where r is order[row + s], or row + s without an order. Columns rise within a
+ * row, so sums have the order of dense_forward's, and its bits. Lanes are outputs, which are
  * transposed into the tile; first is a multiple of PW. */
 FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                       ptrdiff_t first, ptrdiff_t end, const REAL *coef,
@@ -22,7 +22,7 @@ FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptr
             for (ptrdiff_t s = 0; s < width; s += VL) {
                 VEC z[PANEL_SIZE][BLOCK];
                 for (ptrdiff_t i = 0; i < VL; i++) {
-                    const ptrdiff_t sample = v0 * VL + s + i; /* absent ones repeat the last */
+                    const ptrdiff_t sample = v0 * VL + s + i; /* absent samples repeat the last */
                     ptrdiff_t r = row + (sample < n_samples ? sample : n_samples - 1);
                     VEC acc[PANEL_SIZE];
                     if (order) r = order[r];
@@ -34,7 +34,8 @@ FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptr
                         const VEC xv = FN(splat)(values[e]);
                         const REAL *k = coef + n * fan_in + columns[e] * PW;
                         FASTNN_UNROLL
-                        for (int c = 0; c < PANEL_VECTORS; c++) acc[c] += xv * FN(load)(k + c * VL);
+                        for (int c = 0; c < PANEL_VECTORS; c++)
+                            acc[c] += xv * FN(load)(k + c * VL);
                     }
                     FASTNN_UNROLL
                     for (int c = 0; c < PANEL_VECTORS; c++) z[c][i] = acc[c];
@@ -51,14 +52,14 @@ FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptr
     }
 }
 
-/* Outputs n .. n + vectors VL of one sparse row of `count` numbers, whose columns rise. */
+/* Outputs n .. n + vectors VL of one sparse row of `count` entries, whose columns rise. */
 FASTNN_INLINE void FN(stored_block)(const int vectors, ptrdiff_t n, ptrdiff_t fan_in,
                                     ptrdiff_t fan_out, const REAL *coef, const REAL *intercept,
                                     const REAL *values, const int *columns, ptrdiff_t count,
                                     REAL *out)
 {
     const ptrdiff_t width = fan_out - n < vectors * VL ? fan_out - n : vectors * VL;
-    const ptrdiff_t last = fan_in * fan_out - vectors * VL - n; /* where a load may begin */
+    const ptrdiff_t last = fan_in * fan_out - vectors * VL - n; /* loads may begin up to here */
     ptrdiff_t at = 0, end = count;
     VEC acc[STORED_VECTORS], part[STORED_VECTORS];
     while (end > 0 && columns[end - 1] * fan_out > last) end--;
@@ -81,7 +82,7 @@ FASTNN_INLINE void FN(stored_block)(const int vectors, ptrdiff_t n, ptrdiff_t fa
     FN(store_part)(vectors, out + n, width, acc);
 }
 
-/* rows_forward from sparse rows: row r has the numbers starts[r] .. starts[r + 1]. */
+/* rows_forward from sparse rows: row r has the entries starts[r] .. starts[r + 1]. */
 FASTNN_KERNEL void FN(stored_forward)(ptrdiff_t n_rows, ptrdiff_t fan_in, ptrdiff_t fan_out,
                                       const REAL *coef, const REAL *intercept, const REAL *values,
                                       const int *columns, const ptrdiff_t *starts, REAL *out,
@@ -95,11 +96,12 @@ FASTNN_KERNEL void FN(stored_forward)(ptrdiff_t n_rows, ptrdiff_t fan_in, ptrdif
     for (; n + VL < fan_out; n += STORED_VECTORS * VL) CALL(STORED_VECTORS)
     if (n < fan_out) CALL(1)
 #undef CALL
-    for (ptrdiff_t r = 0; r < n_rows; r++) FN(activate_row)(out + r * out_step, fan_out, activation);
+    for (ptrdiff_t r = 0; r < n_rows; r++)
+        FN(activate_row)(out + r * out_step, fan_out, activation);
 }
 
-/* panel_gradient from sparse rows, which are as sparse_forward's: sums over samples have the same
- * order, and so the same bits. */
+/* panel_gradient from sparse rows like sparse_forward's. Sums over samples have the same order, so
+ * the bits are the same. */
 FASTNN_KERNEL void FN(sparse_gradient)(ptrdiff_t n_vectors, ptrdiff_t n_samples, ptrdiff_t fan_out,
                                        ptrdiff_t first, ptrdiff_t end, int fresh,
                                        const REAL *values, const int *columns,

@@ -22,8 +22,8 @@ FASTNN_KERNEL int FN(all_finite)(const REAL *x, ptrdiff_t n)
     return total == 0;
 }
 
-/* The sum of the squares of n numbers, a multiple of VL, in four chains of vectors; blocks of 64
- * vectors are added up in double. */
+/* The sum of the squares of n numbers, a multiple of VL: in four chains of vectors for each
+ * block of 64 vectors, whose sums are added in double. */
 FASTNN_KERNEL double FN(sum_squares)(const REAL *x, ptrdiff_t n)
 {
     double total = 0;
@@ -48,7 +48,7 @@ FASTNN_KERNEL double FN(sum_squares)(const REAL *x, ptrdiff_t n)
     return total;
 }
 
-/* Twelve independent chains of multiply-adds, for measuring what a core can do at best. */
+/* Twelve independent chains of multiply-adds, to measure a core's peak. */
 FASTNN_KERNEL double FN(peak_loop)(ptrdiff_t turns, REAL *sink)
 {
     VEC acc[12], c = FN(splat)((REAL)0.999), x = FN(splat)((REAL)1e-3);

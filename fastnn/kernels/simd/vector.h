@@ -24,8 +24,8 @@ FASTNN_INLINE IVEC FN(bits)(VEC x) { return (IVEC)x; }
 FASTNN_INLINE VEC FN(real)(IVEC i) { return (VEC)i; }
 FASTNN_INLINE IVEC FN(less)(VEC a, VEC b) { return (IVEC)(a < b); }
 
-/* splat(s): s in every lane. min(bound, x), max(bound, x): x where x is NaN, as the x86
- * instructions do with their operands in this order. */
+/* splat(s): s in every lane. min(bound, x) and max(bound, x) are x where x is NaN, like the x86
+ * instructions with their operands in this order. */
 #if defined(FASTNN_NO_INTRINSICS)
 #define FASTNN_GENERIC_OPS 1
 #elif defined(__AVX512F__)
@@ -35,7 +35,8 @@ FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm512_min_ps((__m512)a, (
 FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm512_max_ps((__m512)a, (__m512)x); }
 FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm512_sqrt_ps((__m512)x); }
 #define TABLE_BITS 4
-/* Entry i mod 16: the bits of 2^(i / 16) / 1.78873742 less i shifted to behind the exponent. */
+/* Entry i mod 16: the bits of 2^(i / 16) / 1.78873742, minus i shifted to just below the
+ * exponent. */
 FASTNN_INLINE IVEC FN(powers)(IVEC i)
 {
     const __m512i table = _mm512_setr_epi32(
@@ -129,7 +130,7 @@ FASTNN_INLINE VEC FN(load)(const REAL *p) { return *(const VEC *)p; }
 FASTNN_INLINE void FN(store)(REAL *p, VEC x) { *(VEC *)p = x; }
 FASTNN_INLINE VEC FN(load_any)(const REAL *p) { VEC x; memcpy(&x, p, sizeof x); return x; }
 FASTNN_INLINE void FN(store_any)(REAL *p, VEC x) { memcpy(p, &x, sizeof x); }
-/* x where the mask is set, 0 elsewhere, and the other way round. */
+/* keep: x where the mask is set, 0 elsewhere; drop: the opposite. */
 FASTNN_INLINE VEC FN(keep)(IVEC mask, VEC x) { return FN(real)(mask & FN(bits)(x)); }
 FASTNN_INLINE VEC FN(drop)(IVEC mask, VEC x) { return FN(real)(~mask & FN(bits)(x)); }
 FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
@@ -163,8 +164,8 @@ FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
 #endif
 #endif
 
-/* Transpose VL vectors in registers, in log2(VL) rounds that each interleave the first half of the
- * vectors with the second. */
+/* Transpose VL vectors in registers: each of log2(VL) rounds interleaves the first half of the
+ * vectors with the second half. */
 FASTNN_INLINE void FN(transpose_block)(VEC *v)
 {
 #ifndef FASTNN_PLAIN
@@ -184,8 +185,8 @@ FASTNN_INLINE void FN(transpose_block)(VEC *v)
 #endif
 }
 
-/* The sum of the lanes of each of VL vectors, in v[0]: as in a transposition, but that each round
- * adds the two halves which it has interleaved. */
+/* The sums of the lanes of VL vectors, in v[0]: a transposition whose rounds add the two halves
+ * that they interleave. */
 FASTNN_INLINE void FN(sum_lanes)(VEC *v)
 {
 #ifndef FASTNN_PLAIN
