@@ -122,9 +122,9 @@ def estimator(mlp, X, y, do):
     import warnings
 
     outputs = []
+    warnings.simplefilter("ignore")  # this process's own: fits end before they converge
 
     def run(n):
-        warnings.simplefilter("ignore")
         if do == "fit":  # tol below 0: as many epochs as asked for
             mlp.set_params(max_iter=n, n_iter_no_change=n + 1).fit(X, y)
         else:
