@@ -8,6 +8,9 @@ ten lie between. Exit status 1 if the callback costs more than 5%.
 
 Then what a compiled call of one epoch takes when its arrays are looked at in every call and when
 that is done once, as between the pauses of a fit, and what doing it takes.
+
+With --frames, instead, the CPU time of a frame of LivePlot and animate: all of it drawn, and only
+what moves; two features as a plane, one as a curve.
 """
 
 import argparse
@@ -93,13 +96,48 @@ def ways(dtype, units, epochs):
     }
 
 
+def frames(rounds):
+    """Print the milliseconds of CPU of a frame."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from sklearn.datasets import make_circles
+
+    from fastnn import Network
+    from fastnn.plotting.training.picture import TrainingPicture, steady_limits
+
+    X, y = make_circles(500, factor=0.5, noise=0.05, random_state=0)
+    for n_features in (2, 1):
+        net = Network([n_features, 8, 8, 1], "tanh", loss="binary_log_loss", random_state=0)
+        x = np.ascontiguousarray(X[:, :n_features])
+        picture = TrainingPicture(net, x, y[:, None], max_iter=100)
+        picture.figure.set_dpi(90)
+        FigureCanvasAgg(picture.figure)
+        net.fit(x, y, learning_rate_init=0.01, max_iter=50)
+        limits = steady_limits(net.loss_curve_)
+        times = {True: [], False: []}
+        for whole in [True] + [True, False] * rounds:
+            begin = time.process_time()
+            picture.update(net, limits)
+            picture.draw(whole=whole)
+            times[whole].append(1e3 * (time.process_time() - begin))
+        whole, part = statistics.median(times[True][1:]), statistics.median(times[False])
+        print(
+            f"a frame over {n_features} feature{'s' * (n_features > 1)}: {part:.0f} ms of CPU, "
+            f"{whole:.0f} ms drawn whole: {whole / part:.1f} times as long"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--smoke", action="store_true", help="three rounds: does it all run?")
+    parser.add_argument("--frames", action="store_true", help="time the frames of LivePlot")
     options = parser.parse_args()
     rounds = 3 if options.smoke else options.rounds
     pin()
+    if options.frames:
+        frames(min(rounds, 30))
+        return
     import numpy as np
 
     failed = []

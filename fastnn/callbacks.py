@@ -1,20 +1,28 @@
-"""Callbacks: what `Network.fit` tells between epochs, and listeners that are of use to many.
+"""Callbacks: what is called between the epochs of a fit, and some that many programs need.
 
-A callback is a function of the network, or a `Callback`, which also hears of the beginning and the
-end. It is called when parameters, loss_curve_ and solver state belong together, so it may look at
-them, copy or save the network, and end the training by returning True. This room draws nothing;
+A callback is a function of the network, or a `Callback`, which is also told when the fit begins
+and ends. It is called when parameters, loss_curve_ and solver state belong together: it may read
+them, copy or save the network, change the parameters or `learning_rate_`, and end the training by
+returning True.
+
+`Network.fit` takes callbacks as `callback`, MLPClassifier and MLPRegressor take the same objects
+by `set_callbacks` and show them a `Network` over their parameters. Nothing here draws:
 `fastnn.plotting` has `LivePlot`, which draws while a network trains, and `animate`.
 """
+
+from __future__ import annotations
 
 import contextlib
 import functools
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastnn.data import checks
 
@@ -25,18 +33,18 @@ __all__ = ["Callback", "ProgressBar", "Recorder", "ValidationLoss"]
 
 
 class Callback:
-    """What hears of a fit: `begin`, calls between epochs, `end`. Inherit to have your own.
+    """Base class of callbacks: `begin`, calls between epochs, `end`.
 
     Attributes
     ----------
     every : int
-        Epochs from one call to the next. It is read anew after each call.
+        Epochs from one call to the next. It is read again after each call.
     """
 
-    every = 1
+    every: int = 1
 
-    def begin(self, net, X, y, max_iter):
-        """Before the first epoch. What this raises refuses the fit before anything changes.
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
+        """Called before the first epoch. An exception refuses the fit before anything changes.
 
         Parameters
         ----------
@@ -45,20 +53,21 @@ class Callback:
         y : ndarray, (n, units of the output)
             Checked, and of the network's type.
         max_iter : int
-            Epochs to come.
+            Epochs to come, at most.
         """
 
-    def __call__(self, net):
-        """After every so many epochs, and after the last one; True ends the training."""
+    def __call__(self, net: Network) -> bool | None:
+        """Called after every so many epochs, and after the last; True ends the training."""
+        return None
 
-    def end(self, net, completed):
-        """After the training, whatever ended it, for each callback that has begun, the last first.
+    def end(self, net: Network, completed: bool) -> None:
+        """Called after the training for each callback that has begun, the last one first.
 
         Parameters
         ----------
         net : Network
         completed : bool
-            False where something was raised.
+            False if an exception ended it.
         """
 
 
@@ -68,27 +77,29 @@ CallbackLike: TypeAlias = Callback | Callable[["Network"], object]
 class _Function(Callback):
     """A function of the network, as a callback."""
 
-    def __init__(self, function, every):
+    def __init__(self, function: Callable[[Network], object], every: int) -> None:
         self.function, self.every = function, every
 
 
-def _end(callback, net, error, *_):
+def _end(callback: Callback, net: Network, error: object, *_: object) -> None:
     callback.end(net, completed=error is None)
 
 
 class Listeners:
-    """The callbacks of one fit; as a context manager, after `begin`, it ends them.
+    """The callbacks of one fit. After `begin`, it is a context manager that ends them.
 
     Parameters
     ----------
     callback : None, callable, or sequence of callables
     every : int
-        For those that are no `Callback`.
+        Epochs between two calls of those that are no `Callback`.
     """
 
-    def __init__(self, callback, every=1):
+    def __init__(
+        self, callback: CallbackLike | Sequence[CallbackLike] | None, every: int = 1
+    ) -> None:
         every = checks.whole_number("callback_every", every)
-        given = [] if callback is None else callback
+        given: Any = [] if callback is None else callback
         if not isinstance(given, Sequence) or isinstance(given, str):
             given = [given]
         for one in given:
@@ -103,32 +114,37 @@ class Listeners:
         self._calls = [one.function if isinstance(one, _Function) else one for one in self._all]
 
     @staticmethod
-    def _interval(one):
+    def _interval(one: Callback) -> int:
         every = one.every
-        if type(every) is int and every > 0:  # mostly; a name takes time to put together
+        if type(every) is int and every > 0:  # the usual case, without building the name
             return every
         return checks.whole_number(f"{type(one).__name__}.every", every)
 
-    def begin(self, net, X, y, max_iter):
-        """Tell all that a fit begins; if one refuses, those that have begun end."""
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
+        """Begin all of them; if one raises, those that have begun end."""
         with contextlib.ExitStack() as ends:
             for one in self._all:
                 one.begin(net, X, y, max_iter)
                 ends.push(functools.partial(_end, one, net))
             self._due = [self._interval(one) for one in self._all]
-            self._called = [0] * len(self._all)  # at which epoch
+            self._called = [0] * len(self._all)  # after which epoch last
             self._ends = ends.pop_all()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
-        self._ends.__exit__(*exception)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ends.__exit__(kind, error, traceback)
 
-    def stops(self, net, n_epochs):
-        """The epochs up to which to train, one after the other; without callbacks one, the last.
+    def stops(self, net: Network, n_epochs: int) -> Iterator[int]:
+        """The epochs to train up to, one after the other; without callbacks only the last.
 
-        In between, those whose turn it is are called; after one that returned True no more come.
+        After each, the callbacks that are due are called. It ends once one of them returned True.
         """
         epoch = 0
         while epoch < n_epochs:
@@ -137,14 +153,20 @@ class Listeners:
             if self.call(net, epoch, epoch == n_epochs):
                 return
 
-    def call(self, net, epoch, last):
-        """Call those whose turn it is, after the last epoch all; whether one ends the training."""
+    def call(self, net: Network, epoch: int, last: bool) -> bool:
+        """Call those that are due after this epoch; after the last, all not called after it yet.
+
+        Returns
+        -------
+        bool
+            Whether one of them returned True.
+        """
         enough = False
         for i, call in enumerate(self._calls):
             if self._due[i] <= epoch or (last and self._called[i] < epoch):
                 self._called[i] = epoch
                 answer = call(net)
-                # no other answer: a lambda may return whatever its expression is
+                # nothing else counts: a lambda returns whatever its expression gives
                 if answer is not None and isinstance(answer, (bool, np.bool_)):
                     enough = enough or bool(answer)
                 self._due[i] = epoch + self._interval(self._all[i])
@@ -155,12 +177,12 @@ NOBODY = Listeners(None)
 
 
 class ProgressBar(Callback):
-    """A bar with epochs, time left and loss, by tqdm: on terminals and in notebooks.
+    """A bar with epochs, time left and loss, by tqdm, on terminals and in notebooks.
 
     Parameters
     ----------
     every : int, optional
-        Epochs from one look to the next. By default as many as make some ten looks a second.
+        Epochs between two updates; by default about ten updates a second.
     **options
         For tqdm, such as ``desc="net 3"`` or ``leave=False``.
 
@@ -170,43 +192,43 @@ class ProgressBar(Callback):
         Without tqdm.
     """
 
-    def __init__(self, *, every=None, **options):
+    def __init__(self, *, every: int | None = None, **options: Any) -> None:
         self._every = None if every is None else checks.whole_number("every", every)
         self.every = self._every or 1
         self._options = {"unit": "epoch", **options}
         _tqdm()
 
-    def begin(self, net, X, y, max_iter):
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
         """Draw an empty bar."""
         self.every = self._every or 1
         self._bar = _tqdm()(**{**self._options, "total": max_iter})
-        self._looked = time.perf_counter()
+        self._updated = time.perf_counter()
 
-    def __call__(self, net):
-        """Draw the bar where it is by now."""
+    def __call__(self, net: Network) -> None:
+        """Update the bar."""
         if self._every is None:
             now = time.perf_counter()
-            took, self._looked = now - self._looked, now
+            took, self._updated = now - self._updated, now
             if took < 0.05:
                 self.every *= 2
             elif took > 0.2:
                 self.every = max(1, self.every // 2)
         self._advance(net)
 
-    def end(self, net, completed):
-        """Leave the bar as it is."""
+    def end(self, net: Network, completed: bool) -> None:
+        """Update the bar, and leave it there."""
         try:
             self._advance(net)
         finally:
             self._bar.close()
 
-    def _advance(self, net):
+    def _advance(self, net: Network) -> None:
         self._bar.set_postfix_str(f"loss {net.loss_:.4g}", refresh=False)
         self._bar.update(net.n_iter_ - self._bar.n)
 
 
-def _tqdm():
-    """tqdm's class for where this runs, without its thread, which would outlive the fit."""
+def _tqdm() -> Any:
+    """tqdm's class for a terminal or notebook, without its thread, which would outlive the fit."""
     try:
         from tqdm import TqdmWarning
     except ImportError as error:
@@ -215,66 +237,71 @@ def _tqdm():
             "of fastnn's source"
         ) from error
     with warnings.catch_warnings():
-        # in a notebook without ipywidgets it says so and is a bar of text
+        # about a notebook without ipywidgets, where it is a bar of text
         warnings.simplefilter("ignore", TqdmWarning)
         from tqdm.auto import tqdm
 
-    class Bar(tqdm):
+    class Bar(tqdm):  # type: ignore[misc]
         monitor_interval = 0
 
     return Bar
 
 
 class Recorder(Callback):
-    """Keeps the parameters that a network goes through, for `fastnn.plotting.animate` or a look.
+    """Keeps copies of the parameters during a fit, for `fastnn.plotting.animate` or to examine.
 
-    Training waits for one copy of the parameters at a time; nothing is drawn. ``len(recorder)``
-    says how many there are, ``recorder[i]`` is the network as it was at the i-th. The first is the
-    network before the first epoch, the last as it was at the end. A new fit records anew.
+    ``len(recorder)`` is the number of copies and ``recorder[i]`` the network as it was at the
+    i-th. The first is from before the first epoch, the last from the end. A new fit starts anew.
+    Training waits for one copy of the parameters at a time; nothing is drawn.
 
     Parameters
     ----------
     every : int, optional
-        Epochs from one copy to the next; by default a hundredth of the fit.
+        Epochs between two copies; by default a hundredth of the fit.
 
     Attributes
     ----------
     epochs_ : list of int
         After how many epochs each copy was taken.
     X_, y_ : ndarray
-        What was trained on; not copied where the network took it as it was.
+        The training data; not copied if the network took it as it was.
     max_iter_ : int
-        The epochs that were to come.
+        The epochs that were to come at the beginning.
     """
 
-    def __init__(self, *, every=None):
+    def __init__(self, *, every: int | None = None) -> None:
         self._every = None if every is None else checks.whole_number("every", every)
         self.every = self._every or 1
-        self.epochs_, self._params = [], []
+        self.epochs_: list[int] = []
+        self._params: list[NDArray[Any]] = []
 
-    def begin(self, net, X, y, max_iter):
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
         """Keep the parameters before the first epoch."""
         self.every = self._every or max(1, max_iter // 100)
         self.X_, self.y_, self.max_iter_ = X, y, max_iter
-        self._like, self._loss_curve = net.copy(), net.loss_curve_  # which grows
+        self._like, self._loss_curve = net.copy(), net.loss_curve_
         self.epochs_, self._params = [0], [net.params_.copy()]
 
-    def __call__(self, net):
-        """Keep the parameters of now."""
+    def __call__(self, net: Network) -> None:
+        """Keep the present parameters."""
         if net.n_iter_ > self.epochs_[-1]:
+            self._loss_curve = net.loss_curve_
             self._params.append(net.params_.copy())
             self.epochs_.append(net.n_iter_)
 
-    def end(self, net, completed):
-        """Keep the last parameters, and the losses on the way."""
+    def end(self, net: Network, completed: bool) -> None:
+        """Keep the last parameters, and the loss curve."""
         self(net)
-        self._params[-1][:] = net.params_  # somebody may have put better ones back
+        self._params[-1][:] = net.params_  # another callback may have put better ones back
         self._loss_curve = list(net.loss_curve_)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.epochs_)
 
-    def __getitem__(self, i):
+    def __iter__(self) -> Iterator[Network]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, i: int) -> Network:
         i = range(len(self))[i]
         net = self._like.copy()
         net.params_[:] = self._params[i]
@@ -284,32 +311,41 @@ class Recorder(Callback):
 
 
 class ValidationLoss(Callback):
-    """Follows the loss on data that is not trained on, and may stop when it falls no more.
+    """Follows the loss on other data, and can stop the training when it no longer falls.
 
     Parameters
     ----------
     X : array-like, (m, units of the input)
     y : array-like, (m, units of the output), or (m,) for one output
+        As the network takes it. In the fit of a classifier they may be labels.
     every : int
-        Epochs from one look to the next.
+        Epochs between two evaluations.
     n_iter_no_change : int, optional
-        Training stops after so many looks in a row that found no loss below the best by tol. The
-        network ends with its best parameters, and the solver's state forgotten, unless something
-        was raised. None: it only looks. Among several callbacks let it be the last, so that what
-        the others do at the end is done with the best parameters.
+        Training stops after this many evaluations in a row without a loss below the best minus
+        tol. The network then gets its best parameters back and the solver starts afresh, unless
+        an exception ended the training. None: never stop. Put it last among several callbacks, so
+        that the others end with the best parameters.
     tol : float >= 0
 
     Attributes
     ----------
     epochs_ : list of int
-        After how many epochs it looked.
+        After how many epochs each evaluation was.
     losses_ : list of float
-        The mean loss, without penalty, each time.
+        The mean loss of each, without penalty.
     best_loss_ : float
-        The lowest of them; infinite before the first look.
+        The lowest of them; infinite before the first.
     """
 
-    def __init__(self, X, y, *, every=1, n_iter_no_change=None, tol=1e-4):
+    def __init__(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        every: int = 1,
+        n_iter_no_change: int | None = None,
+        tol: float = 1e-4,
+    ) -> None:
         self._data, self.every = (X, y), checks.whole_number("every", every)
         if n_iter_no_change is not None:
             n_iter_no_change = checks.whole_number("n_iter_no_change", n_iter_no_change)
@@ -317,17 +353,19 @@ class ValidationLoss(Callback):
         self._tol = checks.real_number("tol", tol, 0, closed="left")
         self._forget()
 
-    def _forget(self):
-        self.epochs_, self.losses_, self.best_loss_ = [], [], math.inf
-        self._no_change, self._best = 0, None
+    def _forget(self) -> None:
+        self.epochs_: list[int] = []
+        self.losses_: list[float] = []
+        self.best_loss_, self._no_change = math.inf, 0
+        self._best: NDArray[Any] | None = None
 
-    def begin(self, net, X, y, max_iter):
-        """Refuse data that is not for this network."""
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
+        """Refuse data that does not fit this network."""
         net.loss(*self._data)
         self._forget()
 
-    def __call__(self, net):
-        """Look; whether the loss has not fallen for long enough."""
+    def __call__(self, net: Network) -> bool:
+        """Evaluate the loss; True if it has not fallen for long enough."""
         loss = net.loss(*self._data)
         self.epochs_.append(net.n_iter_)
         self.losses_.append(loss)
@@ -339,7 +377,7 @@ class ValidationLoss(Callback):
                 self._best = net.params_.copy()
         return self._patience is not None and self._no_change >= self._patience
 
-    def end(self, net, completed):
+    def end(self, net: Network, completed: bool) -> None:
         """Put the best parameters back."""
         if self._best is not None and completed:
             net.params_[:] = self._best

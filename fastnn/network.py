@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import kernels, parameters, threads, work
+from fastnn import documentation, kernels, parameters, threads, work
 from fastnn.callbacks import NOBODY, CallbackLike, Listeners
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
@@ -42,8 +42,8 @@ class Network(Layers, Displayable):
     layer_units : sequence of int
         Units of every layer, inputs first: ``[2, 4, 8, 1]`` takes 2 features and gives 1 output.
     activation : str or sequence of str
-        For the hidden layers: {hidden}. Or one for each layer, the output included, where
-        {output} may also come last.
+        For the hidden layers: {hidden activations}.
+        Or one for each layer, the output included; {output activations} may come last.
     out_activation : str, optional
         The output's activation. By default the one that belongs to the loss: ``"softmax"`` for
         ``"log_loss"``, ``"sigmoid"`` for ``"binary_log_loss"``, ``"exp"`` for ``"poisson"``; for
@@ -51,7 +51,7 @@ class Network(Layers, Displayable):
     loss : str
         A mean over the samples:
 
-    {losses}
+        {losses}
     init : str
         ``"glorot"``: uniform within sqrt(f / (fan_in + fan_out)), f = 2 for sigmoid hidden layers
         and otherwise 6 (Glorot and Bengio, 2010), coefs then intercepts of each layer, in
@@ -480,26 +480,4 @@ class Network(Layers, Displayable):
             parameters.check_finite((self._coefs, self._intercepts))
 
 
-def _complete_docstring() -> None:
-    """Lists of activations and losses, from the catalog."""
-
-    def listed(rows: Sequence[Any]) -> str:
-        return ", ".join(f'``"{row.name}"``' for row in rows)
-
-    lines = []
-    for row in losses.LOSSES:
-        if row.public:
-            also = "".join(f', ``"{alias}"``' for alias in row.aliases)
-            lines += [f'``"{row.name}"``{also}', f"    {row.help}: {row.formula}"]
-    doc = Network.__doc__ or ""  # empty under python -OO
-    for key, text in {
-        "{hidden}": listed([row for row in activations.ACTIVATIONS if row.hidden]),
-        "{output}": listed([row for row in activations.ACTIVATIONS if not row.hidden]),
-        "{losses}": "\n        ".join(lines),
-        "{longest}": f"{LONGEST_CURVE:,}",
-    }.items():
-        doc = doc.replace(key, text)
-    Network.__doc__ = doc
-
-
-_complete_docstring()
+Network.__doc__ = documentation.complete(Network.__doc__, longest=f"{LONGEST_CURVE:,}")

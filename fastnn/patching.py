@@ -75,7 +75,7 @@ def _update() -> None:
         sys.meta_path.insert(0, _keeper)
     elif not _reasons and _keeper in sys.meta_path:
         sys.meta_path.remove(_keeper)
-    _put_in_place(sys.modules[ROOM])
+    _put_in_place(importlib.import_module(ROOM))
 
 
 class _Patch:
@@ -89,10 +89,10 @@ class _Patch:
             _reasons.append(self)
             if not self._was_patched and None in _reasons:
                 _reasons.remove(None)
+            _update()  # another thread's block may have ended since patch_sklearn
         return self
 
     def __exit__(self, *exception: object) -> None:
-        importlib.import_module(ROOM)
         with _lock:
             if self in _reasons:  # unless unpatch_sklearn was called in between
                 _reasons.remove(self)
@@ -113,7 +113,6 @@ def patch_sklearn() -> _Patch:
         For `with fastnn.patch_sklearn():`, which ends as it began: in a process that was patched
         before, or while another thread's block goes on, it stays patched.
     """
-    importlib.import_module(ROOM)
     with _lock:
         patch = _Patch(None in _reasons)
         if not patch._was_patched:
@@ -124,9 +123,7 @@ def patch_sklearn() -> _Patch:
 
 def unpatch_sklearn() -> None:
     """Give `sklearn.neural_network` its own classes back; without a patch, nothing happens."""
-    if not _reasons:
-        return
-    importlib.import_module(ROOM)
     with _lock:
-        _reasons.clear()
-        _update()
+        if _reasons:
+            _reasons.clear()
+            _update()

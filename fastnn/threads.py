@@ -1,11 +1,11 @@
 """How many threads may work, and the team of threads that works for one fit.
 
-A team's helpers are Python threads that stay in a compiled call, without the GIL, until the team is
-closed; `kernels/threads.h` has what they do there. No helper outlives its fit, and none is started
-for work that one thread does as fast.
+A team's helpers are Python threads that stay in a compiled call, without the GIL, until the team
+is closed; `kernels/threads.h` has what they do there. No helper outlives its fit, and none is
+started for work that one thread does as fast.
 
-A forked child has no helpers, only a copy of their memory. It forgets its parent's teams and goes on
-with one thread.
+A forked child has no helpers, only a copy of their memory. It forgets its parent's teams and goes
+on with one thread.
 """
 
 from __future__ import annotations
@@ -124,9 +124,7 @@ def _available() -> int:
 
 
 @functools.cache
-def _quota(
-    root: Path = Path("/sys/fs/cgroup"), member: Path = Path("/proc/self/cgroup")
-) -> float:
+def _quota(root: Path = Path("/sys/fs/cgroup"), member: Path = Path("/proc/self/cgroup")) -> float:
     """Cores allowed by the quotas of this process's control group and its parents, rounded up."""
     folders = {root, root / "cpu"}  # version 2 and 1; a container has only these
     try:

@@ -10,6 +10,7 @@ from conftest import COMPILED
 from fastnn import kernels as builds
 from fastnn import reference
 from fastnn.catalog import activations, losses, solvers
+from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS, SparseRows
 from fastnn.kernels import aligned_zeros
 from fastnn.threads import Team
 
@@ -27,17 +28,8 @@ EVERY_BUILD = pytest.mark.parametrize(
     ids=[*COMPILED, "reference"],
 )  # fmt: skip
 
-NO_COLUMNS, NO_ROW_STARTS = np.empty(0, np.int32), np.empty(0, np.intp)
 DENSE = (NO_COLUMNS, NO_ROW_STARTS)
 NO_ORDER = np.empty(0, np.intp)
-
-
-class SparseRows(NamedTuple):
-    """The kernels' three arguments for rows."""
-
-    values: np.ndarray
-    columns: np.ndarray
-    row_starts: np.ndarray
 
 
 def units_of(*units):

@@ -183,6 +183,7 @@ REACH = [
     ("relu", -0.1, "at least 0"),
     ("exp", -0.1, "at least 0"),
     ("silu", -0.3, "at least -0.278465"),
+    ("elu", -1.1, "at least -1"),
 ]
 
 

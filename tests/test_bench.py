@@ -1,11 +1,17 @@
 """The benchmarks' own judgement: what they refuse to time, and what they call a regression."""
 
 import json
+import math
 import os
+import sys
 
+import alternate
+import fits
 import instructions
+import numpy as np
 import peers
 import pytest
+import same_bits
 from conftest import COMPILED_ONLY
 
 LINUX = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins processes")
@@ -44,3 +50,131 @@ def test_stored_counts_are_those_that_are_counted():
     names = {" ".join(job) for job in instructions.COUNTED}
     for compiler, counts in json.loads(instructions.STORED.read_text()).items():
         assert set(counts) == names, compiler
+
+
+def test_a_changed_byte_changes_the_hash():
+    arrays = [np.arange(6.0).reshape(2, 3), np.arange(3.0)]
+    digest = fits.digest(arrays)
+    assert digest == fits.digest([np.asfortranarray(a) for a in arrays])
+    changed = np.nextafter(arrays[1], 9)
+    others = [
+        [arrays[0], np.append(arrays[1][:2], changed[2])],
+        [-a if i else a for i, a in enumerate(arrays)],  # -0
+        [a.astype("float32") for a in arrays],
+        [arrays[0].T, arrays[1]],
+        arrays[::-1],
+        arrays[:1],
+    ]
+    assert len({digest, *map(fits.digest, others)}) == 7
+    with pytest.raises(AssertionError, match="not finite"):
+        fits.digest([np.array([np.nan])])
+
+
+def hashed(**changes):
+    return {"params": "ab", "predictions": "cd", "curve": [2.0, 1.0], "rtol": 1e-6, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"params": "aB"}, "params"),
+        ({"predictions": "cD", "curve": [2.0, 1 + 1e-9]}, "predictions, curve by 1.0e-09"),
+        ({"curve": [2.0, 1 + 2e-6]}, "curve by 2.0e-06"),
+        ({"curve": [2.0]}, "curve by inf"),
+        ({"curve": [2.0, math.nan]}, "curve by inf"),
+        ({"curve": [math.inf, 1.0]}, "curve by inf"),
+        ({"error": "ValueError: no"}, "ValueError: no"),
+    ],
+)
+def test_other_bits_are_found(changes, text):
+    ours = {"a": hashed(), "b": hashed()}
+    other = {"a": hashed(), "b": {"error": text} if "error" in changes else hashed(**changes)}
+    assert same_bits.compare(ours, ours) == ([], [])
+    assert same_bits.compare(ours, other) == ([f"b: {text}"], [])
+    assert same_bits.compare(other, ours) == ([f"b: {text}"], [])
+    assert same_bits.compare(ours, {"a": hashed()})[0] == ["b: only one version has it"]
+
+
+def test_losses_may_be_rounded_otherwise():
+    ours = {"a": hashed(curve=[math.nan, math.inf, 1.0])}
+    theirs = {"a": hashed(curve=[math.nan, math.inf, 1 + 1e-7])}
+    assert same_bits.compare(ours, ours) == ([], [])
+    assert same_bits.compare(ours, theirs) == ([], ["a: curve by 1.0e-07"])
+
+
+def test_two_threads_are_held_against_one():
+    cases = {"a, 1 thread": hashed(), "a, 2 threads": hashed(), "b": hashed()}
+    assert same_bits.compare_threads(cases) == []
+    cases["a, 2 threads"] = hashed(params="aB")
+    assert len(same_bits.compare_threads(cases)) == 1
+    del cases["a, 2 threads"]
+    assert len(same_bits.compare_threads(cases)) == 1
+
+
+def test_only_like_is_compared_with_like():
+    ours = {
+        **dict.fromkeys(("NumPy", "SciPy", "scikit-learn"), "1.0"),
+        "threads": 2, "builds": ["avx2", "baseline"], "fastnn": "here",
+    }  # fmt: skip
+    theirs = {**ours, "fastnn": "there"}
+    assert same_bits.agreed(ours, theirs) == ["avx2", "baseline"]
+    assert same_bits.agreed(ours, ours, same=True) == ["avx2", "baseline"]
+    for key in ("NumPy", "SciPy", "scikit-learn", "threads", "builds"):
+        with pytest.raises(ValueError, match=key):
+            same_bits.agreed(ours, {**theirs, key: "other"})
+    with pytest.raises(ValueError, match="import the fastnn in here"):
+        same_bits.agreed(ours, ours)
+
+
+def test_the_fits_cover_what_they_should():
+    assert len(fits.CASES) >= 500
+    for word in ("float32", "2 threads", "partial_fit", "csr", "weights", "lbfgs", "tutorial"):
+        assert any(word in name for name in fits.CASES), word
+    smoke = [name for name, one in fits.CASES.items() if one.smoke]
+    assert any("2 threads" in name for name in smoke)
+
+
+class Pretended:
+    """A version for `alternate` that takes so long for everything."""
+
+    def __init__(self, result, seconds):
+        self.result, self.seconds = result, seconds
+
+    def ask(self, *order):
+        if len(order) == 2:
+            return {"result": self.result}
+        return {"seconds": self.seconds * order[0]}
+
+
+def test_versions_that_compute_something_else_are_not_timed():
+    new, old = Pretended("ab", 3e-3), Pretended("ab", 2e-3)
+    ratios, us = alternate.compare([new, old], "float64", "a net", 20, 0.01)
+    assert ratios == pytest.approx([1.5] * 20)
+    assert us == pytest.approx([3000, 2000])
+    new.result = "aB"
+    with pytest.raises(SystemExit, match=r"a net, float64: .* other results"):
+        alternate.compare([new, old], "float64", "a net", 20, 0.01)
+
+
+def test_slower_is_more_than_noise(rng):
+    noise = rng.normal(0, 0.05, 100)
+    assert alternate.is_slower(1.05 + noise)
+    assert not alternate.is_slower(1 + noise)
+    assert not alternate.is_slower(0.95 + noise)
+    assert not alternate.is_slower([0.5, 1.5, 1.5])  # too few to say
+    low, high = alternate.spread(1 + noise)
+    assert np.mean((1 + noise >= low) & (1 + noise <= high)) == 0.8
+
+
+@LINUX
+@COMPILED_ONLY
+def test_two_processes_alternate():
+    core = max(os.sched_getaffinity(0))
+    versions = [alternate.Version(sys.executable, os.pathsep.join(sys.path), core) for _ in "ab"]
+    try:
+        for name in ("tutorial 2-4-8-1, step by step", "Network 64-100-10, predict one row"):
+            ratios, us = alternate.compare(versions, "float32", name, 3, 1e-4)
+            assert len(ratios) == 3
+            assert min(*ratios, *us) > 0
+    finally:
+        alternate.close(versions)

@@ -11,89 +11,34 @@ import joblib
 import numpy as np
 import pytest
 import scipy.sparse
-import sklearn
+from estimator_cases import (
+    CLASSES,
+    KINDS,
+    PAIRS,
+    VERSION,
+    assert_same_fit,
+    fit_both,
+    needs_weights,
+    problem,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, load_iris
 from sklearn.ensemble import BaggingRegressor, VotingClassifier
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
-from sklearn.neural_network import _multilayer_perceptron as originals
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
 import fastnn
-from fastnn import estimators, network, threads
+from fastnn import threads, work
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
-needs_weights = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has no weights")
-PAIRS = [
-    (fastnn.MLPClassifier, originals.MLPClassifier),
-    (fastnn.MLPRegressor, originals.MLPRegressor),
-]
-CLASSES = [ours for ours, _ in PAIRS]
-
-
-def fit_both(ours, theirs, X, y, params, **fit_params):
-    """Both classes fitted alike."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return tuple(cls(**params).fit(X, y, **fit_params) for cls in (ours, theirs))
-
-
-def assert_same_fit(a, b, rtol=1e-6):
-    """Everything that two fits left, number by number."""
-    assert a.n_iter_ == b.n_iter_
-    np.testing.assert_allclose(a.loss_curve_, b.loss_curve_, rtol=rtol)
-    np.testing.assert_allclose(a.loss_, b.loss_, rtol=rtol)
-    for name in ("t_", "n_layers_", "n_outputs_", "out_activation_", "_no_improvement_count"):
-        assert getattr(a, name) == getattr(b, name), name
-    for name in ("best_loss_", "best_validation_score_", "validation_scores_"):
-        x, y = getattr(a, name), getattr(b, name)
-        assert (x is None) == (y is None), name
-        if x is not None:
-            np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-12, err_msg=name)
-    np.testing.assert_allclose(a._optimizer.learning_rate, b._optimizer.learning_rate, rtol=1e-12)
-    scale = max(np.abs(c).max() for c in b.coefs_)
-    for x, y in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True):
-        assert x.dtype == y.dtype
-        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6 * scale)
-
-
 # ---- the same numbers ---------------------------------------------------------------------------
-
-
-def problem(kind, n, n_features, seed):
-    """X, y of one of KINDS."""
-    rng = np.random.RandomState(seed)
-    X = rng.randn(n, n_features)
-    signal = np.tanh(X @ rng.randn(n_features, 3) / np.sqrt(n_features))
-    signal += 0.1 * rng.randn(n, 3)
-    if kind == "binary":
-        # scikit-learn before 1.9 failed on strings in early stopping
-        labels = ["yes", "no"] if VERSION >= (1, 9) else [7, 2]
-        y = np.where(signal[:, 0] > 0, *labels)
-        y[:4] = labels * 2
-    elif kind == "multiclass":
-        y = signal.argmax(axis=1) * 10
-        y[:6] = [0, 10, 20, 0, 10, 20]
-    elif kind == "multilabel":
-        y = (signal > 0).astype(int)
-    elif kind == "one output":
-        y = signal[:, 0]
-    elif kind == "outputs":
-        y = signal
-    else:
-        y = rng.poisson(np.exp(signal[:, 0]))
-    return X, y
-
-
-KINDS = ["binary", "multiclass", "multilabel", "one output", "outputs", "counts"]
 
 
 @st.composite
@@ -420,7 +365,7 @@ def test_number_of_threads_changes_no_bit(monkeypatch):
     rng = np.random.RandomState(0)
     X, y = rng.randn(3000, 40), rng.randint(0, 5, 3000)
     many = rng.randn(20000, 40)
-    assert len(many) * 27000 > network.WORTH_A_THREAD
+    assert len(many) * 27000 > work.WORTH_A_THREAD
     results = []
     for n_jobs in (1, 2, 3):
         mlp = fastnn.MLPClassifier((256, 64), max_iter=2, random_state=0, n_jobs=n_jobs).fit(X, y)
@@ -467,246 +412,6 @@ def test_sparse_labels(container, early_stopping):
     a, b = fit_both(*PAIRS[0], X, container(y), params)
     assert_same_fit(a, b)
     assert scipy.sparse.issparse(a.predict(X)) == scipy.sparse.issparse(b.predict(X))
-
-
-# ---- what goes wrong ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n_jobs", [0, -2, 1.5, "2"])
-def test_n_jobs_is_checked(n_jobs):
-    with pytest.raises(ValueError, match="n_jobs' parameter of MLPClassifier must be"):
-        fastnn.MLPClassifier(n_jobs=n_jobs).fit([[0], [1]], [0, 1])
-
-
-def test_not_fitted():
-    with pytest.raises(NotFittedError):
-        fastnn.MLPRegressor().predict([[0]])
-
-
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_divergence_is_an_error_and_leaves_finite_parameters(solver):
-    X, y = problem("one output", 50, 4, 0)
-    mlp = fastnn.MLPRegressor(
-        solver=solver, activation="identity", learning_rate_init=1e300, max_iter=5, random_state=0
-    )
-    with pytest.raises(ValueError, match="non-finite parameter weights"):
-        mlp.fit(X, y)
-    assert not np.isfinite(mlp.loss_curve_[-1])
-    assert np.isfinite(mlp.predict(X)).all()
-
-
-@needs_weights
-@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-def test_weights_that_sum_to_zero(solver):
-    X, y = problem("one output", 50, 4, 0)
-    for cls in PAIRS[1]:
-        with pytest.raises(ZeroDivisionError, match="Weights sum to zero"):
-            cls(solver=solver).fit(X, y, sample_weight=np.tile([1.0, -1.0], 25))
-
-
-@needs_weights
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_a_batch_whose_weights_sum_to_zero_says_in_which_epoch(solver):
-    """Five of eight rows weigh nothing; in batches of four they come together sooner or later."""
-    X, y = problem("one output", 8, 4, 0)
-    weight, epochs = np.array([0, 0, 0, 0, 0, 1.0, 1, 1]), set()
-    for seed in range(20):
-        mlp = fastnn.MLPRegressor(
-            hidden_layer_sizes=(3,),
-            solver=solver,
-            batch_size=4,
-            max_iter=500,
-            random_state=seed,
-            tol=0,
-        )
-        with pytest.raises(ZeroDivisionError) as caught:
-            mlp.fit(X, y, sample_weight=weight)
-        epochs.add(mlp.n_iter_)
-        assert f"in epoch {mlp.n_iter_ + 1}." in str(caught.value)
-    assert len(epochs) > 3
-
-
-@needs_weights
-@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda cls: cls.__name__)
-def test_validation_weights_that_are_all_zero(ours, theirs):
-    X, y = problem("binary" if ours is fastnn.MLPClassifier else "one output", 60, 5, 0)
-    params = {"hidden_layer_sizes": (), "early_stopping": True, "random_state": 0, "max_iter": 2}
-    weight, errors = np.ones(60), []
-    split = train_test_split
-    with pytest.MonkeyPatch.context() as patch:
-        for room in (estimators, originals):
-            patch.setattr(
-                room, "train_test_split",
-                lambda *arrays, **kw: [
-                    np.zeros_like(part) if i == 5 else part
-                    for i, part in enumerate(split(*arrays, **kw))
-                ],
-            )  # fmt: skip
-        for cls in (ours, theirs):
-            with pytest.raises((ValueError, ZeroDivisionError)) as caught:
-                cls(**params).fit(X, y, sample_weight=weight)
-            errors.append((caught.type, str(caught.value)))
-    assert errors[0] == errors[1]
-
-
-@pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has no Poisson loss")
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_poisson_loss_of_what_is_no_count(solver):
-    X, y = problem("counts", 60, 5, 0)
-    y[3] = -1
-    params = {"loss": "poisson", "random_state": 0, "max_iter": 5, "solver": solver}
-    for estimator in fit_both(*PAIRS[1], X, y, params):
-        assert np.isnan(estimator.loss_)
-
-
-def test_a_warm_start_with_another_number_of_layers():
-    X, y = problem("binary", 60, 5, 0)
-    for solver in ("adam", "lbfgs"):
-        mlp = fastnn.MLPClassifier((8,), warm_start=True, max_iter=2, solver=solver).fit(X, y)
-        mlp.set_params(hidden_layer_sizes=(8, 8))
-        with pytest.raises(ValueError, match="a warm start needs the hidden_layer_sizes"):
-            mlp.fit(X, y)
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_arithmetic_of_a_subclass_is_used(solver):
-    X, y = problem("one output", 60, 5, 0)
-    calls = []
-
-    class Own(fastnn.MLPRegressor):
-        def _backprop(self, *args):
-            calls.append(1)
-            return super()._backprop(*args)
-
-    params = {"solver": solver, "max_iter": 3, "random_state": 0}
-    with pytest.warns(UserWarning, match="Own has its own _backprop"):
-        own = Own(**params).fit(X, y)
-    assert len(calls) >= 3
-    np.testing.assert_allclose(own.predict(X), fastnn.MLPRegressor(**params).fit(X, y).predict(X))
-
-
-def test_subclasses_with_constructors_of_their_own():
-    class Narrow(fastnn.MLPRegressor):
-        def __init__(self, width=3):
-            super().__init__(hidden_layer_sizes=(width,))
-            self.width = width
-
-    class Old(fastnn.MLPRegressor):
-        def __init__(self, width=3):
-            super(fastnn.MLPRegressor, self).__init__()  # past fastnn's own
-            self.width = width
-
-    X, y = problem("one output", 60, 5, 0)
-    for cls in (Narrow, Old):
-        mlp = clone(cls(4)).fit(X, y)
-        other = mlp.to_sklearn()
-        assert type(other) is originals.MLPRegressor
-        np.testing.assert_allclose(other.predict(X), mlp.predict(X))
-    kept = fastnn.MLPRegressor.from_sklearn(fastnn.MLPRegressor(n_jobs=2))
-    assert kept.n_jobs == 2
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_ctrl_c(solver, monkeypatch):
-    X, y = problem("one output", 50, 4, 0)
-    name = "loss_and_grad" if solver == "lbfgs" else "train_epoch"
-    kernel, calls = getattr(kernels.build, name), []
-
-    def interrupted(*args):
-        calls.append(name)
-        if len(calls) == 8:
-            raise KeyboardInterrupt
-        return kernel(*args)
-
-    monkeypatch.setattr(estimators.kernels, name, interrupted)
-    mlp = fastnn.MLPRegressor(solver=solver, random_state=0)
-    if solver == "adam":
-        with pytest.warns(UserWarning, match="interrupted by user"):
-            mlp.fit(X, y)
-        assert mlp.n_iter_ == 7
-    else:
-        with pytest.raises(KeyboardInterrupt):
-            mlp.fit(X, y)
-    start = fastnn.MLPRegressor(solver="adam", random_state=0, max_iter=1, learning_rate_init=1e-9)
-    assert mlp.score(X, y) > start.fit(X, y).score(X, y)
-
-
-# ---- callbacks ----------------------------------------------------------------------------------
-
-callbacks = pytest.mark.skipif(VERSION < (1, 9), reason="scikit-learn has callbacks from 1.9 on")
-
-
-class Recorder:
-    """What a callback hears."""
-
-    def __init__(self, stop_after=None, fail_at=None):
-        self.events, self.stop_after, self.fail_at = [], stop_after, fail_at
-
-    def setup(self, estimator, context):
-        self.events.append("setup")
-
-    def teardown(self, estimator, context):
-        self.events.append("teardown")
-
-    def on_fit_task_begin(self, estimator, context):
-        self.events.append(f"begin {context.task_name}")
-
-    def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
-        steps = sum(event.startswith("end") for event in self.events)
-        if self.fail_at == steps:
-            raise RuntimeError("no more")
-        score = None if fitted_estimator is None else fitted_estimator.score(X, y)
-        self.events.append(f"end {context.task_name}")
-        self.score = score
-        return steps + 1 == self.stop_after
-
-
-@callbacks
-@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-def test_callbacks_hear_of_every_step(solver):
-    X, y = load_iris(return_X_y=True)
-    recorder = Recorder()
-    mlp = fastnn.MLPClassifier(solver=solver, max_iter=6, random_state=0)
-    mlp.set_callbacks(recorder).fit(X, y)
-    name = "iteration" if solver == "lbfgs" else "epoch"
-    assert recorder.events == [
-        "setup", "begin fit", *[f"begin {name}", f"end {name}"] * 6, "end fit", "teardown"
-    ]  # fmt: skip
-    assert recorder.score == mlp.score(X, y)
-    alone = fastnn.MLPClassifier(solver=solver, max_iter=6, random_state=0).fit(X, y)
-    np.testing.assert_array_equal(mlp.predict_proba(X), alone.predict_proba(X))
-    pickle.dumps(mlp.set_callbacks())
-
-
-@callbacks
-@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-def test_callbacks_stop_and_fail(solver):
-    X, y = load_iris(return_X_y=True)
-    mlp = fastnn.MLPClassifier(solver=solver, max_iter=50, random_state=0)
-    mlp.set_callbacks(Recorder(stop_after=4)).fit(X, y)
-    assert mlp.n_iter_ == 4
-    short = fastnn.MLPClassifier(solver=solver, max_iter=4, random_state=0).fit(X, y)
-    np.testing.assert_allclose(mlp.predict_proba(X), short.predict_proba(X), rtol=1e-12)
-    recorder = Recorder(fail_at=3)
-    mlp.set_callbacks(recorder)
-    with pytest.raises(RuntimeError, match="no more"):
-        mlp.fit(X, y)
-    assert recorder.events[-1] == "teardown"
-    assert mlp.predict(X).shape == (150,)
-
-
-@callbacks
-def test_scikit_learns_own_callbacks():
-    pytest.importorskip("rich")
-    from sklearn.callback import ProgressBar, ScoringMonitor
-
-    X, y = load_iris(return_X_y=True)
-    monitor = ScoringMonitor(scoring="accuracy")
-    mlp = fastnn.MLPClassifier(max_iter=5, random_state=0)
-    mlp.set_callbacks(monitor, ProgressBar()).fit(X, y)
-    scores = [row["accuracy"] for row in monitor.get_logs().data]
-    assert len(scores) == 6  # five epochs, and the fit
-    assert scores[-1] == mlp.score(X, y)
 
 
 # ---- to scikit-learn and back -------------------------------------------------------------------

@@ -97,7 +97,7 @@ class Out(io.StringIO):
             pids.append(fork())
         return len(text)
 def fitted(n_jobs, verbose):
-    mlp = MLPClassifier((256,), max_iter=4, n_iter_no_change=9, random_state=0, n_jobs=n_jobs,
+    mlp = MLPClassifier((256,), max_iter=12, n_iter_no_change=99, random_state=0, n_jobs=n_jobs,
                         batch_size=600, verbose=verbose)
     with warnings.catch_warnings(), contextlib.redirect_stdout(Out()):
         warnings.simplefilter("ignore")  # did not converge

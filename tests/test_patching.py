@@ -1,15 +1,27 @@
 """fastnn in scikit-learn's place, and back; scikit-learn's own tests of its MLPs."""
 
+import contextlib
+import copy
+import importlib
+import io
+import itertools
+import pickle
 import subprocess
 import sys
 import threading
+import warnings
 
+import joblib
+import numpy as np
 import pytest
+import sklearn.neural_network
 from conftest import PYTHON
+from sklearn.base import BaseEstimator, clone
+from sklearn.neural_network import _multilayer_perceptron as originals
+from sklearn.preprocessing import StandardScaler
 
 import fastnn
 from fastnn import patching
-from fastnn.cli import main as cli
 
 
 def in_place():
@@ -88,6 +100,162 @@ def test_in_threads(monkeypatch):
     assert not wrong
 
 
+def test_a_block_is_patched_though_another_ended_before_it_began():
+    """As threads may do: patch_sklearn() twice, and one block after the other."""
+    first, second = fastnn.patch_sklearn(), fastnn.patch_sklearn()
+    with first:
+        pass
+    with second:
+        assert in_place() == OURS
+    assert in_place() == THEIRS
+
+
+PAIRS = [
+    (fastnn.MLPClassifier, originals.MLPClassifier),
+    (fastnn.MLPRegressor, originals.MLPRegressor),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda cls: cls.__name__)
+def test_estimators_made_before_are_instances(ours, theirs):
+    """While the patch lasts, and only of the classes that were put in place."""
+
+    class OldSubclass(theirs):
+        pass
+
+    class Subclass(ours):
+        pass
+
+    name, old = theirs.__name__, [theirs(), OldSubclass()]
+    other = next(cls for cls, _ in PAIRS if cls is not ours)
+    for _ in range(2):
+        assert not any(isinstance(one, ours) for one in old)
+        assert not issubclass(theirs, ours)
+        with fastnn.patch_sklearn():
+            patched = getattr(sklearn.neural_network, name)
+            assert patched is ours
+            assert all(isinstance(one, patched) for one in [*old, ours(), Subclass()])
+            assert issubclass(theirs, patched)
+            assert issubclass(OldSubclass, patched)
+            for one in (None, originals.BaseMultilayerPerceptron, object(), StandardScaler()):
+                assert not isinstance(one, patched)
+            assert not issubclass(originals.BaseMultilayerPerceptron, patched)
+            assert not any(isinstance(one, (Subclass, other)) for one in old)
+            assert not issubclass(theirs, Subclass)
+            assert all(isinstance(one, BaseEstimator) for one in old)
+            assert isinstance(patched(), theirs)
+        assert isinstance(ours(), getattr(sklearn.neural_network, name))
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("by", ["pickle", "joblib", "clone", "deepcopy"])
+def test_copies_keep_their_class(ours, theirs, by):
+    """Whether patched when they are made, and when they are read."""
+
+    def copied(estimator):
+        if by in ("clone", "deepcopy"):
+            return {"clone": clone, "deepcopy": copy.deepcopy}[by](estimator)
+        file = io.BytesIO()
+        {"pickle": pickle.dump, "joblib": joblib.dump}[by](estimator, file)
+        file.seek(0)
+        return file
+
+    def read(file):
+        if isinstance(file, io.BytesIO):
+            return {"pickle": pickle.load, "joblib": joblib.load}[by](file)
+        return file
+
+    X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 1, 1, 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for cls in (ours, theirs):
+            made = cls(max_iter=3, random_state=0).fit(X, y)
+            want = made.predict(X)
+            for contexts in itertools.product(
+                [fastnn.patch_sklearn, contextlib.nullcontext], repeat=2
+            ):
+                with contexts[0]():
+                    written = copied(made)
+                with contexts[1]():
+                    back = read(written)
+                    assert type(back) is cls
+                    if by == "clone":
+                        back.fit(X, y)
+                    np.testing.assert_array_equal(back.predict(X), want)
+
+
+def test_pickles_of_other_processes(tmp_path):
+    """Patched and unpatched processes read each other's."""
+    code = """
+import pickle, sys, warnings
+import fastnn
+warnings.simplefilter("ignore")
+what, file, patch = sys.argv[1:]
+if patch == "patched":
+    fastnn.patch_sklearn()
+from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network._multilayer_perceptron import MLPClassifier as Original
+X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 1, 1, 0]
+made = [cls(max_iter=3, random_state=0).fit(X, y) for cls in (MLPClassifier, Original)]
+if what == "write":
+    with open(file, "wb") as opened:
+        pickle.dump(made, opened)
+else:
+    with open(file, "rb") as opened:
+        read = pickle.load(opened)
+    for estimator in read:
+        print(type(estimator).__module__, isinstance(estimator, Original))
+        assert abs(estimator.predict_proba(X) - made[0].predict_proba(X)).max() < 1e-12
+        estimator.partial_fit(X, y)
+"""
+    for writes, reads in itertools.permutations(["patched", "unpatched"]):
+        for what, patch in (("write", writes), ("read", reads)):
+            command = [*PYTHON, "-c", code, what, "estimators.pickle", patch]
+            done = subprocess.run(
+                command, cwd=tmp_path, capture_output=True, text=True, timeout=300
+            )
+            assert done.returncode == 0, done.stderr
+        kept = next(iter(OURS if writes == "patched" else THEIRS))
+        assert done.stdout == f"{kept} True\n{next(iter(THEIRS))} True\n"
+
+
+def test_pickles_name_the_public_module():
+    """So that those of earlier versions are read, whatever the files of the room."""
+    for cls in (fastnn.MLPClassifier, fastnn.MLPRegressor):
+        assert f"cfastnn.estimators\n{cls.__name__}\n".encode() in pickle.dumps(cls(), protocol=0)
+
+
+def test_a_reload_keeps_the_patch():
+    finders = list(sys.meta_path)
+    with fastnn.patch_sklearn():
+        for _ in range(2):
+            room = importlib.reload(sklearn.neural_network)
+            assert in_place() == OURS
+            assert room is sklearn.neural_network
+            from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+            assert (MLPClassifier, MLPRegressor) == (fastnn.MLPClassifier, fastnn.MLPRegressor)
+        assert isinstance(originals.MLPClassifier(), MLPClassifier)
+    assert in_place() == THEIRS
+    importlib.reload(sklearn.neural_network)
+    assert in_place() == THEIRS
+    assert sys.meta_path == finders
+
+
+def test_another_import_keeps_the_patch(monkeypatch):
+    before = sklearn.neural_network
+    monkeypatch.setattr(sklearn, "neural_network", before)
+    with fastnn.patch_sklearn():
+        monkeypatch.delitem(sys.modules, "sklearn.neural_network")
+        room = importlib.import_module("sklearn.neural_network")
+        assert room is not before
+        assert room.MLPClassifier is fastnn.MLPClassifier
+    assert room.MLPClassifier is originals.MLPClassifier
+    monkeypatch.undo()
+    fastnn.unpatch_sklearn()
+    before.MLPClassifier, before.MLPRegressor = originals.MLPClassifier, originals.MLPRegressor
+
+
 SCRIPT = """
 import sys
 from sklearn.neural_network import MLPRegressor
@@ -146,11 +314,6 @@ atexit.register(last)
         "not elsewhere", "True True", "fastnn.estimators True", ""
     ], done.stderr  # fmt: skip
     assert done.returncode == 0
-
-
-def test_no_such_script(capsys):
-    assert cli.main(["run", "nowhere.py"]) == 2
-    assert capsys.readouterr().err == "fastnn: error: there is no script nowhere.py\n"
 
 
 def test_scikit_learns_own_tests(tmp_path):

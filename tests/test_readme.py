@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from matplotlib import pyplot
 
-from fastnn import network
+from fastnn import documentation, network
+from fastnn.catalog import activations, losses, solvers
 from fastnn.plotting import boundary, displays
 
 README = Path(__file__).parent.parent / "README.md"
@@ -59,6 +60,17 @@ def test_docstrings(module):
 ROOT = README.parent
 
 
+def test_tables_of_the_catalog_are_up_to_date():
+    written = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
+    assert written == documentation.tables() + "\n"
+    text = README.read_text(encoding="utf-8")
+    for rows in (activations.ACTIVATIONS, losses.LOSSES, solvers.SOLVERS):
+        for row in rows:
+            if getattr(row, "public", True):
+                assert f"`{row.name}`" in written
+                assert f"`{row.name}`" in text or f'"{row.name}"' in text
+
+
 def gallery():
     sys.path.insert(0, str(ROOT / "examples"))
     try:
@@ -74,7 +86,7 @@ def test_every_picture_is_drawn_by_the_gallery_and_shown():
         for path in re.findall(r'(?:src|srcset)="([^"]+)"', page.read_text(encoding="utf-8")):
             assert (page.parent / path).is_file(), path
             shown.add((page.parent / path).name)
-    there = {path.name for path in (ROOT / "docs").iterdir()} - {"gallery.md"}
+    there = {path.name for path in (ROOT / "docs").iterdir() if path.suffix != ".md"}
     assert shown == there == set(gallery().pictures())
 
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 # Every accepted spelling, for type checkers; a test compares it with the rows.
 ActivationName = Literal[
     "identity", "linear", "sigmoid", "logistic", "sigm", "tanh", "relu", "softmax", "exp", "silu",
-    "swish",
+    "swish", "elu",
 ]  # fmt: skip
 
 
@@ -69,6 +69,10 @@ ACTIVATIONS = (
     Activation(
         "silu", 6, "the sigmoid linear unit (Elfwing et al., 2018)", "z / (1 + exp(-z))",
         ("swish",), stores_slope=True, low=-0.27846454276107374,
+    ),
+    Activation(
+        "elu", 7, "the exponential linear unit (Clevert et al., 2016)",
+        "z if z > 0 else exp(z) - 1", low=-1.0,
     ),
 )  # fmt: skip
 

@@ -21,7 +21,7 @@ _HiddenLayerSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 _Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
 _Solver: TypeAlias = Literal["lbfgs", "sgd", "adam"]
 _LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"]
-_RandomState: TypeAlias = int | np.random.RandomState | None
+_RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
 class _Options(TypedDict, total=False):
     solver: _Solver
@@ -106,7 +106,7 @@ class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):  # type:
         activation: _Activation = "relu",
         **options: Unpack[_Options],
     ) -> None: ...
-    def partial_fit(
+    def partial_fit(  # pyright: ignore[reportIncompatibleVariableOverride]
         self,
         X: _Data,
         y: ArrayLike,
@@ -128,7 +128,7 @@ class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: i
         activation: _Activation = "relu",
         **options: Unpack[_Options],
     ) -> None: ...
-    def partial_fit(
+    def partial_fit(  # pyright: ignore[reportIncompatibleVariableOverride]
         self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self: ...
     def to_sklearn(self) -> sklearn.neural_network.MLPRegressor: ...

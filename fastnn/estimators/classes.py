@@ -139,7 +139,7 @@ class InPlace(ABCMeta):
         return super().__subclasscheck__(subclass) or cls._stands_for(subclass)
 
 
-class _Compiled(CallbackSupportMixin):
+class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
     """What both classes have in place of scikit-learn's own; comes before it among the bases."""
 
     _original: ClassVar[Any]
@@ -323,7 +323,8 @@ class _Compiled(CallbackSupportMixin):
     ) -> tuple[float, NDArray[Any]]:
         """Loss and gradient in scikit-learn's order, all coefs before all intercepts."""
         if self._own_arithmetic():
-            return super()._loss_grad_lbfgs(packed_coef_inter, X, y, *rest)
+            loss, grads = super()._loss_grad_lbfgs(packed_coef_inter, X, y, *rest)
+            return loss, grads
         sample_weight = rest[0] if len(rest) == 5 else None
         _, units = self._parameters()
         params = arrays.join(*arrays.split_packed(packed_coef_inter, units)).astype(np.float64)
@@ -394,7 +395,7 @@ def _partial_fit(original: type) -> Any:
 
 
 @_compiled
-class MLPClassifier(_Compiled, originals.MLPClassifier, metaclass=InPlace):
+class MLPClassifier(_Compiled, originals.MLPClassifier, metaclass=InPlace):  # type: ignore[misc]
     _original = originals.MLPClassifier
     fit = _in_turn(_original, "fit")
     partial_fit = _partial_fit(_original)
@@ -403,7 +404,7 @@ class MLPClassifier(_Compiled, originals.MLPClassifier, metaclass=InPlace):
         """The accuracy on validated data, as `sklearn.metrics.accuracy_score` computes it."""
         if sample_weight is not None:
             return float(super()._score(X, y, sample_weight=sample_weight))
-        predicted = self._predict(X, check_input=False)
+        predicted: Any = self._predict(X, check_input=False)
         if hasattr(y, "toarray"):  # multi-label, as sparse as it was given
             predicted, y = predicted.toarray(), y.toarray()
         same = predicted == y
@@ -413,7 +414,7 @@ class MLPClassifier(_Compiled, originals.MLPClassifier, metaclass=InPlace):
 
 
 @_compiled
-class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):
+class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # type: ignore[misc]
     _original = originals.MLPRegressor
     fit = _in_turn(_original, "fit")
     partial_fit = _partial_fit(_original)
@@ -431,13 +432,15 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):
         """R^2 on validated data, as `sklearn.metrics.r2_score` computes it; NaN if diverged."""
         if sample_weight is not None:
             return float(super()._score(X, y, sample_weight=sample_weight))
-        predicted = self._predict(X, check_input=False).reshape(len(y), -1)
+        outputs: Any = self._predict(X, check_input=False)
+        predicted = outputs.reshape(len(y), -1)
         if not np.isfinite(predicted).all():
             return math.nan
         y = y.reshape(len(y), -1).astype(np.float64, copy=False)
-        rest = ((y - predicted) ** 2).sum(axis=0)
-        total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-        # an output that does not vary scores 1 if it is predicted exactly, else 0
-        scores = np.where(rest == 0, 1.0, 0.0)
-        np.divide(rest, total, out=rest, where=total != 0)
-        return float(np.where(total != 0, 1 - rest, scores).mean())
+        with np.errstate(all="ignore"):  # the squares may overflow
+            rest = ((y - predicted) ** 2).sum(axis=0)
+            total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+            # an output that does not vary scores 1 if it is predicted exactly, else 0
+            scores = np.where(rest == 0, 1.0, 0.0)
+            np.divide(rest, total, out=rest, where=total != 0)
+            return float(np.where(total != 0, 1 - rest, scores).mean())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 from fastnn import kernels, network, parameters, work
 from fastnn.data.rows import SparseRows
 from fastnn.estimators import arrays
+from fastnn.estimators.following import Followers
 from fastnn.training import options
 from fastnn.training.run import TrainingRun, draw_order
 
@@ -31,17 +33,13 @@ FIXED_BY_LBFGS = (
 )  # fmt: skip
 
 
-def not_finite(loss: float) -> ValueError:
-    """What a fit raises that ended with a loss or parameters that are not finite."""
-    what = (
-        "Solver produced non-finite parameter weights"
-        if math.isfinite(loss)
-        else f"The fit ended with the loss {loss:g}"
-    )
+def not_finite(finite: bool, loss: float) -> ValueError:
+    """What a fit raises that ended with parameters or a loss that are not finite."""
+    what = f"The loss is {loss:g}" if finite else "Solver produced non-finite parameter weights"
     return ValueError(
         f"{what}. The input data may contain large values and need to be preprocessed; coefs_ and "
-        "intercepts_ are the last that gave a finite loss, or the best on the validation set. Try "
-        "X and y scaled to mean 0 and variance 1, or a smaller learning_rate_init"
+        "intercepts_ are the last that gave a finite loss. Try X and y scaled to mean 0 and "
+        "variance 1, or a smaller learning_rate_init"
     )
 
 
@@ -50,7 +48,7 @@ class Fixed:
 
     def __init__(self, estimator: Any, names: tuple[str, ...]) -> None:
         self._estimator = estimator
-        self._before = {name: getattr(estimator, name, None) for name in names}
+        self._before: dict[str, Any] = {name: getattr(estimator, name, None) for name in names}
 
     def check(self) -> None:
         """Refuse what a callback changed.
@@ -60,7 +58,7 @@ class Fixed:
         ValueError
         """
         for name, before in self._before.items():
-            now = getattr(self._estimator, name, None)
+            now: Any = getattr(self._estimator, name, None)
             if now is not before and not np.array_equal(now, before):
                 raise ValueError(
                     f"a callback set {name} to {now!r}, which the fit that is running does not "
@@ -93,8 +91,9 @@ def train(
     Raises
     ------
     ValueError
-        If the fit ends with a loss or parameters that are not finite. The parameters are the last
-        that gave a finite loss, or the best on the validation set, and the solver starts afresh.
+        If the fit ends with a loss or parameters that are not finite. The parameters are then the
+        last that gave a finite loss, and the solver starts afresh. With early_stopping this is a
+        warning, as the best parameters are kept anyway, unless no validation score was finite.
     """
     validation: list[Any] = [None] * n_validation
     if estimator.early_stopping:
@@ -234,7 +233,7 @@ class Training:
         self._loss = np.zeros(1)
         self._arguments: tuple[Any, ...] | None = None
         self._in_parts = n_epochs > 1
-        self.followers = estimator._followers or None
+        self.followers: Followers | None = estimator._followers or None
         self._fixed = Fixed(estimator, _FIXED) if self.followers else None
 
     # ---- the optimizer ----
@@ -358,21 +357,31 @@ class Training:
         """
         estimator = self._estimator
         finite = kernels.build.all_finite(self.params)
+        diverged = not (finite and math.isfinite(self._last_loss))
         if estimator.early_stopping:
             self.params[:] = arrays.join(estimator._best_coefs, estimator._best_intercepts)
-        elif not (finite and math.isfinite(self._last_loss)):
+        elif diverged:
             self.params[:] = self._finite_params
-        if not (finite and math.isfinite(self._last_loss)):
-            estimator._optimizer = _new_optimizer(estimator)
-            raise not_finite(self._last_loss)
+        if not diverged:
+            return
+        estimator._optimizer = _new_optimizer(estimator)
+        if not (estimator.early_stopping and math.isfinite(estimator.best_validation_score_)):
+            raise not_finite(finite, self._last_loss)
+        warnings.warn(  # scikit-learn says nothing
+            "the loss or a parameter is no longer finite; coefs_ and intercepts_ are those with "
+            "the best validation score",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
 
     # ---- callbacks ----
 
-    def hear(self) -> Any:
+    def hear(self) -> AbstractContextManager[None]:
         """A context in which fastnn's callbacks hear of this fit."""
         units = self.run.layer_units.tolist()
         x = self._given_x if isinstance(self._x, SparseRows) else self._x
-        return self._estimator._followers.hear(
+        followers: Followers = self._estimator._followers
+        return followers.hear(
             self.params, units, self.run.step, lambda: (x, self._y[:, : units[-1]])
         )
 
@@ -384,7 +393,9 @@ class Training:
         assert self._fixed is not None
         step["learning_rate"] = rate = self._rate()
         given = estimator.learning_rate_init
-        stop = followers.end_step(estimator.loss_, estimator.coefs_, estimator.intercepts_, last)
+        stop: bool = followers.end_step(
+            estimator.loss_, estimator.coefs_, estimator.intercepts_, last
+        )
         followers.take_up_params(self.params, step)
         self._fixed.check()
         if step["learning_rate"].item() != rate:  # by way of the network

@@ -13,33 +13,36 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import _clone_parametrized
 
 from fastnn.callbacks import Listeners
 from fastnn.data import checks
 from fastnn.network import Network
 
 try:
-    from sklearn.callback import CallbackSupportMixin, FitCallback
+    import sklearn.callback as _theirs
 except ImportError:  # scikit-learn before 1.9
-    from sklearn.base import _clone_parametrized
+    _theirs = None
 
-    FitCallback = None
 
-    class CallbackSupportMixin:
-        """Keeps callbacks as scikit-learn 1.9 does."""
+class _Mixin:
+    """Keeps callbacks as scikit-learn 1.9 does."""
 
-        def set_callbacks(self, *callbacks: Any) -> Any:
-            if callbacks:
-                self._skl_callbacks = list(callbacks)
-            else:
-                self.__dict__.pop("_skl_callbacks", None)
-            return self
+    def set_callbacks(self, *callbacks: Any) -> Any:
+        if callbacks:
+            self._skl_callbacks = list(callbacks)
+        else:
+            self.__dict__.pop("_skl_callbacks", None)
+        return self
 
-        def __sklearn_clone__(self) -> Any:
-            clone = _clone_parametrized(self)
-            if "_skl_callbacks" in self.__dict__:
-                clone._skl_callbacks = self._skl_callbacks
-            return clone
+    def __sklearn_clone__(self) -> Any:
+        clone: Any = _clone_parametrized(self)
+        if "_skl_callbacks" in self.__dict__:
+            clone._skl_callbacks = self._skl_callbacks
+        return clone
+
+
+CallbackSupportMixin: Any = _theirs.CallbackSupportMixin if _theirs else _Mixin
 
 
 class Wrapped:
@@ -74,11 +77,11 @@ def wrap(callback: Any) -> Any:
     if isinstance(callback, Wrapped):
         return callback
     if not isinstance(callback, type):
-        if FitCallback and isinstance(callback, FitCallback):
+        if _theirs and isinstance(callback, _theirs.FitCallback):
             return callback
         if callable(callback):
             return Wrapped(callback)
-    its_own = " or one of scikit-learn's" if FitCallback else ""
+    its_own = " or one of scikit-learn's" if _theirs else ""
     raise TypeError(
         f"a callback must be a fastnn.callbacks.Callback, a function of the network{its_own}, got "
         f"{checks.shown(callback)}"
@@ -150,13 +153,14 @@ class Followers:
     ) -> None:
         self._estimator = estimator
         in_meta_estimator = callbacks is None and hasattr(estimator, "_parent_callback_ctx")
+        every: Sequence[Any] = callbacks or ()
         if callbacks is None:
-            callbacks = getattr(estimator, "_skl_callbacks", ())
-        self._own = [one.callback for one in callbacks if isinstance(one, Wrapped)]
+            every = getattr(estimator, "_skl_callbacks", ())
+        self._own = [one.callback for one in every if isinstance(one, Wrapped)]
         self._listeners = Listeners(self._own)
         self._n_steps = 0
         self._task = None
-        if len(callbacks) > len(self._own) or in_meta_estimator:
+        if len(every) > len(self._own) or in_meta_estimator:
             self._task = _FitTask(estimator, X, y, sample_weight)
 
     def __bool__(self) -> bool:

@@ -53,8 +53,9 @@ def train(
     with followers.hear(params, units, None, data):
         result = search.run()
         estimator.n_iter_, estimator.loss_ = search.n_iter, np.float64(result.fun)
-        if not (math.isfinite(result.fun) and np.isfinite(result.x).all()):
-            raise not_finite(result.fun)
+        finite = bool(np.isfinite(result.x).all())
+        if not (finite and math.isfinite(result.fun)):
+            raise not_finite(finite, result.fun)
         if not search.stopped:
             result.nit = search.n_iter
             estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)

@@ -67,8 +67,7 @@ def loss_and_grad(
     params: Real,
     layer_units: Indices,
     activations: Codes,
-    loss: int,
-    alpha: float,
+    step: Bytes,
     x: Real,
     columns: Codes,
     row_starts: Indices,
@@ -81,11 +80,12 @@ def typed_views(
     packed_rows: Real,
     layer_units: Indices,
     activations: Codes,
+    step: Bytes,
     x: Real,
     y: Real,
     order: Indices | None,
     workspace: Bytes,
-    cursor: Indices,
+    cursor: Bytes,
     loss_curve: NDArray[np.float64],
 ) -> tuple[Any, ...]: ...
 def train_epoch(
@@ -93,26 +93,15 @@ def train_epoch(
     packed_rows: Real,
     layer_units: Indices,
     activations: Codes,
-    loss: int,
-    solver: int,
-    learning_rate: float,
-    momentum: float,
-    beta_2: float,
-    epsilon: float,
-    alpha: float,
-    sum_coef_grads: bool,
-    keep_going: bool,
+    step: Bytes,
     x: Real,
     columns: Codes,
     row_starts: Indices,
     y: Real,
     order: Indices | None,
-    batch_size: int,
-    budget: float,
     workspace: Bytes,
     team: Bytes | None,
-    n_threads: int,
-    cursor: Indices,
+    cursor: Bytes,
     loss_curve: NDArray[np.float64],
     output: Real | None,
 ) -> None: ...
@@ -133,32 +122,11 @@ def propagate_delta(
     out: Real,
 ) -> None: ...
 def softmax(z: Real, workspace: Bytes, out: Real) -> None: ...
-def sgd_update(
-    params: Real,
-    grads: Real,
-    velocities: Real,
-    learning_rate: float,
-    momentum: float,
-    nesterov: bool,
-) -> None: ...
-def adam_update(
-    params: Real,
-    grads: Real,
-    first_moments: Real,
-    second_moments: Real,
-    learning_rate: float,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    t: int,
-) -> None: ...
-def exp(x: Real, out: Real) -> None: ...
-def sigmoid(x: Real, out: Real) -> None: ...
-def sigmoid_derivative(a: Real, out: Real) -> None: ...
-def tanh(x: Real, out: Real) -> None: ...
-def tanh_derivative(a: Real, out: Real) -> None: ...
-def relu(x: Real, out: Real) -> None: ...
-def relu_derivative(a: Real, out: Real) -> None: ...
+def solver_update(params: Real, grads: Real, states: Real, step: Bytes, t: int) -> None: ...
+def activate(x: Real, activation: int, out: Real) -> None: ...
+def derivative(x: Real, activation: int, out: Real) -> None: ...
+def enumerations() -> dict[str, dict[str, int]]: ...
+def record_layouts() -> dict[str, list[tuple[str, int, int]]]: ...
 def shuffle(bit_generator: np.random.BitGenerator, order: Indices) -> None: ...
 def all_finite(x: Real) -> bool: ...
 def peak_multiply_adds(turns: int, sink: Real) -> float: ...

@@ -33,7 +33,7 @@
 #   slices. A batch whose loss is not finite, or an epoch whose parameters are not, puts the
 #   parameters back to where its epoch began, unless the caller wants scikit-learn's way, which is
 #   to go on. No floating-point mode is touched.
-# Errors. None: network.py has checked everything. Debug builds (FASTNN_DEBUG) stop at codes that they do not know.
+# Errors. None: Python has checked everything. Debug builds (FASTNN_DEBUG) stop at unknown codes.
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite

@@ -1,7 +1,7 @@
 # The records and enumerations that Python and kernels share.
 #
-# Fields, types and codes are those of fastnn/catalog. Both records reach the functions as arrays of
-# bytes and are cast: to check a structured buffer takes microseconds a call.
+# Fields, types and codes are those of fastnn/catalog. Functions take both records as bytes and
+# cast them: to check a structured buffer takes microseconds a call.
 
 cdef struct Step:
     double learning_rate, alpha, momentum, beta_1, beta_2, epsilon, budget

@@ -1,34 +1,37 @@
 /* A team of threads that lives as long as one fit: the caller, and helpers that Python started and
- * that sit in team_serve until team_close.
+ * that stay in team_serve until team_close.
  *
- * team_run cuts one task into parts, offers one to each of some helpers, does part 0 itself, then
- * every part that its helper has not begun, and returns when all are done: it waits for work under
- * way, never for a thread that has not got a core. What a task computes may depend on `part` of
- * `parts` only in who does it, never in the result. All memory is the caller's.
+ * team_run cuts a task into parts and offers one to each of some helpers. It does part 0 itself,
+ * then every part that its helper has not begun, and returns when all are done. So it waits for work
+ * in progress, never for a thread without a core. `part` and `parts` may decide who computes, never
+ * the result. All memory is the caller's.
  *
- * Who does a part is settled by one word for each helper:
+ * One word for each helper settles who does a part:
  *
- *   IDLE -> OPEN    the caller, by a store, once `task`, `context`, `parts`, `part` are written
+ *   IDLE -> OPEN    the caller, by a store, after writing `task`, `context`, `parts`, `part`
  *   OPEN -> TAKEN   the helper, by compare-and-swap; then it reads them and does the part
  *   OPEN -> IDLE    the caller, by compare-and-swap; then it does the part
- *   TAKEN -> IDLE   the helper, by a store, once the part is done
+ *   TAKEN -> IDLE   the helper, by a store, after the part is done
  *   IDLE -> CLOSED  the caller, by a store; the helper leaves
  *
- * One of the two swaps wins, so a part is done once. team_run returns with every word IDLE, and a
- * helper reads the task between its two steps only, so what it reads is never being written. A
- * helper that is late sees OPEN, sleeps, and then swaps: if that task is over, the swap fails, and
- * if another is open by then, it takes that one, of which it has read nothing before. There is no
- * number to mistake or to overflow. The orders: a store with release before OPEN and the swap with
- * acquire hand the task over; the store of IDLE and the caller's look at it hand the results back.
+ * One of the two swaps wins, so a part is done once. Every word is IDLE when team_run returns, and a
+ * helper reads the task only between its two steps, so nobody writes it meanwhile. Suppose a helper
+ * sees OPEN, sleeps, and then swaps: if that task is over, the swap fails; if another is open by
+ * then, the helper takes that one, of which it has read nothing before. There is no counter to
+ * mistake or overflow. Memory order: the release before OPEN and the acquire of the swap hand the
+ * task over; the store of IDLE and the caller's load of it hand the results back.
  *
- * A helper waits for its next task by spinning for some 0.1 ms, longer than the parts of a step that
- * one thread does alone (to be parked and woken in every step takes more than the help is worth),
- * and is parked by the operating system after that; so is the caller, sooner, when a helper is slow.
- * Each helper's word has cache lines of its own.
+ * A helper waits for its next task by spinning for about 0.1 ms and is then parked by the operating
+ * system. Some parts of a step, shorter than that, are done by one thread; being parked and woken
+ * in every step would cost more than the help is worth. The caller spins half as long for a slow
+ * helper. Each helper's word has its own cache lines.
  *
- * A helper that does not come for half a millisecond, or works on the caller's own core, is no help,
- * and waking it costs time. It is left alone for a while, which doubles from trial to trial; tasks
- * are cut into fewer parts meanwhile.
+ * Waking a helper costs time. One that does not come for half a millisecond, or that works on the
+ * caller's own core, is left alone for a while, which doubles from trial to trial. Tasks are cut
+ * into fewer parts meanwhile.
+ *
+ * In a forked child the helpers do not exist and their mutexes may be locked. team_open with one
+ * thread turns the memory into a team of the caller alone, and touches no mutex.
  */
 #ifndef FASTNN_THREADS_H
 #define FASTNN_THREADS_H
@@ -49,7 +52,7 @@ typedef void (*team_task)(void *context, int part, int parts);
 
 #if FASTNN_HAS_THREADS
 
-/* About 0.1 ms of looking at a flag before its thread is parked, by a clock where reading one is
+/* Spinning before a thread is parked, about 0.1 ms. It is measured by a clock if reading one is
  * cheap: a pause takes 40 cycles on one x86 CPU and 140 on another. */
 #if defined(__x86_64__)
 #define TEAM_SPINS 300000
@@ -65,8 +68,8 @@ typedef void (*team_task)(void *context, int part, int parts);
 #define TEAM_NOW(spin) (spin)
 #endif
 
-/* Nanoseconds: how long a helper may fail to help, and how long it is then left alone at first and
- * at most. A parked thread takes some 0.05 ms to come, on a virtual machine. */
+/* Nanoseconds: how long a helper may fail to help; how long it is then left alone, at first and at
+ * most. A parked thread takes about 0.05 ms to come on a virtual machine. */
 #define TEAM_TRIAL 500000
 #define TEAM_REST 500000
 #define TEAM_LONGEST_REST 32000000
@@ -74,9 +77,9 @@ typedef void (*team_task)(void *context, int part, int parts);
 enum { TEAM_IDLE, TEAM_OPEN, TEAM_TAKEN, TEAM_CLOSED };
 
 typedef struct {
-    int state, waiting; /* see above; how many are parked until the state is another */
-    int part, core;     /* the part on offer; where the last one was done, -1: unknown */
-    long long trial_end, rest_end, rest; /* the caller's own: see team_judge; 0: none */
+    int state, waiting; /* see above; how many threads are parked until the state changes */
+    int part, core;     /* the part on offer; the core that did the last one, -1: unknown */
+    long long trial_end, rest_end, rest; /* for the caller only, see team_judge; 0: none */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
 } __attribute__((aligned(128))) team_helper;
@@ -104,8 +107,8 @@ static inline int team_core(void)
 #endif
 }
 
-/* Sequentially consistent on both sides: either the writer sees that somebody is parked, or the
- * one about to park sees the state. */
+/* Sequentially consistent on both sides: either the writer sees that a thread is parked, or a
+ * thread about to park sees the new state. */
 static inline void team_set(team_helper *helper, int state)
 {
     __atomic_store_n(&helper->state, state, __ATOMIC_SEQ_CST);
@@ -122,7 +125,7 @@ static inline int team_swap(team_helper *helper, int old, int state)
         &helper->state, &old, state, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-/* Until the state is no longer `old`; what it is. */
+/* Wait while the state is `old`; returns the new one. */
 static inline int team_wait(team_helper *helper, int old, long long spins)
 {
     int state;
@@ -158,7 +161,7 @@ static inline void team_open(void *memory, int n_threads)
     }
 }
 
-/* What helper `index` (1 .. n_threads - 1) does until the team is closed. */
+/* Helper `index` (1 .. n_threads - 1) works until the team is closed. */
 static inline void team_serve(void *memory, int index)
 {
     team *t = memory;
@@ -171,8 +174,8 @@ static inline void team_serve(void *memory, int index)
     }
 }
 
-/* After a task that a helper did not help with, or on the caller's own core: whether to leave it
- * alone from now on. */
+/* After a helper did not come, or came on the caller's own core: decide whether to leave it alone
+ * from now on. */
 static inline void team_judge(team_helper *helper, int came)
 {
     const long long now = team_clock();
@@ -192,11 +195,11 @@ static inline int team_resting(team_helper *helper)
     return helper->rest_end != 0;
 }
 
-/* All parts of one task, at most `parts`; with parts <= 1, or no team, a plain call. */
+/* Do a task in at most `parts` parts; with parts <= 1 or without a team, by a plain call. */
 static inline void team_run(void *memory, team_task task, void *context, int parts)
 {
     team *t = memory;
-    int offered = 0, n = 0; /* parts; helpers looked at */
+    int offered = 0, n = 0; /* parts; helpers considered */
     if (parts > 1 && t) {
         for (; n < t->n_threads - 1 && offered < parts - 1; n++)
             t->helpers[n].part = team_resting(&t->helpers[n]) ? 0 : ++offered;
@@ -230,14 +233,14 @@ static inline void team_run(void *memory, team_task task, void *context, int par
     }
 }
 
-/* Sends the helpers home. They may still be on their way out when this returns. */
+/* Tell the helpers to leave. They may still be leaving when this returns. */
 static inline void team_close(void *memory)
 {
     team *t = memory;
     for (int i = 0; i < t->n_threads - 1; i++) team_set(&t->helpers[i], TEAM_CLOSED);
 }
 
-/* After every helper has left. */
+/* Call this after every helper has left. */
 static inline void team_free(void *memory)
 {
     team *t = memory;
@@ -247,7 +250,7 @@ static inline void team_free(void *memory)
     }
 }
 
-/* The next of the numbers 0, 1, 2, ... that no thread has taken yet. */
+/* Take the next of the numbers 0, 1, 2, ... */
 static inline ptrdiff_t team_take(ptrdiff_t *next)
 {
     return __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);

@@ -332,7 +332,7 @@ def train_epoch(
     cdef Cursor *at = <Cursor *> &cursor[0]
     cdef Py_ssize_t row = at.row, epoch = at.epoch, size
     cdef Py_ssize_t n_epochs = at.stop, batch_size = numbers.batch_size
-    cdef int n_threads = numbers.n_threads
+    cdef int n_threads = max(1, numbers.n_threads)
     cdef double alpha = numbers.alpha, budget = numbers.budget
     cdef double work_done = 0, per_row = 0, per_round, loss_sum, loss_scale
     cdef bint diverged = False, weightless = False, full_batch = batch_size >= n_rows

@@ -1,8 +1,13 @@
 """Models over a plane: any model as one of two features, and the grid that is drawn."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastnn.data import checks
 from fastnn.network import Network
@@ -11,16 +16,16 @@ _METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function"
 
 
 class FeatureSlice:
-    """A fitted model over two of its features, the others held at one value each.
+    """A fitted model as a function of two of its features, the others held at their means.
 
-    It can be passed where scikit-learn takes a fitted estimator of two features, such as
+    scikit-learn takes it as a fitted estimator of two features, such as in
     `sklearn.inspection.DecisionBoundaryDisplay.from_estimator`.
 
     Parameters
     ----------
     model : Network or estimator
     X : array-like or data frame, (n, n_features)
-        Where the values of the other features come from: their means.
+        For the means of the other features.
     features : pair of int, or of str for the columns of a data frame
         The two that vary.
 
@@ -32,7 +37,7 @@ class FeatureSlice:
     Raises
     ------
     TypeError, ValueError
-        If there are no such two features, or X is no table of numbers.
+        If there are no such two features, or X is not a table of numbers.
 
     Examples
     --------
@@ -47,12 +52,16 @@ class FeatureSlice:
     array([0, 2])
     """
 
-    def __init__(self, model, X, features=(0, 1)):
+    features_: tuple[int, ...]
+
+    def __init__(
+        self, model: Any, X: Any, features: Sequence[int] | Sequence[str] | str = (0, 1)
+    ) -> None:
         self._columns = getattr(X, "columns", None)
-        # a model that was fitted with names is to be given them
+        # a model that was fitted with names expects them
         named = self._columns is not None and hasattr(model, "feature_names_in_")
         self._frame = type(X) if named else None
-        # pandas's word for names, and polars's
+        # the argument for names in pandas and in polars
         self._named = "columns" if hasattr(X, "iloc") else "schema"
         values = checks.numeric_array("X", np.asarray(X))
         if values.ndim != 2 or 0 in values.shape:
@@ -61,15 +70,15 @@ class FeatureSlice:
         self.features_ = _two_features(features, values.shape[1], self._columns)
         self._model, self._row = model, values.mean(axis=0)
 
-    def _widen(self, X):
+    def _widen(self, X: ArrayLike) -> Any:
         x = checks.matrix("X", np.asarray(X), np.dtype(np.float64), 2, "feature")
         wide = np.tile(self._row, (len(x), 1))
         wide[:, self.features_] = x
-        if self._frame is not None:
+        if self._frame is not None and self._columns is not None:
             return self._frame(wide, **{self._named: list(self._columns)})
         return wide
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "_model" not in self.__dict__:
             raise AttributeError(name)
         attribute = getattr(self._model, name)
@@ -77,16 +86,16 @@ class FeatureSlice:
             return attribute
 
         @functools.wraps(attribute)
-        def of_two_features(X):
+        def of_two_features(X: ArrayLike) -> Any:
             return attribute(self._widen(X))
 
         return of_two_features
 
-    def fit(self, X, y=None):
-        """A slice is of a fitted model; this refuses."""
+    def fit(self, X: object, y: object = None) -> NoReturn:
+        """Refuses: a slice is of a fitted model."""
         raise TypeError("a FeatureSlice is of a fitted model; fit that instead")
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         from sklearn.exceptions import NotFittedError
         from sklearn.utils.validation import check_is_fitted
 
@@ -96,11 +105,11 @@ class FeatureSlice:
             return False
         return True
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         return self._model.__sklearn_tags__()
 
 
-def _two_features(features, n_features, columns=None):
+def _two_features(features: Any, n_features: int, columns: Any = None) -> tuple[int, ...]:
     """The numbers of two different features."""
     message = (
         f"features must be two different columns of the {n_features}, got {checks.shown(features)}"
@@ -120,15 +129,15 @@ def _two_features(features, n_features, columns=None):
 
 
 class Plane:
-    """The plane of two features of a network's data, seen as a grid of points.
+    """The plane of two features of a network's data, as a grid of points.
 
     Parameters
     ----------
     n_features : int
-        That the network takes.
+        Of the network.
     X : ndarray, (n, n_features)
     features : None or pair of int
-        None is for networks of two features.
+        None for networks of two features.
     resolution : int
         Points in each direction.
 
@@ -141,7 +150,13 @@ class Plane:
         Row after row from the bottom; other features are at their means.
     """
 
-    def __init__(self, n_features, X, features=None, resolution=100):
+    def __init__(
+        self,
+        n_features: int,
+        X: NDArray[Any],
+        features: Sequence[int] | None = None,
+        resolution: int = 100,
+    ) -> None:
         if features is None and n_features != 2:
             raise ValueError(
                 f"a plane needs two features, and this network takes {n_features}: say which two "
@@ -159,17 +174,17 @@ class Plane:
         for feature, grid in zip(self.features, np.meshgrid(self.x0, self.x1), strict=True):
             self.points[:, feature] = grid.ravel()
 
-    def label(self, i, names=None):
-        """What an axis of the plane is called."""
+    def label(self, i: int, names: Any = None) -> str:
+        """The name of an axis of the plane."""
         feature = self.features[i]
         return str(names[feature]) if names is not None else f"$x_{{{feature}}}$"
 
-    def field(self, values):
+    def field(self, values: ArrayLike) -> NDArray[np.float64]:
         """Values at the points, (resolution^2, k), as images (resolution, resolution, k)."""
         return np.asarray(values, np.float64).reshape(len(self.x1), len(self.x0), -1)
 
 
-def check_network(net):
-    """That net is a Network."""
+def check_network(net: object) -> None:
+    """Refuse anything but a Network."""
     if not isinstance(net, Network):
         raise TypeError(f"net must be a fastnn.Network, got {checks.shown(net)}")

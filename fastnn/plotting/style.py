@@ -1,18 +1,35 @@
-"""Colours, and what is asked of matplotlib before anything is drawn.
+"""Colours, and checks of matplotlib and paths before anything is drawn.
 
-Blue and orange differ in lightness too and are told apart with every kind of colour blindness;
+Blue and orange also differ in lightness and can be told apart with every kind of colour blindness;
 further classes follow Okabe and Ito (2008), "Color Universal Design". Fields and coefs shade from
-one to the other through the background, so that zero is as quiet on dark as on light.
+one to the other through the background, so that 0 is as quiet on dark as on light.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+    from matplotlib.typing import ColorType
 
 BLUE, ORANGE = "#2a7fc4", "#e8851c"
 CLASS_COLORS = [ORANGE, BLUE, "#009e73", "#cc79a7", "#a08c00", "#8a5a44", "#7a7a7a", "#56b4e9"]
 
+_PAPER = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+_INK = (
+    *("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
+    *("patch.edgecolor", "grid.color"),
+)  # fmt: skip
 
-def matplotlib():
-    """matplotlib.
+
+def matplotlib() -> Any:
+    """The module matplotlib.
 
     Raises
     ------
@@ -30,25 +47,32 @@ def matplotlib():
     return matplotlib
 
 
-def new_axes(ax, **figure_options):
-    """ax, or the axes of a new figure of pyplot's."""
+def new_axes(ax: Axes | None, **figure_options: Any) -> Axes:
+    """ax, or the axes of a new pyplot figure."""
     matplotlib()
     if ax is not None:
         return ax
     from matplotlib import pyplot
 
-    return pyplot.subplots(layout="constrained", **figure_options)[1]
+    _, axes = pyplot.subplots(layout="constrained", **figure_options)
+    return cast("Axes", axes)
 
 
-def mixed(color, background, share):
-    """A colour so far on the way from background to color, as red, green, blue."""
+def figure_of(ax: Axes) -> Figure:
+    """The figure or subfigure of ax."""
+    return cast("Figure", ax.figure)
+
+
+def mixed(color: ColorType, background: ColorType, share: float) -> tuple[float, float, float]:
+    """share of color and the rest of background, as red, green, blue."""
     from matplotlib.colors import to_rgb
 
     pairs = zip(to_rgb(color), to_rgb(background), strict=True)
-    return tuple(share * c + (1 - share) * b for c, b in pairs)
+    red, green, blue = (share * c + (1 - share) * b for c, b in pairs)
+    return red, green, blue
 
 
-def diverging(background, share=1.0, n=256):
+def diverging(background: ColorType, share: float = 1.0, n: int = 256) -> LinearSegmentedColormap:
     """A colour map from orange (low) through the background to blue (high)."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -56,28 +80,38 @@ def diverging(background, share=1.0, n=256):
     return LinearSegmentedColormap.from_list("fastnn", [ends[0], background, ends[1]], N=n)
 
 
-def axes_background(ax):
-    """The colour that ax is drawn on; white where it is transparent."""
+def axes_background(ax: Axes) -> ColorType:
+    """The colour behind ax; white if it is transparent."""
     from matplotlib.colors import to_rgba
 
-    for color in (ax.get_facecolor(), ax.figure.get_facecolor()):
+    for color in (ax.get_facecolor(), figure_of(ax).get_facecolor()):
         if to_rgba(color)[3] > 0:
             return color
     return "white"
 
 
-def text_color():
+def text_color() -> ColorType:
     """The colour of text in the style in use."""
-    return matplotlib().rcParams["text.color"]
+    return cast("ColorType", matplotlib().rcParams["text.color"])
 
 
-def check_output(name, path, suffixes):
-    """That a file can be written to path, a Path, with one of these suffixes.
+def colors_for(*, dark: bool) -> dict[str, str]:
+    """rcParams that make the style in use a dark or light one; none if it is one already."""
+    from matplotlib.colors import to_rgb
+
+    if (sum(to_rgb(text_color())) > 1.5) == dark:
+        return {}
+    paper, ink = ("black", "white") if dark else ("white", "black")
+    return {**dict.fromkeys(_PAPER, paper), **dict.fromkeys(_INK, ink)}
+
+
+def check_output(name: str, path: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a path that no file with one of these suffixes can be written to.
 
     Raises
     ------
     ValueError
-        If it cannot, in a line that names the argument.
+        In a line that names the argument.
     """
     folder = (path.resolve() if path.is_symlink() else path).parent
     if not folder.is_dir():
@@ -87,6 +121,9 @@ def check_output(name, path, suffixes):
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise ValueError(f"{name} {path} cannot be written")
     if path.suffix.lower() not in suffixes:
-        *most, last = suffixes
-        known = f"{', '.join(most)} or {last}" if most else last
-        raise ValueError(f"{name} {path} must end in {known}")
+        raise ValueError(f"{name} {path} must end in {_listed(suffixes)}")
+
+
+def _listed(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last

@@ -77,6 +77,16 @@ def silu_slope(z: Array, out: Array) -> None:
     out[...] = np.where(z < 0, e, 1) / (1 + e) + z * e / (1 + e) ** 2
 
 
+def elu(z: Array, out: Array) -> None:
+    """z where z > 0, else e^z - 1 (Clevert et al., 2016)."""
+    out[...] = np.where(z > 0, z, np.expm1(np.minimum(z, 0)))
+
+
+def elu_derivative(a: Array, out: Array) -> None:
+    """1 where a > 0, else a + 1, with a = elu z."""
+    out[...] = np.minimum(a, 0) + 1
+
+
 @quiet
 def softmax(z: Array, workspace: Array | None, out: Array) -> None:
     """p_j = e^z_j / sum_i e^z_i, shifted by the largest z of the row to avoid overflow."""
@@ -92,6 +102,7 @@ FUNCTIONS = {
     "relu": (relu, relu_derivative),
     "exp": (exp, exp_derivative),
     "silu": (silu, silu_slope),
+    "elu": (elu, elu_derivative),
 }
 BY_CODES = {CODES[name]: functions for name, functions in FUNCTIONS.items()}
 SOFTMAX = CODES["softmax"]

@@ -16,6 +16,11 @@ from fastnn.reference.rows import weights_of
 Terms = tuple[Array, Array]
 
 
+def product(factor: Array, x: Array) -> Array:
+    """factor x, where 0 times infinity is 0."""
+    return np.where(factor == 0, 0, factor * x)
+
+
 def squared_error(a: Array, z: Array, y: Array) -> Terms:
     """1/2 sum_j (a_j - y_j)^2. Squares overflow in a's own type, as they do in the kernels."""
     return np.square(a - y) / 2, a - y
@@ -28,20 +33,20 @@ def mean_squared_error(a: Array, z: Array, y: Array) -> Terms:
 
 
 def binary_log_loss(a: Array, z: Array, y: Array) -> Terms:
-    """sum_j log(1 + e^z_j) - y_j z_j."""
-    wide = z.astype(np.float64)
-    return np.maximum(wide, 0) - y * wide + np.log1p(np.exp(-np.abs(wide))), a - y
+    """sum_j log(1 + e^z_j) - y_j z_j = log(1 + e^-|z_j|) + |z_j| times 1 - y_j or y_j."""
+    size, factor = np.abs(z.astype(np.float64)), np.where(z > 0, 1 - y, y)
+    return np.log1p(np.exp(-size)) + product(factor, size), a - y
 
 
 def log_loss(a: Array, z: Array, y: Array) -> Terms:
-    """sum_j y_j (log sum_i e^z_i - z_j)."""
-    wide = z - z.max(axis=1, keepdims=True).astype(np.float64)
-    return y * (np.log(np.sum(np.exp(wide), axis=1, keepdims=True)) - wide), a - y
+    """sum_j y_j (log sum_i e^z_i - z_j), with all z_j shifted by the largest."""
+    z = z - z.max(axis=1, keepdims=True).astype(np.float64)
+    return product(y, np.log(np.sum(np.exp(z), axis=1, keepdims=True)) - z), a - y
 
 
 def poisson(a: Array, z: Array, y: Array) -> Terms:
     """sum_j y_j log(y_j / a_j) - y_j + a_j, half the deviance; NaN for y < 0."""
-    return np.where(y == 0, 0, y * np.log(y / a)) + (a - y), a - y
+    return product(y, np.log(y / a)) + (a - y), a - y
 
 
 def clipped(a: Array) -> Array:
@@ -53,13 +58,13 @@ def clipped(a: Array) -> Array:
 def clipped_binary_log_loss(a: Array, z: Array, y: Array) -> Terms:
     """-sum_j y_j log a_j + (1 - y_j) log(1 - a_j)."""
     p = clipped(a)
-    terms = -np.where(y == 0, 0, y * np.log(p)) - np.where(y == 1, 0, (1 - y) * np.log1p(-p))
+    terms = -product(y, np.log(p)) - product(1 - y, np.log1p(-p))
     return terms, a - y
 
 
 def clipped_log_loss(a: Array, z: Array, y: Array) -> Terms:
     """-sum_j y_j log a_j."""
-    return -np.where(y == 0, 0, y * np.log(clipped(a))), a - y
+    return -product(y, np.log(clipped(a))), a - y
 
 
 FUNCTIONS: dict[str, Callable[[Array, Array, Array], Terms]] = {

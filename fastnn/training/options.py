@@ -7,7 +7,7 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import kernels, work
+from fastnn import documentation, kernels, work
 from fastnn.catalog import losses, solvers
 from fastnn.catalog.solvers import SolverName
 from fastnn.data import checks
@@ -52,25 +52,8 @@ def takes_solver_options(method: _Method) -> _Method:
     ]
     function: Any = method
     function.__signature__ = signature.replace(parameters=parameters + keywords)
-    if method.__doc__ and "{solver options}" in method.__doc__:
-        method.__doc__ = method.__doc__.replace("{solver options}", _documentation())
+    method.__doc__ = documentation.complete(method.__doc__)
     return method
-
-
-def _documentation() -> str:
-    names = ", ".join(f'"{row.name}"' for row in solvers.SOLVERS if row.public)
-    helps = "; ".join(f'"{row.name}": {row.help}' for row in solvers.SOLVERS if row.public)
-    lines = [f'solver : {{{names}}}, default "adam"', f"    {helps}."]
-    for p in solvers.PARAMETERS:
-        kind = "bool" if isinstance(p.default, bool) else f"float {_bounds(p)}"
-        lines += [f"{p.name} : {kind}, default {p.default}", f"    {p.help}"]
-    return "\n        ".join(lines)
-
-
-def _bounds(p: solvers.Parameter) -> str:
-    if p.high != "largest":
-        return f"in [{p.low:g}, {p.high:g})"
-    return "> 0" if p.low == "smallest" else ">= 0"
 
 
 def check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, Any]:

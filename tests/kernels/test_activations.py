@@ -26,6 +26,10 @@ EXACT = {
     "silu": (
         lambda z: z * sigmoid(z), lambda z: sigmoid(z) + z * sigmoid(z) * sigmoid(-z)
     ),
+    "elu": (
+        lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+        lambda z: np.exp(np.minimum(z, 0)),
+    ),
 }  # fmt: skip
 
 # and its derivative as a function of the value, where the catalog says that it is one
@@ -35,6 +39,7 @@ BY_VALUE = {
     "tanh": lambda a: (1 - a) * (1 + a),
     "relu": lambda a: np.where(a > 0, 1, 0 * a),
     "exp": lambda a: a,
+    "elu": lambda a: np.minimum(a, 0) + 1,
 }
 
 # the limits of the function and of its derivative by z at -infinity and infinity
@@ -45,6 +50,7 @@ LIMITS = {
     "relu": ((0, np.inf), (0, 1)),
     "exp": ((0, np.inf), (0, np.inf)),
     "silu": ((0, np.inf), (0, 1)),
+    "elu": ((-1, np.inf), (0, 1)),
 }
 
 

@@ -25,6 +25,20 @@ FASTNN_INLINE VEC FN(relu_derivative)(VEC a)
     return FN(keep)(FN(less)(FN(splat)((REAL)0), a), FN(splat)((REAL)1));
 }
 
+/* z where z > 0, else e^z - 1 (Clevert et al., 2016); its derivative is 1, or e^z = a + 1 */
+FASTNN_INLINE void FN(elu_group)(const int count, VEC *z)
+{
+    const VEC zero = FN(splat)((REAL)0), low = FN(splat)((REAL)-TANH_MAX);
+    VEC m[GROUP];
+    EACH m[i] = FN(max)(low, FN(min)(zero, z[i])); /* -1 to the last bit from `low` on */
+    FN(expm1_group)(count, m);
+    EACH z[i] = FN(select)(FN(less)(zero, z[i]), z[i], m[i]);
+}
+FASTNN_INLINE VEC FN(elu_derivative)(VEC a)
+{
+    return FN(min)(FN(splat)((REAL)0), a) + FN(splat)((REAL)1);
+}
+
 /* z s(z) with s the sigmoid (Elfwing et al., 2018), and the slope s(z) + z s(z) s(-z). With e =
  * e^-|z|, s(z) and s(-z) are 1 / (1 + e) and e / (1 + e), neither of them by a difference. */
 FASTNN_INLINE void FN(silu_group)(const int count, VEC *z, VEC *slope)

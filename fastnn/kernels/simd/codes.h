@@ -10,7 +10,8 @@
     ROW(SIGMOID, 1, sigmoid)                                                                      \
     ROW(TANH, 2, tanh)                                                                            \
     ROW(RELU, 3, relu)                                                                            \
-    ROW(EXP, 5, exp)
+    ROW(EXP, 5, exp)                                                                              \
+    ROW(ELU, 7, elu)
 
 /* name_group(count, z, slope): the derivative is no function of the value, so the forward pass of
  * training stores it, the slope */

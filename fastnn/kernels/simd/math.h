@@ -156,19 +156,31 @@ FASTNN_INLINE void FN(sigmoid_group)(const int count, VEC *x)
 }
 #endif
 
-/* tanh|x| = m / (m + 2) with m = e^2|x| - 1 = 2^n (r + r^2 q) + (2^n - 1), which keeps the
- * relative accuracy near 0 that 2 sigmoid(2x) - 1 loses; then the sign of x. */
+/* e^x - 1 = 2^n (r + r^2 q) + (2^n - 1) for |x| < EXP_MAX / 2, without the cancellation near 0. */
+FASTNN_INLINE void FN(expm1_group)(const int count, VEC *x)
+{
+    const VEC one = FN(splat)((REAL)1);
+    VEC q[GROUP], r[GROUP];
+    IVEC n[GROUP];
+    FN(exp_parts)(count, x, q, r, n);
+    EACH q[i] = q[i] * r[i] * r[i] + r[i];
+    EACH r[i] = FN(real)(n[i] + FN(bits)(one));
+    EACH x[i] = r[i] * q[i] + (r[i] - one);
+}
+
+/* tanh|x| = m / (m + 2) with m = e^2|x| - 1, which keeps the relative accuracy near 0 that
+ * 2 sigmoid(2x) - 1 loses; then the sign of x.
+ *
+ * Not monotone: where x rises, tanh x may fall by 2 ulp at most, and never falls further below a
+ * value before. All floats: .07% of the steps to the next float are down, the worst at 8.32.
+ * 2.6e8 doubles between 2^-30 and 32: 0.26%, the worst at 18.5. */
 FASTNN_INLINE void FN(tanh_group)(const int count, VEC *x)
 {
     const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
     const IVEC sign = FN(bits)(-zero);
-    VEC m[GROUP], q[GROUP], r[GROUP];
-    IVEC n[GROUP];
+    VEC m[GROUP];
     EACH m[i] = FN(min)(FN(splat)((REAL)TANH_MAX), FN(real)(FN(bits)(x[i] + x[i]) & ~sign));
-    FN(exp_parts)(count, m, q, r, n);
-    EACH q[i] = q[i] * r[i] * r[i] + r[i];
-    EACH r[i] = FN(real)(n[i] + FN(bits)(one));
-    EACH m[i] = r[i] * q[i] + (r[i] - one);
+    FN(expm1_group)(count, m);
     EACH m[i] = m[i] / (m[i] + one + one);
     EACH x[i] = FN(real)(FN(bits)(m[i]) | (FN(bits)(x[i]) & sign));
 }
