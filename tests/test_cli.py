@@ -173,6 +173,8 @@ def test_points_are_two_classes_in_the_plane(dataset):
 
 
 def test_what_is_not_learnt_gets_a_hint_that_helps(capsys):
+    assert status("demo", "--epochs", "2", "--no-compare", "--noise", "9") == 0
+    assert "less --noise or another --lr" in capsys.readouterr().out
     assert status("demo", "--epochs", "2", "--no-compare") == 0
     out = capsys.readouterr().out
     assert float(re.search(r"training accuracy\s+([\d.]+)%", out)[1]) < 90
@@ -220,9 +222,10 @@ def test_times_are_medians_of_rounds_in_alternation_after_a_warm_up(monkeypatch,
 
 
 def test_one_slow_round_changes_no_ratio():
-    times = compare.Times([1.0, 1.0, 90.0], [10.0, 11.0, 12.0], 5)
+    times = compare.Times([1.0, 1.0, 90.0], [10.0, 11.0, 12.0], 50)
     assert times.ratio() == (10.0, 12 / 90, 11.0)
     assert times.too_short() == ""
+    assert times._replace(steps=49).too_short() != ""
 
 
 @pytest.mark.parametrize("options", [[], ["--no-compare"]], ids=str)

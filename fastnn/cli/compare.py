@@ -25,8 +25,9 @@ from fastnn.network import Network
 ROUNDS = 7
 WARM_UP = 30  # steps of each before the first round
 
-# A round of less CPU time, in seconds, says nothing: interrupts and cold caches take as long.
-SHORTEST_ROUND = 5e-4
+# A round of less CPU time, in seconds, says nothing: interrupts and cold caches take as long. In
+# one of fewer steps, much of the time is the call itself.
+SHORTEST_ROUND, FEWEST_STEPS = 5e-4, 50
 
 # How far two nets that agree may be apart, as a share of the largest parameter: after all steps,
 # and after one step from the same parameters.
@@ -132,9 +133,9 @@ class Times(NamedTuple):
     def too_short(self) -> str:
         """Why the times mean nothing; empty if they do mean something."""
         a_step = statistics.median(self.fast)
-        if a_step * self.steps >= SHORTEST_ROUND:
+        if a_step * self.steps >= SHORTEST_ROUND and self.steps >= FEWEST_STEPS:
             return ""
-        needed = ROUNDS * 1.5 * SHORTEST_ROUND / max(a_step, 1e-9)
+        needed = ROUNDS * max(FEWEST_STEPS, 1.5 * SHORTEST_ROUND / max(a_step, 1e-9))
         size = 10 ** math.floor(math.log10(needed))
         return f"too few steps to time; try --epochs {math.ceil(needed / size) * size}"
 

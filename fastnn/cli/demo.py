@@ -152,9 +152,10 @@ def main(options: argparse.Namespace, words: list[str]) -> int:
     print(f"  training accuracy    {right.mean():9.1%}")
     if right.mean() < LEARNT:
         more, other = max(2 * settings.epochs, settings.dataset.epochs), settings.seed ^ 1
+        noise = ", less --noise" if settings.noise > settings.dataset.noise else ""
         print(
             f"  hint                 not all points are learnt: try --epochs {more}, "
-            f"--seed {other} or another --lr"
+            f"--seed {other}{noise} or another --lr"
         )
     _draw(settings, net, start, recorder)
     if live:
