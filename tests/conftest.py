@@ -35,3 +35,26 @@ def dtype(request):
 @pytest.fixture
 def rng():
     return np.random.RandomState(0)
+
+
+# ---- pictures -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_windows():
+    """Draw into memory, and leave no figure."""
+    import matplotlib
+    from matplotlib import pyplot
+
+    matplotlib.use("agg")
+    yield
+    pyplot.close("all")
+
+
+@pytest.fixture(params=["default", "dark_background"])
+def look(request):
+    """On light and on dark."""
+    from matplotlib import pyplot
+
+    with pyplot.style.context(request.param):
+        yield request.param

@@ -16,7 +16,8 @@ from matplotlib import pyplot
 
 from fastnn import documentation, network
 from fastnn.catalog import activations, losses, solvers
-from fastnn.plotting import boundary, displays
+from fastnn.plotting import boundary
+from fastnn.plotting.displays import loss_curve
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -50,7 +51,7 @@ def test_commands_are_the_ones_that_ci_runs():
         assert command in ci
 
 
-@pytest.mark.parametrize("module", [network, boundary, displays])
+@pytest.mark.parametrize("module", [network, boundary, loss_curve])
 def test_docstrings(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class LivePlot(Callback):
     """Draws data, prediction and loss while a network trains, in place, in a notebook or a window.
 
-    Training waits for each frame, {cost}, and for nothing else.
-    If the window is closed, the training goes on without. The title says when it is done.
+    Training waits for each frame, some hundredths of a second: a few tenths when the axis of the
+    loss changes, which is rare. If the window is closed, the training goes on without. The title
+    says when the training is done.
 
     Parameters
     ----------
@@ -95,8 +96,8 @@ class LivePlot(Callback):
         if not completed and net.n_iter_ == 0 and self._screen:  # another callback refused the fit
             self._screen.close()
             return
-        self._picture.finish()
         self._draw(net, "done: " if completed else "stopped: ")
+        self._picture.finish()
 
     def _draw(self, net: Network, state: str = "") -> None:
         assert self._screen is not None
@@ -165,8 +166,9 @@ class _Window:
         from matplotlib import pyplot
 
         self._pyplot, self._shown = pyplot, False
-        self.figure: Any = pyplot.figure(figsize=(9, 4.1))
+        self.figure = pyplot.figure(figsize=(9, 4.1))
         self._manager = self.figure.canvas.manager
+        assert self._manager is not None  # pyplot's figures have one
         self._manager.set_window_title("fastnn")
 
     def _is_open(self) -> bool:
