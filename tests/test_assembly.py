@@ -1,9 +1,13 @@
-"""The register tiles stay in registers: read in the assembly that the compiler here makes."""
+"""Register tiles stay in registers, and debug builds stop at unknown codes.
+
+Both are tested with the C compiler: by the assembly that it writes, and by a small program.
+"""
 
 import ast
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,14 +34,15 @@ SOURCE = f'#include "simd.h"\nvoid *kept[] = {{{KEPT}}};\n'
 
 
 def flags():
-    """Name of a build -> its compiler flags, as setup.py has them."""
+    """Instruction set -> compiler flags, read from setup.py."""
     tree = ast.parse((ROOT / "setup.py").read_text())
     values = {
         node.targets[0].id: eval(compile(ast.Expression(node.value), "setup.py", "eval"))
         for node in tree.body
         if isinstance(node, ast.Assign) and node.targets[0].id in ("COMMON_FLAGS", "BUILDS_X86")
     }
-    return {name: values["COMMON_FLAGS"] + own for name, own in values["BUILDS_X86"].items()}
+    builds = values["BUILDS_X86"].items()
+    return {name: values["COMMON_FLAGS"] + own for name, (_, own) in builds}
 
 
 def compile_to(folder, build, *more, headers=HEADERS):
@@ -60,7 +65,7 @@ def macros(folder, build):
 
 
 def innermost_loops(assembly):
-    """(function, its registers that point to the stack, lines) of every loop without a jump."""
+    """(function, registers that point to the stack, lines) of every loop without inner jumps."""
     function, frame, lines, labels = None, ["rsp"], [], {}
     for line in assembly.splitlines():
         if match := re.match(r"(\w+)(?:\.\w+)*:\s*$", line):
@@ -85,7 +90,7 @@ ADD = re.compile(r"\s*addp[sd]\s.*%xmm(\d+)\s*$")
 
 
 def products(assembly):
-    """kernel -> (accumulators, lines that move one from or to the stack) of each product loop."""
+    """kernel -> (number of accumulators, lines that spill one) of each product loop."""
     found = {}
     for function, frame, body in innermost_loops(assembly):
         fused = {m[1] for line in body if (m := MULTIPLY_ADD.match(line))}
@@ -101,7 +106,7 @@ def products(assembly):
 
 
 @pytest.mark.parametrize("real", ["f32", "f64"])
-@pytest.mark.parametrize("build", ["_kernels", "_kernels_avx2", "_kernels_avx512"])
+@pytest.mark.parametrize("build", ["baseline", "avx2", "avx512"])
 def test_no_accumulator_is_spilled(build, real, tmp_path):
     found = products(compile_to(tmp_path, build, "-S"))
     sizes = macros(tmp_path, build)
@@ -113,11 +118,11 @@ def test_no_accumulator_is_spilled(build, real, tmp_path):
         f"panel_gradient_{real}": sizes["GRAD_ROWS"] * panels,
         f"rows_forward_{real}": sizes["BLOCK_ROWS"] * sizes["TILE_VECTORS"],
         f"stored_forward_{real}": sizes["STORED_VECTORS"],
-        f"lane_gradient_{real}": 0,  # where tiles are 1 or 2 vectors wide, it is no loop
+        f"lane_gradient_{real}": 0,  # no loop if tiles are 1 or 2 vectors wide
     }
     for kernel, accumulators in full.items():
         loops = found.get(kernel, [])
-        # the full tile is there, and so the loops that are looked at are the products
+        # the full tile is among them, so these loops are the products
         assert max((n for n, _ in loops), default=0) >= accumulators, (kernel, loops)
         for n, spilled in loops:
             assert not spilled, (kernel, n, spilled)
@@ -130,5 +135,45 @@ def test_a_spill_would_be_seen(tmp_path):
     head, name, avx512 = (HEADERS / "simd.h").read_text().partition("defined(__AVX512F__)")
     larger = avx512.replace("#define TILE_ROWS 8", "#define TILE_ROWS 12", 1)
     (headers / "simd.h").write_text(head + name + larger)
-    found = products(compile_to(tmp_path, "_kernels_avx512", "-S", headers=headers))
+    found = products(compile_to(tmp_path, "avx512", "-S", headers=headers))
     assert any(spilled for _, spilled in found["propagate_delta_f64"])
+
+
+STRAY_CODES = """
+#include "simd.h"
+int main(int argc, char **argv)
+{
+    _Alignas(128) double x[64] = {0}, y[64] = {0}, delta[64] = {0};
+    solver_numbers numbers = {.solver = 99};
+    switch (argc > 1 ? argv[1][0] : '0') {
+    case 'a': activate_f64(x, NULL, 64, 99); break;
+    case 'A': activate_array_f64(x, y, 64, SOFTMAX); break;
+    case 'd': derivative_array_f64(x, y, 64, 99); break;
+    case 'p': propagate_delta_f64(64 / VECTOR, 1, 1, 0, 1, 1, x, delta, x, y, 99); break;
+    case 'l': loss_delta_f64(1, 1, x, y, delta, 99, IDENTITY); break;
+    case 'w': weighted_loss_delta_f64(1, 1, x, y, delta, 99, IDENTITY); break;
+    case 'o': loss_delta_f64(1, 1, x, y, delta, SQUARED_ERROR, 99); break;
+    case 'k': uses_logits(99); break;
+    case 's': solver_update_f64(64, x, y, delta, 0, &numbers, 1, 0); break;
+    default: loss_delta_f64(1, 1, x, y, delta, SQUARED_ERROR, SIGMOID);
+    }
+    return 0;
+}
+""".replace("VECTOR", "LANES_F64")
+
+
+def test_debug_builds_stop_at_unknown_codes(tmp_path):
+    source = tmp_path / "stray.c"
+    source.write_text(STRAY_CODES)
+    for debug in (["-DFASTNN_DEBUG"], []):
+        program = tmp_path / "stray"
+        subprocess.run(
+            [COMPILER, "-O1", "-w", *debug, "-I", str(HEADERS), "-o", str(program), str(source),
+             "-lm"],
+            check=True,
+        )  # fmt: skip
+        for what in "aAdplwoks0":
+            ran = subprocess.run([str(program), what], capture_output=True, text=True)
+            stops = bool(debug) and what != "0"
+            assert (ran.returncode == -signal.SIGABRT) == stops, (what, debug, ran)
+            assert ("unknown" in ran.stderr) == stops

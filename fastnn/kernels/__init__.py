@@ -50,9 +50,7 @@ def new_cursor(**fields: int) -> NDArray[np.void]:
 def for_dtype(function: Any, dtype: np.dtype[Any]) -> Callable[..., Any]:
     """A kernel for arrays of one real type, so that calls need not look for the type."""
     try:
-        typed: Callable[..., Any] = function[
-            {"float32": "float", "float64": "double"}[dtype.name]
-        ]
+        typed: Callable[..., Any] = function[{"float32": "float", "float64": "double"}[dtype.name]]
     except TypeError:  # the reference's are plain functions
         typed = function
     return typed
