@@ -386,8 +386,8 @@ def test_live_plot_and_recorder_of_estimators(notebook, tmp_path):
     live = LivePlot(every=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = MLPRegressor(hidden_layer_sizes=5, random_state=0, max_iter=6).set_callbacks(live, recorder)
-        model.fit(WAVE, WAVES[:, 0])
+        model = MLPRegressor(hidden_layer_sizes=5, random_state=0, max_iter=6)
+        model.set_callbacks(live, recorder).fit(WAVE, WAVES[:, 0])
     assert live.figure_.axes[1].get_title() == f"done: epoch 6, loss {model.loss_:.4f}"
     (line,) = live.figure_.axes[0].get_lines()
     np.testing.assert_allclose(line.get_ydata(), model.predict(line.get_xdata()[:, None]))
