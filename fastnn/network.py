@@ -162,7 +162,8 @@ class Network(Layers, Displayable):
         return self._forward(self._check_x(X), self._layer_units[-1])
 
     def _forward(self, x: NDArray[Any], width: int) -> NDArray[Any]:
-        self._check_params()
+        if not self._all_finite(self._params):  # one call less for one row after another
+            self._check_params()
         n = len(x)
         out = np.empty((n, width), self._dtype)
         if n == 1:

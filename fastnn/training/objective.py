@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from collections.abc import Iterable
@@ -61,8 +62,8 @@ class MeanLoss:
         if len(parts) > 1 and len(y) * work_per_row > work.WORTH_A_THREAD:
             self._n_threads = threads.resolve(n_jobs)
         longest = max(part.stop - part.start for part in parts)
-        self._new_workspace = lambda: kernels.new_workspace(
-            layer_units, longest, y.dtype, weighted=weighted
+        self._new_workspace = functools.partial(
+            kernels.new_workspace, layer_units, longest, y.dtype, weighted=weighted
         )
         self._workspaces = [self._new_workspace()]  # those not in use
 
