@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 # Every accepted spelling, for type checkers; a test compares it with the rows.
 ActivationName = Literal[
     "identity", "linear", "sigmoid", "logistic", "sigm", "tanh", "relu", "softmax", "exp", "silu",
-    "swish",
+    "swish", "elu",
 ]  # fmt: skip
 
 
