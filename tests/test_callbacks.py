@@ -403,6 +403,33 @@ def test_validation_loss_stops_and_puts_the_best_back():
     assert all(any(falls[i : i + 5]) for i in range(len(falls) - 5))
 
 
+class Scripted:
+    """In place of a network: its losses are given."""
+
+    def __init__(self, losses):
+        self.losses, self.n_iter_, self.params_ = iter([losses[0], *losses]), 0, np.zeros(1)
+
+    def loss(self, X, y):
+        self.n_iter_ += 1
+        return next(self.losses)
+
+
+@pytest.mark.parametrize(
+    ("tol", "looks"),
+    [(0.0, 8), (0.05, 8), (0.15, 4), (0.25, 4)],  # of losses that fall by 0.1
+)
+def test_validation_loss_counts_falls_by_more_than_tol(tol, looks):
+    validation = ValidationLoss(X_VAL, Y_VAL, n_iter_no_change=3, tol=tol)
+    net = Scripted([1.0 - 0.1 * i for i in range(8)])
+    validation.begin(net, X_VAL, Y_VAL, 8)
+    answers = []
+    while len(answers) < 8 and not any(answers):
+        answers.append(validation(net))
+    assert len(answers) == looks
+    assert answers[-1] == (looks < 8)
+    assert validation.best_loss_ == validation.losses_[-1]
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_validation_loss_puts_nothing_back_where_something_was_raised(error):
     def fail(net):
@@ -444,3 +471,45 @@ def test_validation_loss_refuses_before_anything_changes():
     for options in ({"every": 0}, {"n_iter_no_change": 0}, {"tol": -1.0}):
         with pytest.raises(ValueError, match="must be"):
             ValidationLoss(X, y, **options)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("batch_size", [10, "auto"])
+def test_a_callback_sets_the_learning_rate(solver, batch_size):
+    """From the next epoch on, as if the rest were another fit with that rate."""
+    options = {"solver": solver, "batch_size": batch_size}
+    net, parts = network(), network()
+    seen = []
+
+    def halve(net):
+        seen.append(net.learning_rate_)
+        if net.n_iter_ == 3:
+            net.learning_rate_ = 0.01
+
+    net.fit(X, y, max_iter=5, learning_rate_init=0.02, callback=halve, **options)
+    assert seen == [0.02, 0.02, 0.02, 0.01, 0.01]
+    parts.fit(X, y, max_iter=3, learning_rate_init=0.02, **options)
+    for _ in range(2):
+        parts.partial_fit(X, y, learning_rate_init=0.01, **options)
+    if batch_size == "auto":
+        np.testing.assert_array_equal(net.params_, parts.params_)
+    other = network().fit(X, y, max_iter=5, learning_rate_init=0.02, **options)
+    assert (net.params_ != other.params_).any()
+
+
+def test_learning_rates_that_are_refused():
+    net = network()
+    for name in ("learning_rate_", "learning_rate", "learning_rate_init"):
+        with pytest.raises(AttributeError, match="learning_rate_"):
+            setattr(net, name, 0.1)
+    with pytest.raises(AttributeError, match="while a fit runs"):
+        net.learning_rate_  # noqa: B018
+
+    def bad(net):
+        net.learning_rate_ = -1.0
+
+    with pytest.raises(ValueError, match="learning_rate_init must be a finite number"):
+        net.fit(X, y, max_iter=5, callback=bad)
+    assert net.n_iter_ == 1
+    with pytest.raises(AttributeError, match="while a fit runs"):
+        net.learning_rate_ = 0.1
