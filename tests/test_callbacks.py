@@ -1,4 +1,4 @@
-"""What fit tells between epochs, and the listeners that come with it."""
+"""Callbacks: when they are called, what they see and may do, and those that come with fastnn."""
 
 import builtins
 import io
@@ -12,6 +12,7 @@ from sklearn.datasets import make_circles
 
 from fastnn import Network
 from fastnn.callbacks import Callback, Listeners, ProgressBar, Recorder, ValidationLoss
+from fastnn.catalog import losses
 from fastnn.training.run import TrainingRun
 
 X, y = make_circles(100, factor=0.5, noise=0.05, random_state=0)
@@ -27,7 +28,7 @@ def network(**options):
 
 
 class Log(Callback):
-    """Writes down what it hears."""
+    """Keeps a list of its calls."""
 
     def __init__(self, every=1, log=None, name=""):
         self.every, self.log, self.name = every, [] if log is None else log, name
@@ -94,7 +95,7 @@ def test_what_a_callback_sees_belongs_together(training):
 def test_a_callback_may_put_other_parameters_there(training):
     nets = [network(), network()]
     nets[0].fit(X, y, max_iter=20, **training)
-    # arrays of its own, with the same numbers
+    # other arrays with the same numbers
     nets[1].fit(
         X, y, max_iter=20, callback=lambda net: net.__setstate__(net.__getstate__()),
         callback_every=3, **training,
@@ -115,7 +116,7 @@ def test_a_callback_may_not_make_it_another_network(other):
 
 @pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
 def test_ctrl_c_while_taking_notes(training, monkeypatch):
-    """The interrupt comes between the compiled call and the history: nothing falls behind."""
+    """An interrupt between the compiled call and the history: both still agree."""
     epochs_done, came = TrainingRun.epochs_done, []
 
     def interrupted(run):
@@ -163,7 +164,10 @@ def test_true_ends_the_training(training, stop):
     half = network().fit(X, y, max_iter=12, **training)
     assert net.n_iter_ == 12
     np.testing.assert_array_equal(net.params_, half.params_)
-    assert log[1:] == [("call", "", 12), ("end", "", 12)]  # it hears of what stopped
+    assert log[1:] == [
+        ("call", "", 12),
+        ("end", "", 12),
+    ]  # called although another one stopped the training
 
 
 @pytest.mark.parametrize("answer", [None, False, np.False_, 1, 0.5, "yes", [1], np.ones(2)])
@@ -211,6 +215,95 @@ def test_parameters_may_be_changed_in_between():
 
     net = network().fit(X, y, solver="sgd", max_iter=6, batch_size=100, callback=reset)
     assert net.loss_curve_[5] == pytest.approx(np.log(2), rel=1e-12)
+
+
+@pytest.mark.parametrize("training", TRAINING, ids=["full", "batches"])
+def test_a_learning_rate_takes_effect_from_the_next_epoch(training, dtype):
+    training = {**training, "shuffle": False}  # fits shuffle on, partial_fit from the start
+    seen = []
+
+    def change(net):
+        seen.append(net.learning_rate_)
+        if net.n_iter_ == 4:
+            net.learning_rate_ = 0.002
+            assert net.learning_rate_ == 0.002
+
+    net, twin, quiet = network(dtype=dtype), network(dtype=dtype), network(dtype=dtype)
+    net.fit(X, y, max_iter=10, callback=change, **training)
+    rate = training["learning_rate_init"]
+    assert seen == [rate] * 4 + [0.002] * 6
+    twin.fit(X, y, max_iter=4, **training)
+    for _ in range(6):
+        twin.partial_fit(X, y, **{**training, "learning_rate_init": 0.002})
+    np.testing.assert_array_equal(net.params_, twin.params_)
+    assert net.loss_curve_ == twin.loss_curve_
+    quiet.fit(X, y, max_iter=10, **training)
+    assert net.loss_curve_[:4] == quiet.loss_curve_[:4]
+    assert (net.params_ != quiet.params_).any()
+    # the next fit begins with its own
+    seen.clear()
+    net.fit(X, y, max_iter=1, callback=change, **training)
+    assert seen == [rate]
+
+
+def test_a_learning_rate_is_there_during_training_only():
+    net = network().fit(X, y, max_iter=2)
+
+    class Tries(Callback):
+        def begin(self, net, X, y, max_iter):
+            self.refused(net)
+
+        def end(self, net, completed):
+            self.refused(net)
+
+        def refused(self, net):
+            with pytest.raises(AttributeError, match="while a fit runs"):
+                net.learning_rate_ = 0.1
+            with pytest.raises(AttributeError, match="while a fit runs"):
+                _ = net.learning_rate_
+
+    Tries().refused(net)
+    net.fit(X, y, max_iter=2, callback=Tries())
+    with pytest.raises(RuntimeError, match="no more"):
+        net.fit(X, y, callback=raise_)
+    Tries().refused(net)
+    assert not hasattr(pickle.loads(pickle.dumps(net)), "learning_rate_")
+
+
+def raise_(net):
+    raise RuntimeError("no more")
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (0, ValueError), (-0.1, ValueError), (np.nan, ValueError), (np.inf, ValueError),
+        (1e-50, ValueError), (1e50, ValueError), ("0.1", TypeError), (True, TypeError),
+        (None, TypeError), ([0.1], TypeError),
+    ],
+)  # fmt: skip
+def test_a_bad_learning_rate_changes_nothing(value, error):
+    """float32 has no 1e-50 and no 1e50."""
+
+    def change(net):
+        with pytest.raises(error, match="learning_rate"):
+            net.learning_rate_ = value
+        assert net.learning_rate_ == 0.01
+
+    nets = [network(dtype="float32") for _ in range(2)]
+    for net, callback in zip(nets, (change, None), strict=True):
+        net.fit(X, y, max_iter=4, learning_rate_init=0.01, callback=callback)
+    np.testing.assert_array_equal(nets[0].params_, nets[1].params_)
+
+
+@pytest.mark.parametrize("name", ["learning_rate_init", "learning_rate"])
+def test_other_names_of_the_learning_rate_are_refused(name):
+    def change(net):
+        with pytest.raises(AttributeError, match=f"no {name}; a callback may set learning_rate_"):
+            setattr(net, name, 0.1)
+
+    change(network())
+    network().fit(X, y, max_iter=2, callback=change)
 
 
 def test_a_refusal_at_the_beginning_changes_nothing():
@@ -386,9 +479,9 @@ def test_validation_loss_stops_and_puts_the_best_back():
         X_few, y_few, learning_rate_init=0.05, max_iter=1000, callback=[recorder, validation]
     )  # fmt: skip
     assert net.n_iter_ < 1000
-    losses = np.array(validation.losses_)
-    best = int(losses.argmin())
-    assert validation.best_loss_ == losses[best] == net.loss(X_new, y_new)
+    seen = np.array(validation.losses_)
+    best = int(seen.argmin())
+    assert validation.best_loss_ == seen[best] == net.loss(X_new, y_new)
     np.testing.assert_array_equal(net.params_, recorder[best + 1].params_)
     np.testing.assert_array_equal(net.params_, recorder[-1].params_)
     # the solver starts afresh from there
@@ -398,36 +491,68 @@ def test_validation_loss_stops_and_puts_the_best_back():
         one.partial_fit(X_few, y_few)
     np.testing.assert_array_equal(net.params_, fresh.params_)
     # five looks in a row without a fall by tol; never before
-    falls = [loss < losses[:i].min(initial=np.inf) - 1e-3 for i, loss in enumerate(losses)]
+    falls = [loss < seen[:i].min(initial=np.inf) - 1e-3 for i, loss in enumerate(seen)]
     assert not any(falls[-5:])
     assert all(any(falls[i : i + 5]) for i in range(len(falls) - 5))
 
 
-class Scripted:
-    """In place of a network: its losses are given."""
-
-    def __init__(self, losses):
-        self.losses, self.n_iter_, self.params_ = iter([losses[0], *losses]), 0, np.zeros(1)
-
-    def loss(self, X, y):
-        self.n_iter_ += 1
-        return next(self.losses)
+STEADY = [1 - 0.01 * i for i in range(8)]
 
 
 @pytest.mark.parametrize(
-    ("tol", "looks"),
-    [(0.0, 8), (0.05, 8), (0.15, 4), (0.25, 4)],  # of losses that fall by 0.1
+    ("values", "options", "looks"),
+    [
+        (STEADY, {"tol": 0.05, "n_iter_no_change": 3}, 4),
+        (STEADY, {"tol": 0.005, "n_iter_no_change": 3}, 8),
+        (STEADY, {"tol": 0.05}, 8),
+        # a fall by exactly tol is none
+        ([1, 0.75, 0.5, 0.25, 0], {"tol": 0.25, "n_iter_no_change": 2}, 3),
+        ([1, 0.75, 0.5, 0.25, 0], {"tol": 0.2, "n_iter_no_change": 2}, 5),
+        # a fall by more begins a new count; falls below tol lower what is compared with
+        ([1, 0.98, 0.97, 0.5, 0.49, 0.48, 0.47, 0.3], {"tol": 0.05, "n_iter_no_change": 3}, 7),
+        ([1, 0.98, 0.94, 0.92, 0.91], {"tol": 0.05, "n_iter_no_change": 3}, 4),
+        ([1, 2, 0.999, 3, 3, 3], {"tol": 0, "n_iter_no_change": 3}, 6),
+        ([1, 2, 2, 2], {"tol": 0, "n_iter_no_change": 2}, 3),
+        # the default is 1e-4
+        ([1, 1 - 5e-5, 1 - 1e-4, 1 - 2e-4], {"n_iter_no_change": 2}, 3),
+        ([1, 1 - 2e-4, 1 - 4e-4, 1 - 6e-4], {"n_iter_no_change": 2}, 4),
+    ],
 )
-def test_validation_loss_counts_falls_by_more_than_tol(tol, looks):
-    validation = ValidationLoss(X_VAL, Y_VAL, n_iter_no_change=3, tol=tol)
-    net = Scripted([1.0 - 0.1 * i for i in range(8)])
-    validation.begin(net, X_VAL, Y_VAL, 8)
-    answers = []
-    while len(answers) < 8 and not any(answers):
-        answers.append(validation(net))
-    assert len(answers) == looks
-    assert answers[-1] == (looks < 8)
-    assert validation.best_loss_ == validation.losses_[-1]
+def test_tol_of_the_validation_loss(values, options, looks, monkeypatch):
+    coming = iter([0.0, *values])  # begin looks once
+    monkeypatch.setattr(Network, "loss", lambda net, X, y: next(coming))
+    validation = ValidationLoss(X_VAL, Y_VAL, **options)
+    recorder = Recorder(every=1)
+    net = network()
+    net.fit(X, y, max_iter=len(values), callback=[recorder, validation])
+    assert validation.losses_ == values[:looks]
+    assert len(net.loss_curve_) == looks
+    # the lowest loss is the best, however little lower it is
+    best = int(np.argmin(values[:looks]))
+    assert validation.best_loss_ == values[best]
+    kept = best + 1 if "n_iter_no_change" in options else looks
+    fresh = network()
+    fresh.fit(X, y, max_iter=kept)
+    np.testing.assert_array_equal(net.params_, fresh.params_)
+
+
+@pytest.mark.parametrize("row", losses.LOSSES, ids=lambda row: row.name)
+def test_a_network_over_given_parameters(row):
+    """As the estimators give it to callbacks, with losses that only they use."""
+    n_outputs = 3 if row.rows_sum_to_one else 1
+    params = np.random.RandomState(0).uniform(-1, 1, 3 * 4 + 5 * n_outputs)
+    names = ["tanh", row.out_activation or "identity"]
+    net = Network.from_params(params, [2, 4, n_outputs], names, loss=row.name)
+    targets = np.eye(3)[y + (X[:, 0] > 0)] if n_outputs == 3 else y
+    recorder, file = Recorder(every=2), io.StringIO()
+    validation = ValidationLoss(X, targets, n_iter_no_change=2, tol=100)
+    net.fit(X, targets, max_iter=9, callback=[recorder, ProgressBar(file=file), validation])
+    assert validation.epochs_ == [1, 2, 3]
+    assert validation.best_loss_ == net.loss(X, targets)
+    assert recorder.epochs_ == [0, 2, 3]
+    assert recorder[1].loss_function == row.name
+    np.testing.assert_array_equal(recorder[-1].params_, params)
+    assert f"loss {net.loss_:.4g}" in file.getvalue()
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -458,8 +583,10 @@ def test_training_in_a_callback():
     net.fit(X, y, max_iter=10, callback=inner)
     quiet.fit(X, y, max_iter=10)
     assert net.n_iter_ == 11
-    assert net._state.n_steps == quiet._state.n_steps > 0
-    np.testing.assert_array_equal(net._state.packed, quiet._state.packed)
+    np.testing.assert_array_equal(net.params_, quiet.params_)
+    for one in (net, quiet):
+        one.partial_fit(X, y)
+    np.testing.assert_array_equal(net.params_, quiet.params_)
 
 
 def test_validation_loss_refuses_before_anything_changes():
@@ -471,45 +598,3 @@ def test_validation_loss_refuses_before_anything_changes():
     for options in ({"every": 0}, {"n_iter_no_change": 0}, {"tol": -1.0}):
         with pytest.raises(ValueError, match="must be"):
             ValidationLoss(X, y, **options)
-
-
-@pytest.mark.parametrize("solver", ["adam", "sgd"])
-@pytest.mark.parametrize("batch_size", [10, "auto"])
-def test_a_callback_sets_the_learning_rate(solver, batch_size):
-    """From the next epoch on, as if the rest were another fit with that rate."""
-    options = {"solver": solver, "batch_size": batch_size}
-    net, parts = network(), network()
-    seen = []
-
-    def halve(net):
-        seen.append(net.learning_rate_)
-        if net.n_iter_ == 3:
-            net.learning_rate_ = 0.01
-
-    net.fit(X, y, max_iter=5, learning_rate_init=0.02, callback=halve, **options)
-    assert seen == [0.02, 0.02, 0.02, 0.01, 0.01]
-    parts.fit(X, y, max_iter=3, learning_rate_init=0.02, **options)
-    for _ in range(2):
-        parts.partial_fit(X, y, learning_rate_init=0.01, **options)
-    if batch_size == "auto":
-        np.testing.assert_array_equal(net.params_, parts.params_)
-    other = network().fit(X, y, max_iter=5, learning_rate_init=0.02, **options)
-    assert (net.params_ != other.params_).any()
-
-
-def test_learning_rates_that_are_refused():
-    net = network()
-    for name in ("learning_rate_", "learning_rate", "learning_rate_init"):
-        with pytest.raises(AttributeError, match="learning_rate_"):
-            setattr(net, name, 0.1)
-    with pytest.raises(AttributeError, match="while a fit runs"):
-        net.learning_rate_  # noqa: B018
-
-    def bad(net):
-        net.learning_rate_ = -1.0
-
-    with pytest.raises(ValueError, match="learning_rate_init must be a finite number"):
-        net.fit(X, y, max_iter=5, callback=bad)
-    assert net.n_iter_ == 1
-    with pytest.raises(AttributeError, match="while a fit runs"):
-        net.learning_rate_ = 0.1

@@ -147,9 +147,11 @@ class TrainingPicture:
     def _drawn(self, event: object) -> None:
         """Everything but the moving artists was drawn: keep it, and add them."""
         canvas = self.figure.canvas
-        if not canvas.is_saving():  # which draws them itself
-            self._rest, self._view = canvas.copy_from_bbox(self.figure.bbox), self._seen()
-            self._draw_moving()
+        if canvas.is_saving():  # then they are drawn, too, and maybe in another size
+            self._rest = None
+            return
+        self._rest, self._view = canvas.copy_from_bbox(self.figure.bbox), self._seen()
+        self._draw_moving()
 
     def _seen(self) -> tuple[object, ...]:
         axes = self.loss_ax
