@@ -209,6 +209,8 @@ class Team:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self.memory is None:  # one thread
+            return
         self._close()
         self.memory = None
         _open_teams.discard(self)

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import kernels, parameters, work
+from fastnn import kernels, work
 from fastnn.catalog import activations
 from fastnn.data import checks
 from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS
@@ -255,7 +255,13 @@ class _Trained:
     ) -> None:
         n_samples = len(data[0])
         self.units, self.codes = np.array(layer_units, np.intp), _codes(neural_net)
-        self.intercept_shapes = [b.shape for b in arrays[1::2]]
+        # where each W and b lies among the parameters, and its shape
+        self.places: list[tuple[slice, Any, slice, Any]] = []
+        at = 0
+        for W, b in zip(arrays[::2], arrays[1::2], strict=True):
+            W_place, b_place = slice(at, at + W.size), slice(at + W.size, at + W.size + b.size)
+            self.places.append((W_place, W.shape, b_place, b.shape))
+            at += W.size + b.size
         step = new_step(
             "squared_error", solver="sgd", learning_rate_init=1.0, batch_size=n_samples,
             sum_coef_grads=True,
@@ -301,7 +307,7 @@ class _Trained:
         epochs: int,
     ) -> NDArray[Any]:
         """Steps from self.params on, into new arrays: those of the step before stay."""
-        self.run.step["learning_rate"] = lr
+        self.run.set_learning_rate(lr)
         self.params = self.params.copy()
         output = np.empty_like(Y)
         try:
@@ -319,13 +325,12 @@ class _Trained:
 
     def _give(self, neural_net: Sequence[Layer]) -> None:
         """Give the layers the new parameters, and keep the run for the next step."""
-        coefs, intercepts = parameters.split_params(self.params, self.units.tolist())
-        self.arrays = []
-        for layer, W, b, shape in zip(
-            neural_net, coefs, intercepts, self.intercept_shapes, strict=True
+        params, self.arrays = self.params, []
+        for layer, (W_place, W_shape, b_place, b_shape) in zip(
+            neural_net, self.places, strict=True
         ):
-            b = b.reshape(shape)
-            layer.W, layer.b = W, b
+            layer.W = W = params[W_place].reshape(W_shape)
+            layer.b = b = params[b_place].reshape(b_shape)
             self.arrays.append((W, b, layer.act_f))
         if len(self.run.workspace) <= 1_000_000:
             self._kept[id(self.arrays[0][0])] = self

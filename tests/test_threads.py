@@ -579,10 +579,10 @@ def test_a_bad_environment_is_refused_everywhere(monkeypatch):
 
 
 @pytest.mark.parametrize("command", [["config"], ["demo", "--epochs", "2"]])
-def test_the_command_line_refuses_a_bad_environment(command):
+def test_the_command_line_refuses_a_bad_environment(command, tmp_path):
     done = subprocess.run(
         [*PYTHON, "-m", "fastnn", *command], capture_output=True, text=True, timeout=300,
-        env={**os.environ, "FASTNN_NUM_THREADS": "x"},
+        env={**os.environ, "FASTNN_NUM_THREADS": "x"}, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.splitlines() == [

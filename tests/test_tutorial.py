@@ -11,8 +11,10 @@ import pytest
 from conftest import COMPILED
 from sklearn.datasets import make_circles
 
-from fastnn import kernels
+from fastnn import kernels, reference, tutorial
+from fastnn.catalog import activations
 from fastnn.cli import numpy_network
+from fastnn.cli.compare import in_numpy
 from fastnn.tutorial import create_nn, l2_cost, neural_layer, relu, sigm, train
 
 TOPOLOGIES = [[2, 4, 8, 1], [2, 4, 8, 16, 8, 4, 1]]
@@ -380,3 +382,39 @@ def test_bad_layers(warm, circles):
     assert np.random.get_state()[2] == state
     with pytest.raises(ValueError, match=r"topology\[0\] must be a whole number"):
         create_nn([0, 1], sigm)
+
+
+@pytest.mark.parametrize("name", [row.name for row in activations.ACTIVATIONS if row.hidden])
+def test_activations_of_the_catalog(every_build, name, circles):
+    """A step, and NumPy's of the same arithmetic; the pair itself computes f and f'."""
+    pair = tutorial.activation(name)
+    row, z = activations.BY_NAME[name], np.linspace(-3, 3, 24).reshape(4, 6)
+    value, slope = np.empty_like(z), np.empty_like(z)
+    reference.activate(z, row.code, value)
+    np.testing.assert_allclose(pair(z), value, rtol=1e-14, atol=1e-15)
+    reference.derivative(z if row.stores_slope else value, row.code, slope)
+    if row.stores_slope:
+        with pytest.raises(TypeError, match="no function of its value"):
+            pair[1](value)
+    else:
+        np.testing.assert_allclose(pair[1](value), slope, rtol=1e-14, atol=1e-15)
+    assert pickle.loads(pickle.dumps(pair)) is pair
+    assert copy.deepcopy(pair) is pair
+
+    np.random.seed(0)
+    ours = create_nn([2, 4, 8, 1], pair)
+    net = [numpy_network.Layer(layer.W, layer.b, in_numpy(name)) for layer in ours]
+    for _ in range(3):
+        got = train(ours, *circles, l2_cost, lr=0.001)
+        want = numpy_network.step(net, *circles, 0.001)
+    np.testing.assert_allclose(got, want, rtol=1e-11)
+    assert difference(ours, net) < 1e-11
+
+
+def test_activations_by_name():
+    assert tutorial.activation("logistic") is sigm
+    assert tutorial.activation("relu") is relu
+    with pytest.raises(ValueError, match=r"must be one of 'identity'.*did you mean 'tanh'"):
+        tutorial.activation("tahn")
+    with pytest.raises(ValueError, match="must be one of"):
+        tutorial.activation("softmax")

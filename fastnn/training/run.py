@@ -63,7 +63,13 @@ class TrainingRun:
         cursor = kernels.new_cursor()
         self._epoch, self._row, self._n_steps = cursor["epoch"], cursor["row"], cursor["step"]
         self._status, self._stop = cursor["status"], cursor["stop"]
+        self._step_bytes, self._n_threads = step.view(np.uint8), step["n_threads"]
+        self._learning_rate = step["learning_rate"]
         self._cursor, self._epochs_before = cursor.view(np.uint8), 0
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Take steps of this size from the next epoch on."""
+        self._learning_rate[0] = rate
 
     # ---- the solver's state ----
 
@@ -168,9 +174,9 @@ class TrainingRun:
             Whether there will be many parts; the arrays are then inspected only once.
         """
         packed, units, codes = self._packed_rows, self.layer_units, self.codes
-        step, workspace, cursor = self.step.view(np.uint8), self.workspace, self._cursor
+        step, workspace, cursor = self._step_bytes, self.workspace, self._cursor
         rows, columns, row_starts = as_rows(x)
-        self.step["n_threads"] = self._team.n_threads
+        self._n_threads[0] = self._team.n_threads
         if in_parts:
             (params, packed, units, codes, step, rows, y, order, workspace, cursor, loss_curve) = (
                 self._build.typed_views(

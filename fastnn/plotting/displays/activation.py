@@ -96,7 +96,7 @@ class ActivationDisplay:
         limits: Iterable[float] = (-5.0, 5.0),
         ax: Axes | None = None,
         derivative: bool = True,
-    ) -> Self:
+    ) -> ActivationDisplay:
         """Draw the activations of a fitted network or estimator.
 
         Those that are no function of one number, such as softmax, are left out.

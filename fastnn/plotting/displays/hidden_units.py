@@ -81,7 +81,7 @@ class HiddenUnitsDisplay:
         grid_resolution: int = 100,
         ax: Axes | None = None,
         colorbar: bool = True,
-    ) -> Self:
+    ) -> HiddenUnitsDisplay:
         """Draw the units of a layer of a fitted network or estimator.
 
         Parameters

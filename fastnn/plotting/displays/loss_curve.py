@@ -87,7 +87,7 @@ class LossCurveDisplay:
         ax: Axes | None = None,
         log_scale: bool = True,
         **kwargs: Any,
-    ) -> Self:
+    ) -> LossCurveDisplay:
         """Draw the loss curve of a fitted network or estimator.
 
         Parameters

@@ -89,7 +89,7 @@ class NetworkDisplay:
         output_names: Sequence[str] | None = None,
         ax: Axes | None = None,
         colorbar: bool = True,
-    ) -> Self:
+    ) -> NetworkDisplay:
         """Draw a fitted network or estimator.
 
         Parameters
