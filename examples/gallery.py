@@ -1,10 +1,10 @@
-"""Draws every picture of the README and of docs/, on light and on dark, from nothing but code.
+"""Draws all pictures of the README and of docs/, for light and for dark screens.
 
     python examples/gallery.py                  # into docs/
     python examples/gallery.py --output FOLDER
 
-The same versions of the libraries draw the same bytes. The one picture with measured figures,
-scaling, is drawn from bench/results/sweeps.json, which bench/sweeps.py measures.
+The same versions of the libraries draw the same bytes. Only one picture, scaling, shows measured
+figures: those of bench/results/sweeps.json, which bench/sweeps.py writes.
 """
 
 import argparse
@@ -14,12 +14,14 @@ import warnings
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib import pyplot as plt
 from sklearn.datasets import load_digits, load_iris, make_circles
 from sklearn.inspection import DecisionBoundaryDisplay
 
 from fastnn import MLPClassifier, Network
 from fastnn.callbacks import Recorder, ValidationLoss
+from fastnn.catalog.activations import ACTIVATIONS
 from fastnn.plotting import (
     ActivationDisplay,
     FeatureSlice,
@@ -29,6 +31,7 @@ from fastnn.plotting import (
     animate,
     style,
 )
+from fastnn.plotting.training import TrainingPicture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,7 +46,7 @@ def rings():
 
 
 def digits():
-    """A classifier of 8 x 8 pixels, stopped by its validation score."""
+    """A classifier of images of 8 x 8 pixels, stopped by its validation score."""
     X, y = load_digits(return_X_y=True)
     return MLPClassifier(
         (32, 16), alpha=0.1, max_iter=200, early_stopping=True, random_state=0
@@ -69,7 +72,7 @@ def boundary_slice():
     iris = load_iris()
     X, y, petals = iris.data, iris.target, [2, 3]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # not yet converged: no matter for a picture
+        warnings.simplefilter("ignore")  # it need not converge for a picture
         model = MLPClassifier((16,), max_iter=300, random_state=0).fit(X, y)
     _, ax = plt.subplots(figsize=(4.6, 4), layout="constrained")
     DecisionBoundaryDisplay.from_estimator(
@@ -115,10 +118,27 @@ def pixels():
 
 
 def activations():
-    figure, axes = plt.subplots(1, 3, figsize=(9, 2.9), layout="constrained")
-    for name, ax in zip(("sigmoid", "tanh", "relu"), axes, strict=True):
+    names = [row.name for row in ACTIVATIONS if row.hidden and row.name != "identity"]
+    n_rows = -(-len(names) // 3)
+    figure, axes = plt.subplots(
+        n_rows, 3, figsize=(9, 2.9 * n_rows), layout="constrained", squeeze=False
+    )
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    for name, ax in zip(names, axes.flat, strict=False):
         ActivationDisplay.from_names(name, ax=ax)
     return figure
+
+
+def regression():
+    """The last frame of a training on one feature."""
+    x = np.linspace(-3, 3, 150)[:, None]
+    y = np.sin(2 * x) * x + 0.2 * np.random.RandomState(0).standard_normal(x.shape)
+    net = Network([1, 32, 32, 1], "tanh", random_state=0)
+    net.fit(x, y, learning_rate_init=0.01, max_iter=500)
+    picture = TrainingPicture(net, x, y)
+    picture.update(net)
+    return picture.figure
 
 
 def learning(path):
@@ -134,7 +154,7 @@ def scaling(path):
 
 FIGURES = [
     boundary, boundary_slice, loss_curves, early_stopping, network, heat_maps, hidden_units,
-    pixels, activations,
+    pixels, activations, regression,
 ]  # fmt: skip
 
 
@@ -143,7 +163,7 @@ def name_of(drawing):
 
 
 def pictures():
-    """The names of all files that are drawn."""
+    """The names of all files that it draws."""
     stems = [name_of(drawing) for drawing in [*FIGURES, scaling]]
     names = [f"{stem}.png" for stem in stems] + ["learning.gif"]
     return names + [name.replace(".", "-dark.") for name in names]

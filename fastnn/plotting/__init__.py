@@ -1,13 +1,13 @@
-"""The pictures; the one room that imports matplotlib, and only when something is drawn.
+"""Pictures. Only this room imports matplotlib, and only when something is drawn.
 
 - `LossCurveDisplay`, `NetworkDisplay`, `HiddenUnitsDisplay`, `ActivationDisplay`: displays in
   scikit-learn's manner, of a `Network` or an estimator.
-- `FeatureSlice`: a model of many features as one of two, for scikit-learn's own
+- `FeatureSlice`: a model of many features as one of two, for scikit-learn's
   `DecisionBoundaryDisplay`, which takes a `Network` as it is.
 - `LivePlot`, a callback that draws while a network trains, and `animate`, which makes a GIF or an
   HTML page of what a `fastnn.callbacks.Recorder` kept.
 
-Colours of text and backgrounds are those of the style in use, so that dark styles work.
+Colours of text and backgrounds are those of the style in use, so dark styles work.
 """
 
 from fastnn.plotting.boundary import FeatureSlice

@@ -175,5 +175,5 @@ def _gif(frames: _Frames, milliseconds: float, hold: float) -> bytes:
 def _png(image: Image) -> str:
     """A picture in base64."""
     file = io.BytesIO()
-    image.save(file, format="PNG", optimize=True)
+    image.save(file, format="PNG")
     return base64.b64encode(file.getvalue()).decode()
