@@ -333,7 +333,7 @@ def test_a_refusal_at_the_beginning_changes_nothing():
         ({"callback_every": 2.5}, TypeError, "callback_every must be a whole number >= 1"),
         ({"callback": Log(every=0)}, ValueError, "Log.every must be a whole number >= 1"),
     ],
-    ids=str,
+    ids=["number", "string", "list", "class", "every-0", "every-2.5", "log-every-0"],
 )
 def test_bad_input_changes_nothing(options, error, message):
     net = network().fit(X, y, max_iter=3)
