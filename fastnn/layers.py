@@ -170,15 +170,16 @@ class Layers:
             *("_one_row", "_forward_kernel", "_all_finite"),
         )
         state = {key: value for key, value in vars(self).items() if key not in made}
-        if self._state is not None:
+        solver_state = state["_state"]  # not again from self: another thread may reset the solver
+        if solver_state is not None:
             # as people see it: the reference packs otherwise than the other builds
-            plain = parameters.unpack_rows(self._state.packed, self._units, self._codes)
-            state["_state"] = self._state._replace(packed=plain)
+            plain = parameters.unpack_rows(solver_state.packed, self._units, self._codes)
+            state["_state"] = solver_state._replace(packed=plain)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._step = None
+        vars(self).setdefault("_step", None)  # a callback's __setstate__ leaves that of the fit
         self._build(self._params.copy())  # a pickle may hold buffers that cannot be written
         if self._state is not None:
             packed = parameters.pack_rows(self._state.packed, self._units, self._codes)

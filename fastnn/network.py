@@ -410,8 +410,8 @@ class Network(Layers, Displayable):
             self.loss_curve_ += new_losses
             done += len(new_losses)
 
+        outer, self._step = self._step, step  # of a fit whose callback called this one
         try:
-            self._step = step
             with run:
                 for stop in listeners.stops(self, len(curve)):
                     if self._params is not params:  # at first, and after a callback's __setstate__
@@ -437,7 +437,7 @@ class Network(Layers, Displayable):
                             note()
                             raise
         finally:
-            self._step = None
+            self._step = outer
 
     def _architecture(self) -> tuple[Any, ...]:
         return self._layer_units, self._activations, self._loss, self._dtype

@@ -247,6 +247,37 @@ def test_a_learning_rate_takes_effect_from_the_next_epoch(training, dtype):
     assert seen == [rate]
 
 
+def diverge(net):
+    before = net.params_.copy()
+    with pytest.raises(FloatingPointError):
+        net.fit(X, y, solver="sgd", learning_rate_init=1e300, max_iter=9)
+    net.params_ = before
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        lambda net: net.partial_fit(X, y, learning_rate_init=0.5),
+        lambda net: net.fit(X, y, max_iter=1, callback=lambda net: None),
+        diverge,
+        lambda net: net.__setstate__(net.__getstate__()),
+    ],
+    ids=["partial_fit", "fit", "diverged", "setstate"],
+)  # fmt: skip
+def test_a_learning_rate_stays_when_a_callback_trains_the_network(train):
+    rates = []
+
+    def train_and_look(net):
+        train(net)
+        rates.append(net.learning_rate_)
+        net.learning_rate_ /= 2
+
+    net = Network([2, 4, 1], "relu", random_state=0)
+    net.fit(X, y, max_iter=3, learning_rate_init=0.02, callback=train_and_look)
+    assert rates == [0.02, 0.01, 0.005]
+    assert not hasattr(net, "learning_rate_")
+
+
 def test_a_learning_rate_is_there_during_training_only():
     net = network().fit(X, y, max_iter=2)
 

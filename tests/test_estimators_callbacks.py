@@ -554,6 +554,18 @@ def test_learning_rates_are_checked(way):
             mlp.set_callbacks(change).fit(X, Y)
 
 
+def test_a_learning_rate_stays_when_a_callback_trains_the_network():
+    rates = []
+
+    def train_and_look(net):
+        net.partial_fit(X, np.zeros(len(X)), learning_rate_init=0.5)
+        rates.append(net.learning_rate_)
+        net.learning_rate_ /= 2
+
+    regressor(max_iter=3, learning_rate_init=0.02).set_callbacks(train_and_look).fit(X, Y)
+    assert rates == [0.02, 0.01, 0.005]
+
+
 def test_learning_rate_of_a_network_whose_fit_is_over():
     nets = []
     regressor(max_iter=2).set_callbacks(nets.append).fit(X, Y)
