@@ -212,6 +212,19 @@ def test_fit_agrees_with_the_reference(solver, batch_size, moons, monkeypatch):
     np.testing.assert_allclose(nets[0].loss_curve_, nets[1].loss_curve_, rtol=1e-10)
 
 
+def test_poisson_learns_from_rates_that_underflow(every_build, dtype):
+    """exp(-800) is 0 in both types; the loss is computed from its logarithm."""
+    net = Network([1, 1], loss="poisson", dtype=dtype, random_state=0)
+    net.coefs_[0], net.intercepts_[0] = [[0.0]], [-800.0]
+    X, y = np.zeros((4, 1)), np.full((4, 1), 3.0)
+    want = 3 * np.log(3) + 3 * 800 - 3
+    np.testing.assert_allclose(net.loss(X, y), want, rtol=4 * np.finfo(dtype).eps)
+    net.fit(X, y, solver="sgd", learning_rate_init=0.5, max_iter=600)
+    np.testing.assert_allclose(net.predict(X), 3, rtol=1e-4)
+    net.intercepts_[0] = [800.0]
+    assert net.loss(X, y) == np.inf
+
+
 def test_poisson_learns_rates(every_build, dtype, rng):
     X = rng.uniform(-1, 1, (2000, 2))
     rates = np.exp(1 + X[:, :1] - 2 * X[:, 1:])

@@ -140,12 +140,13 @@ def test_sparse_rows_are_scipys(rng):
     np.testing.assert_array_equal(part, x.toarray()[3:7])
 
 
-def test_poisson_is_half_the_deviance(rng):
+@pytest.mark.parametrize("loss", ["poisson", "poisson_of_values"])
+def test_poisson_is_half_the_deviance(loss, rng):
     from sklearn.metrics import mean_poisson_deviance
 
     a, y = rng.exponential(size=(30, 2)), rng.poisson(1.5, (30, 2)).astype(float)
     assert (y == 0).any()
-    got, _ = total("poisson", "exp", a, y)
+    got, _ = total(loss, "exp", a, y)
     want = sum(mean_poisson_deviance(y[:, j], a[:, j]) for j in range(2)) / 2
     np.testing.assert_allclose(got / 30, want, rtol=1e-12)
 

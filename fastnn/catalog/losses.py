@@ -69,7 +69,8 @@ LOSSES = (
     ),
     Loss(
         "poisson", 3, "half the Poisson deviance, for counts and other targets >= 0",
-        "sum_j y_j log(y_j / a_j) - y_j + a_j", out_activation="exp", low=0.0,
+        "sum_j y_j (log y_j - z_j) - y_j + exp(z_j)", out_activation="exp", low=0.0,
+        uses_logits=True,
     ),
     Loss(
         "mean_squared_error", 4, "scikit-learn's squared error: reported as the mean over the "
@@ -85,6 +86,10 @@ LOSSES = (
         "clipped_log_loss", 6, "scikit-learn's: of probabilities clipped to [eps, 1 - eps]",
         "-sum_j y_j log a_j", public=False, out_activation="softmax", low=0.0, high=1.0,
         rows_sum_to_one=True,
+    ),
+    Loss(
+        "poisson_of_values", 7, "scikit-learn's: infinite where a_j is 0 and y_j is not",
+        "sum_j y_j log(y_j / a_j) - y_j + a_j", public=False, out_activation="exp", low=0.0,
     ),
 )  # fmt: skip
 

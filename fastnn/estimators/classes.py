@@ -188,8 +188,8 @@ class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
         if self.loss == "log_loss":
             binary = self.out_activation_ == "logistic"
             return "clipped_binary_log_loss" if binary else "clipped_log_loss"
-        # what is reported of several outputs is a mean over them
-        return "mean_squared_error" if self.loss == "squared_error" else str(self.loss)
+        known = {"squared_error": "mean_squared_error", "poisson": "poisson_of_values"}
+        return checks.choice("loss", self.loss, known)
 
     def _own_arithmetic(self: Any) -> list[str]:
         """The methods by which a subclass computes something itself."""
@@ -423,9 +423,8 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
         X, y = super()._validate_input(X, y, *args, **kwargs)
         # scikit-learn fails in its first subtraction or, without an error, has NaN for a loss
         y = checks.numeric_array("y", y)
-        loss = self._loss_name()
-        if loss == "poisson":
-            checks.targets(np.ascontiguousarray(y.reshape(len(y), -1)), loss, "exp")
+        if self.loss == "poisson":
+            checks.targets(np.ascontiguousarray(y.reshape(len(y), -1)), "poisson", "exp")
         return X, y
 
     def _score(self, X: Any, y: Any, sample_weight: NDArray[Any] | None = None) -> float:

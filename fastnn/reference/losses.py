@@ -45,7 +45,13 @@ def log_loss(a: Array, z: Array, y: Array) -> Terms:
 
 
 def poisson(a: Array, z: Array, y: Array) -> Terms:
-    """sum_j y_j log(y_j / a_j) - y_j + a_j, half the deviance; NaN for y < 0."""
+    """sum_j y_j (log y_j - z_j) - y_j + a_j, half the deviance; NaN for y < 0."""
+    small_z = np.minimum(z.astype(np.float64), 1e4)  # a is infinite long before
+    return product(y, np.log(y.astype(np.float64)) - small_z) + (a - y), a - y
+
+
+def poisson_of_values(a: Array, z: Array, y: Array) -> Terms:
+    """sum_j y_j log(y_j / a_j) - y_j + a_j, which is infinite for a = 0 and y > 0."""
     return product(y, np.log(y / a)) + (a - y), a - y
 
 
@@ -75,6 +81,7 @@ FUNCTIONS: dict[str, Callable[[Array, Array, Array], Terms]] = {
     "mean_squared_error": mean_squared_error,
     "clipped_binary_log_loss": clipped_binary_log_loss,
     "clipped_log_loss": clipped_log_loss,
+    "poisson_of_values": poisson_of_values,
 }
 BY_CODES = {CODES[name]: function for name, function in FUNCTIONS.items()}
 

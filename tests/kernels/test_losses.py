@@ -18,7 +18,9 @@ from cases import (
 from fastnn import reference
 from fastnn.catalog import losses
 
-LOGITS = pytest.mark.parametrize("loss", [row.name for row in losses.LOSSES if row.uses_logits])
+LOG_LOSSES = pytest.mark.parametrize(
+    "loss", [row.name for row in losses.LOSSES if row.uses_logits and row.high == 1]
+)
 
 
 def loss_and_grad(module, params, units, codes, x, y, **fields):
@@ -85,7 +87,7 @@ def test_500_where_the_logits_say_500(module, dtype, loss):
 
 
 @EVERY_BUILD
-@LOGITS
+@LOG_LOSSES
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0, 1e3, 1e30])
 @pytest.mark.parametrize("n_outputs", [1, 2, 3, 17])
 def test_log_losses_of_logits_are_exact(module, dtype, loss, scale, n_outputs, rng):
@@ -112,7 +114,7 @@ def test_log_losses_of_logits_are_exact(module, dtype, loss, scale, n_outputs, r
 
 
 @EVERY_BUILD
-@LOGITS
+@LOG_LOSSES
 def test_a_sure_and_right_network_has_a_small_loss(module, dtype, loss):
     """Relative accuracy where nothing cancels: e^-8 for logits 8 apart."""
     z, y = np.array([[8.0, 0.0]]), np.array([[1.0, 0.0]])
@@ -133,6 +135,10 @@ def test_infinite_logits(module, dtype):
         ("binary_log_loss", [inf, 0], [0, 0], inf),
         ("log_loss", [0, -inf], [1, 0], 0),
         ("log_loss", [0, -inf], [0, 1], inf),
+        ("poisson", [-inf, -inf], [0, 0], 0),
+        ("poisson", [-inf, 0], [1, 1], inf),
+        ("poisson", [inf, 0], [2, 1], inf),
+        ("poisson", [inf, -inf], [0, 0], inf),
     ):
         # through a net whose only input is 1: infinity times the others' 0 would be NaN
         intercepts = np.nan_to_num(np.array(z, dtype))
@@ -145,7 +151,7 @@ def test_infinite_logits(module, dtype):
         assert value == want
 
 
-@LOGITS
+@LOG_LOSSES
 def test_losses_of_logits_and_clipped_ones_differ_in_value_only(kernels, dtype, loss, rng):
     name = f"clipped_{loss}"
     for weighted in (False, True):
@@ -164,13 +170,47 @@ def test_losses_of_logits_and_clipped_ones_differ_in_value_only(kernels, dtype, 
         assert value > 5 * other
 
 
-def test_poisson_where_exp_leaves_the_range(kernels, dtype):
+@EVERY_BUILD
+@pytest.mark.parametrize("y", [0, 1e-3, 1, 3, 1e6])
+def test_poisson_is_exact(module, dtype, y):
+    """For sums of every size, with exp(z) far below and above the numbers of the type."""
+    eps, high = np.finfo(dtype).eps, float(np.log(np.finfo(dtype).max))
+    near = [0, np.log(y)] if y else [0]
+    for z in [-1e30, -1e4, -200, *np.linspace(-1.5 * high, high - 1, 300), *near]:
+        z, y = dtype.type(z), dtype.type(y)
+        wide, t = np.longdouble(z), np.longdouble(y)
+        value, _ = outputs_loss(module, dtype, "poisson", np.array([[z]]), np.array([[y]]))
+        want = np.exp(wide) - t + (t * (np.log(t) - wide) if t else 0)
+        # a is within 4 ulp; the quotient and its logarithm are each rounded
+        size = 4 * np.exp(wide) + t * (8 + (abs(np.log(t) - wide) if t else 0))
+        assert abs(value - want) <= 2 * eps * size + np.finfo(dtype).tiny
+    _, grads = outputs_loss(module, dtype, "poisson", np.array([[-1e4]]), np.array([[y]]))
+    assert grads[1] == -y
+    above = np.nextafter(dtype.type(high), dtype.type(np.inf)) + 1
+    for z in (above, 200 + above, np.finfo(dtype).max):
+        value, _ = outputs_loss(module, dtype, "poisson", np.array([[z]]), np.array([[y]]))
+        assert value == np.inf
+
+
+@EVERY_BUILD
+def test_poisson_of_values_where_exp_leaves_the_range(module, dtype):
     """0 log 0 is 0; a rate of 0 for what happened, or an infinite one, is no finite loss."""
     cases = [(-1e4, 0, 0), (-1e4, 2, np.inf), (1e4, 0, np.inf), (1e4, 2, np.nan), (0, 1, 0)]
-    for module in (kernels, reference):
-        for z, y, want in cases:
-            value, _ = outputs_loss(module, dtype, "poisson", np.array([[z]]), np.array([[y]]))
-            np.testing.assert_equal(value, want)
+    for z, y, want in cases:
+        z, y = np.array([[z]]), np.array([[y]])
+        value, _ = outputs_loss(module, dtype, "poisson_of_values", z, y)
+        np.testing.assert_equal(value, want)
+
+
+def test_poisson_and_that_of_values_are_the_same_within_the_range(kernels, dtype, rng):
+    units, codes = units_of(4, 33, 3), codes_of("relu", "exp")
+    params, x, y = problem(rng, dtype, units, 67, "poisson")
+    for y in (y, with_weights(rng, y)):
+        args = (kernels, params, units, codes, x, y)
+        value, grads = loss_and_grad(*args, loss="poisson")
+        other, same = loss_and_grad(*args, loss="poisson_of_values")
+        assert value == other
+        np.testing.assert_array_equal(grads, same)
 
 
 def test_mean_squared_error_differs_from_squared_error_in_what_it_reports(kernels, dtype, rng):

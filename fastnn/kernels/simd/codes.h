@@ -30,10 +30,11 @@
     ROW(SQUARED_ERROR, 0, squared_error, 0)                                                       \
     ROW(BINARY_LOG_LOSS, 1, binary_log_loss, 1)                                                   \
     ROW(LOG_LOSS, 2, log_loss, 1)                                                                 \
-    ROW(POISSON, 3, poisson, 0)                                                                   \
+    ROW(POISSON, 3, poisson, 1)                                                                   \
     ROW(MEAN_SQUARED_ERROR, 4, mean_squared_error, 0)                                             \
     ROW(CLIPPED_BINARY_LOG_LOSS, 5, clipped_binary_log_loss, 0)                                   \
-    ROW(CLIPPED_LOG_LOSS, 6, clipped_log_loss, 0)
+    ROW(CLIPPED_LOG_LOSS, 6, clipped_log_loss, 0)                                                 \
+    ROW(POISSON_OF_VALUES, 7, poisson_of_values, 0)
 
 /* Solvers: enumerator, code, name. name_update is in solvers.h. */
 #define FASTNN_SOLVERS(ROW)                                                                       \

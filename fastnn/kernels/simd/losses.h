@@ -63,10 +63,30 @@ FASTNN_INLINE VEC FN(log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t width, cons
     return sum - targets * FN(log_vec)(top_a);
 }
 
-/* sum_j y_j log(y_j / a_j) - y_j + a_j, where 0 log 0 is 0; NaN for y < 0. The quotient is
- * taken in the network's type. */
+/* sum_j y_j log(y_j / a_j) - y_j + a_j, where 0 log 0 is 0; NaN for y < 0. The quotient is taken
+ * in the network's type; where it leaves the normal numbers its logarithm is log y - z. There a z
+ * beyond EXP_MAX is as good as EXP_MAX, since a is infinite. */
 FASTNN_INLINE VEC FN(poisson_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
                                      const REAL *z, const REAL *y)
+{
+    const VEC zero = FN(splat)((REAL)0), top = FN(splat)((REAL)EXP_MAX);
+    const VEC tiny = FN(splat)((REAL)TINY), largest = FN(splat)((REAL)LARGEST);
+    VEC sum = zero;
+    for (ptrdiff_t j = 0; j < n_outputs; j++) {
+        const VEC mean = FN(load)(a + j * width), target = FN(load)(y + j * width);
+        const VEC ratio = target / mean, logit = FN(min)(top, FN(load)(z + j * width));
+        const IVEC outside = FN(less)(ratio, tiny) | FN(less)(largest, ratio);
+        const VEC normal = FN(select)(outside, FN(max)(tiny, target), ratio);
+        const VEC logs = FN(log_vec)(normal) - FN(keep)(outside, logit);
+        sum += FN(keep)(FN(less)(zero, target), target * logs) + (mean - target);
+        sum += FN(keep)(FN(less)(target, zero), FN(sqrt)(target)); /* NaN */
+    }
+    return sum;
+}
+
+/* The same as scikit-learn computes it, from a alone: infinite where a is 0 and y is not. */
+FASTNN_INLINE VEC FN(poisson_of_values_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
+                                               const REAL *z, const REAL *y)
 {
     const VEC zero = FN(splat)((REAL)0);
     VEC sum = zero;
