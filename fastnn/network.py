@@ -187,6 +187,7 @@ class Network(Layers, Displayable):
         ----------
         X : array-like, (n, layer_units[0])
         y : array-like, (n, layer_units[-1]), or (n,) for one output
+            Within the domain of the loss.
         alpha : float >= 0
 
         Returns
@@ -218,6 +219,7 @@ class Network(Layers, Displayable):
 
     def _mean_loss(self, X: ArrayLike, y: ArrayLike, alpha: float) -> MeanLoss:
         x, y = self.check_data(X, y)
+        checks.loss_domain(y, self._loss)
         alpha = checks.real_number("alpha", alpha, 0, closed="left")
         self._check_params()
         return MeanLoss(self._units, self._codes, self._loss, alpha, x, y, self._n_jobs)

@@ -5,6 +5,7 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 from fastnn import Network
+from fastnn.callbacks import ValidationLoss
 from fastnn.catalog.activations import ACTIVATIONS
 
 X = np.arange(12.0).reshape(6, 2)
@@ -166,6 +167,33 @@ def test_targets_of_the_log_losses():
     soft = np.tile([0.1, 0.2, 0.7], (6, 1))
     for dtype in ("float32", "float64"):
         Network([2, 3, 3], loss="log_loss", dtype=dtype).fit(X, soft, max_iter=1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "message"),
+    [
+        ("poisson", [3, -5], r"y must be at least 0 for loss 'poisson', got y\[1, 0\] = -5"),
+        ("bce", [5, 1], r"y must be between 0 and 1 for loss 'binary_log_loss', got y\[0, 0\]"),
+        ("log_loss", [[0.5, 0.5], [0.5, 0.6]], r"each row of y must sum to 1 .*, got 1\.1 in row 1"),
+    ],
+)  # fmt: skip
+def test_losses_of_targets_outside_their_domain(loss, y, message):
+    net = Network([2, np.shape(y[0])[0] if np.ndim(y) == 2 else 1], loss=loss)
+    x = np.zeros((2, 2))
+    inside = np.eye(2) if loss == "log_loss" else [0, 1]
+    for call in (
+        lambda: net.loss(x, y),
+        lambda: net.loss_and_grad(x, y),
+        lambda: net.fit(x, inside, callback=ValidationLoss(x, y, n_iter_no_change=3)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert net.n_iter_ == 0
+
+
+def test_a_loss_is_there_for_targets_out_of_the_outputs_reach():
+    net = Network([2, 1], "sigmoid")
+    assert net.loss(X, Y + 5) > 8
 
 
 def test_advice_for_one_row_and_one_column():

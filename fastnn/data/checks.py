@@ -352,6 +352,25 @@ def layer_activations(
     return names
 
 
+def loss_domain(y: NDArray[Any], loss: str) -> None:
+    """Refuse targets outside the loss's domain.
+
+    Raises
+    ------
+    ValueError
+        It names the first.
+    """
+    row = losses.BY_NAME[loss]
+    at = _outside(y, row.low, row.high)
+    if at is not None:
+        raise ValueError(
+            f"y must be {_interval(row.low, row.high)} for loss {loss!r}, got "
+            f"y[{at[0]}, {at[1]}] = {y[at]}"
+        )
+    if row.rows_sum_to_one:
+        _rows_sum_to_one(y, loss)
+
+
 def targets(y: NDArray[Any], loss: str, out_activation: str) -> None:
     """Refuse targets outside the loss's domain, or out of reach of the output's activation.
 
@@ -360,13 +379,8 @@ def targets(y: NDArray[Any], loss: str, out_activation: str) -> None:
     ValueError
         It names the first.
     """
-    row, output = losses.BY_NAME[loss], activations.BY_NAME[out_activation]
-    at = _outside(y, row.low, row.high)
-    if at is not None:
-        raise ValueError(
-            f"y must be {_interval(row.low, row.high)} for loss {loss!r}, got "
-            f"y[{at[0]}, {at[1]}] = {y[at]}"
-        )
+    loss_domain(y, loss)
+    output = activations.BY_NAME[out_activation]
     at = _outside(y, output.low, output.high)
     if at is not None:
         raise ValueError(
@@ -374,8 +388,6 @@ def targets(y: NDArray[Any], loss: str, out_activation: str) -> None:
             f"{out_activation!r} gives values {_interval(output.low, output.high)}; use "
             'out_activation="identity", or scale y'
         )
-    if row.rows_sum_to_one:
-        _rows_sum_to_one(y, loss)
 
 
 def _outside(y: NDArray[Any], low: float, high: float) -> tuple[int, ...] | None:

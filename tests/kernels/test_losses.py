@@ -205,8 +205,8 @@ def test_poisson_of_values_where_exp_leaves_the_range(module, dtype):
 def test_poisson_and_that_of_values_are_the_same_within_the_range(kernels, dtype, rng):
     units, codes = units_of(4, 33, 3), codes_of("relu", "exp")
     params, x, y = problem(rng, dtype, units, 67, "poisson")
-    for y in (y, with_weights(rng, y)):
-        args = (kernels, params, units, codes, x, y)
+    for targets in (y, with_weights(rng, y)):
+        args = (kernels, params, units, codes, x, targets)
         value, grads = loss_and_grad(*args, loss="poisson")
         other, same = loss_and_grad(*args, loss="poisson_of_values")
         assert value == other
