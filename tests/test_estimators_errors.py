@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse
+import sklearn
 from conftest import PYTHON
 from estimator_cases import CLASSES, PAIRS, VERSION, fit_both, needs_weights, problem
 from sklearn.base import clone
@@ -345,6 +346,22 @@ def test_near_names_are_hinted_at(cls, name, value, hint):
     with pytest.raises(ValueError, match=f"The '{name}' parameter of {cls.__name__} must") as info:
         cls(**{name: value}).fit([[0], [1]], [0, 1])
     assert str(info.value).endswith(hint) or f"{hint}." in str(info.value)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("cls", CLASSES)
+def test_what_is_unknown_is_refused_without_scikit_learns_validation(cls, solver):
+    """Some activations are for outputs only: scikit-learn has no name for them."""
+    for name in ("softmax", "exp", "nonsense", "Relu"):
+        mlp = cls(activation=name, solver=solver)
+        with sklearn.config_context(skip_parameter_validation=True):
+            with pytest.raises(ValueError, match=f"activation must be one of .*, got {name!r}"):
+                mlp.fit([[0], [1]], [0, 1])
+    mlp = cls(solver=solver)
+    mlp.loss = "binary_log_loss"
+    with sklearn.config_context(skip_parameter_validation=True):
+        with pytest.raises(ValueError, match="loss must be one of .*, got 'binary_log_loss'"):
+            mlp.fit([[0], [1]], [0, 1])
 
 
 @needs_poisson

@@ -18,6 +18,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn.base import is_classifier
+
 # not by way of sklearn.neural_network, where patch_sklearn may have put the classes below
 from sklearn.neural_network import _multilayer_perceptron as originals
 from sklearn.utils._param_validation import (
@@ -175,8 +177,10 @@ class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
 
     def _layer_activations(self: Any, n_layers: int) -> list[str]:
         """The activation of each layer, by its name in the catalog."""
-        names = [self.activation] * (n_layers - 1) + [self.out_activation_]
-        return [activations.SPELLINGS[name] for name in names]
+        # scikit-learn's own check can be switched off
+        hidden = checks.choice("activation", self.activation, activations.HIDDEN_SPELLINGS)
+        out = activations.SPELLINGS[self.out_activation_]
+        return [hidden] * (n_layers - 1) + [out]
 
     def _codes(self: Any, n_layers: int) -> NDArray[np.int32]:
         """The activation of each layer as the kernels number them."""
@@ -185,10 +189,11 @@ class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
 
     def _loss_name(self: Any) -> str:
         """scikit-learn's variant of the loss, by its name in the catalog."""
-        if self.loss == "log_loss":
-            binary = self.out_activation_ == "logistic"
-            return "clipped_binary_log_loss" if binary else "clipped_log_loss"
+        # what is reported of several outputs is a mean over them
         known = {"squared_error": "mean_squared_error", "poisson": "poisson_of_values"}
+        if is_classifier(self):
+            binary = self.out_activation_ == "logistic"
+            known = {"log_loss": "clipped_binary_log_loss" if binary else "clipped_log_loss"}
         return checks.choice("loss", self.loss, known)
 
     def _own_arithmetic(self: Any) -> list[str]:
