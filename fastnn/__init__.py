@@ -14,11 +14,16 @@ try:
     from fastnn.threads import get_num_threads, set_num_threads
 except ImportError as error:
     # `fastnn demo` and `python -m fastnn demo` import this package before code of theirs could
-    # catch anything (sys.argv[0] is "-m" just then). They end in one line, as for other bad input.
+    # catch anything. They end in one line, as for other bad input. sys.argv[0] is "-m" while Python
+    # looks for any module; its name stands before the others of the original arguments, or in
+    # their "-mfastnn".
     from pathlib import Path
 
-    command = _sys.argv[0] if _sys.argv else ""
-    if command == "-m" or Path(command).stem == "fastnn":
+    command = Path(_sys.argv[0] if _sys.argv else "").stem
+    if command == "-m":
+        module = _sys.orig_argv[-len(_sys.argv)]
+        command = module.partition("m")[2] if module.startswith("-") else module
+    if command == "fastnn":
         print(f"fastnn: error: {error}", file=_sys.stderr)
         raise SystemExit(2) from None
     raise

@@ -460,12 +460,12 @@ def test_an_impossible_number_of_threads_is_one_line(command, monkeypatch, capsy
     assert one_error(capsys) == "FASTNN_NUM_THREADS must be a whole number >= 1, got 'x'\n"
 
 
-@pytest.mark.parametrize("how", ["-m", "script"])
+@pytest.mark.parametrize("how", ["-m", "-mfastnn", "script"])
 def test_a_build_that_does_not_exist_is_one_line(how):
     script = Path(sysconfig.get_path("scripts")) / "fastnn"
     if how == "script" and not script.exists():
         pytest.skip("not installed with its script")
-    command = ["-m", "fastnn"] if how == "-m" else [script]
+    command = {"-m": ["-m", "fastnn"], "script": [script]}.get(how, [how])
     done = subprocess.run(
         [*PYTHON, *command, "demo"], capture_output=True, text=True, timeout=300,
         env={**os.environ, "FASTNN_ISA": "sse9"},
@@ -474,6 +474,21 @@ def test_a_build_that_does_not_exist_is_one_line(how):
     assert done.stderr.startswith("fastnn: error: FASTNN_ISA=sse9: there is no build")
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("how", [["-m", "package", "fastnn"], ["-mpackage"], ["program.py"]])
+def test_a_program_of_another_name_hears_of_a_build_that_does_not_exist(how, tmp_path):
+    for path in ("package/__init__.py", "package/__main__.py", "program.py"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(
+            "try:\n    import fastnn\nexcept ImportError:\n    print('no fastnn')\n"
+        )
+    done = subprocess.run(
+        [*PYTHON, *how], capture_output=True, text=True, timeout=300, cwd=tmp_path,
+        env={**os.environ, "FASTNN_ISA": "sse9"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(done.stdout.splitlines()) == {"no fastnn"}
 
 
 def test_divergence_is_one_line(capsys):
