@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import kernels, parameters
+from fastnn import kernels, parameters, threads
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
@@ -31,7 +31,7 @@ class Layers:
         layer_units: Sequence[int],
         activation: ActivationName | Sequence[ActivationName],
         *,
-        loss: str = "squared_error",
+        loss: LossName = "squared_error",
         n_jobs: int | None = None,
     ) -> Self:
         """A network whose parameters are a given vector, which is not copied.
@@ -122,6 +122,7 @@ class Layers:
     @n_jobs.setter
     def n_jobs(self, value: int | None) -> None:
         self._n_jobs = checks.n_jobs("n_jobs", value)
+        threads.from_environment()  # a bad number is refused at once
 
     @property
     def params_(self) -> NDArray[Any]:

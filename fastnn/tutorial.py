@@ -20,8 +20,9 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import kernels, work
+from fastnn import kernels, threads, work
 from fastnn.catalog import activations
+from fastnn.catalog.activations import ActivationName
 from fastnn.data import checks
 from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS
 from fastnn.training.options import new_step
@@ -110,7 +111,7 @@ _CODES = {id(pair): activations.CODES[name] for name, pair in _PAIRS.items()}
 _COST = l2_cost
 
 
-def activation(name: str) -> ActivationPair:
+def activation(name: ActivationName) -> ActivationPair:
     """Any of fastnn's activations for hidden layers, as a layer's `act_f`.
 
     Parameters
@@ -212,6 +213,7 @@ def train(
     FloatingPointError
         If a step leaves the finite numbers; the layers are those before that step.
     """
+    threads.from_environment()  # a bad number is refused whatever there is to do
     if not train:
         return _forward(neural_net, X)
     lr = checks.real_number("lr", lr, 0)

@@ -535,8 +535,11 @@ def small_work():
     X, y = np.eye(2), [0, 1]
     net = Network([2, 1], random_state=0, n_jobs=1).fit(X, y, max_iter=3)
     fitted_mlp = fastnn.MLPClassifier(hidden_layer_sizes=(2,), max_iter=300).fit(X, y)
-    layers = tutorial.create_nn([2, 1], tutorial.sigm)
+    layers, kept = (tutorial.create_nn([2, 1], tutorial.sigm) for _ in range(2))
+    tutorial.train(kept, X, X[:, :1], tutorial.l2_cost)
     return {
+        "Network": lambda: Network([2, 1]),
+        "from_params": lambda: Network.from_params(np.zeros(3), [2, 1], "sigmoid"),
         "fit": lambda: net.fit(X, y),
         "partial_fit": lambda: net.partial_fit(X, y),
         "predict": lambda: net.predict(X),
@@ -550,6 +553,10 @@ def small_work():
         "estimator predict": lambda: fitted_mlp.predict(X[:1]),
         "estimator predict_proba": lambda: fitted_mlp.predict_proba(X),
         "tutorial": lambda: tutorial.train(layers, X, X[:, :1], tutorial.l2_cost),
+        "tutorial, kept": lambda: tutorial.train(kept, X, X[:, :1], tutorial.l2_cost),
+        "tutorial, forward": lambda: tutorial.train(
+            layers, X, None, tutorial.l2_cost, train=False
+        ),
         "get_num_threads": fastnn.get_num_threads,
         "set_num_threads": lambda: fastnn.set_num_threads(2),
         "show_config": fastnn.show_config,
