@@ -14,9 +14,9 @@ try:
     from fastnn.threads import get_num_threads, set_num_threads
 except ImportError as error:
     # `fastnn demo` and `python -m fastnn demo` import this package before code of theirs could
-    # catch anything. They end in one line, as for other bad input. sys.argv[0] is "-m" while Python
-    # looks for any module; its name stands before the others of the original arguments, or in
-    # their "-mfastnn".
+    # catch anything. They end in one line, as for other bad input. sys.argv[0] is "-m" while
+    # Python looks for any module; the original arguments have its name, as "fastnn" or
+    # "-mfastnn".
     from pathlib import Path
 
     command = Path(_sys.argv[0] if _sys.argv else "").stem
@@ -57,10 +57,9 @@ _LAZY = {
 
 def __getattr__(name: str) -> object:
     if name not in _LAZY:
-        from fastnn.data.checks import did_you_mean
+        from fastnn.data.checks import no_attribute
 
-        hint = did_you_mean(name, __dir__())
-        raise AttributeError(f"module 'fastnn' has no attribute {name!r}{hint}")
+        raise no_attribute("fastnn", name, __dir__())
     room = _importlib.import_module(f"fastnn.{_LAZY[name] or name}")
     return getattr(room, name) if _LAZY[name] else room
 

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["Callback", "ProgressBar", "Recorder", "ValidationLoss"]
 
 
+if not TYPE_CHECKING:  # checkers would let any name be read
+
+    def __getattr__(name):
+        raise checks.no_attribute(__name__, name, __all__)
+
+
 class Callback:
     """Base class of callbacks: `begin`, calls between epochs, `end`.
 

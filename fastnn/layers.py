@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +13,28 @@ from fastnn import kernels, parameters, threads
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
+from fastnn.catalog.names import OTHER_NAMES
 from fastnn.data import checks
 from fastnn.parameters import ParameterList, SolverState
+from fastnn.training import options
+
+
+def _no_attributes() -> dict[str, str]:
+    """What people may try to set on a network, in vain -> what to do instead."""
+    instead = {
+        name: "it is an argument of Network"
+        for name in ("activation", "out_activation", "init", "random_state")
+    }
+    for name in (*options.ARGUMENTS, *OTHER_NAMES):
+        argument = options.of_fit(name)
+        if argument == "learning_rate_init":
+            instead[name] = "a callback may set learning_rate_"
+        elif argument:
+            instead[name] = f"fit takes {argument}"
+    return instead
+
+
+_NO_ATTRIBUTES = _no_attributes()
 
 
 class Layers:
@@ -23,6 +43,18 @@ class Layers:
     loss_curve_: list[float]
     _random_state: np.random.RandomState
     _drawn: int  # checksum of the first parameters
+    _no_rate = (
+        "learning_rate_ is there for callbacks, while a fit runs; else give learning_rate_init to "
+        "fit"
+    )
+
+    if not TYPE_CHECKING:  # checkers would let any name be set
+
+        def __setattr__(self, name, value):
+            # a subclass may have attributes of these names
+            if name in _NO_ATTRIBUTES and type(self).__module__.startswith("fastnn."):
+                raise AttributeError(f"a network has no {name}; {_NO_ATTRIBUTES[name]}")
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_params(
@@ -168,7 +200,7 @@ class Layers:
     def __getstate__(self) -> dict[str, Any]:
         made = (
             *("_coefs", "_intercepts", "_units", "_codes", "_step"),
-            *("_one_row", "_forward_kernel", "_all_finite"),
+            *("_one_row", "_forward_kernel", "_all_finite", "_no_rate"),
         )
         state = {key: value for key, value in vars(self).items() if key not in made}
         solver_state = state["_state"]  # not again from self: another thread may reset the solver

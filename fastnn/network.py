@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,7 @@ from fastnn.layers import Layers
 from fastnn.parameters import RealType
 from fastnn.training import options
 from fastnn.training.objective import MeanLoss
-from fastnn.training.options import SolverOptions, takes_solver_options
+from fastnn.training.options import SolverOptions, hints_at_keywords, takes_solver_options
 from fastnn.training.run import TrainingRun, draw_order
 
 # partial_fit keeps this many losses at most: it may be called for ever.
@@ -97,6 +97,7 @@ class Network(Layers, Displayable):
     array([0., 1., 1., 0.])
     """
 
+    @hints_at_keywords
     def __init__(
         self,
         layer_units: Sequence[int],
@@ -246,29 +247,16 @@ class Network(Layers, Displayable):
             While no fit is running.
         """
         if self._step is None:
-            raise AttributeError(
-                "learning_rate_ is there for callbacks, while a fit runs; else give "
-                "learning_rate_init to fit"
-            )
+            raise AttributeError(self._no_rate)
         rate: float = self._step["learning_rate"].item()
         return rate
 
     @learning_rate_.setter
     def learning_rate_(self, value: float) -> None:
         if self._step is None:
-            raise AttributeError(
-                "learning_rate_ can be set by a callback, while a fit runs; else give "
-                "learning_rate_init to fit"
-            )
+            raise AttributeError(self._no_rate)
         rate = options.check_number("learning_rate_init", value, self._dtype)
         self._step["learning_rate"] = rate
-
-    if not TYPE_CHECKING:  # checkers would let any name be set
-
-        def __setattr__(self, name, value):
-            if name in ("learning_rate", "learning_rate_init"):
-                raise AttributeError(f"a network has no {name}; a callback may set learning_rate_")
-            object.__setattr__(self, name, value)
 
     @takes_solver_options
     def fit(

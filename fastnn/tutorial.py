@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,12 @@ from fastnn.training.options import new_step
 from fastnn.training.run import TrainingRun
 
 __all__ = ["activation", "create_nn", "l2_cost", "neural_layer", "relu", "sigm", "train"]
+
+
+if not TYPE_CHECKING:  # checkers would let any name be read
+
+    def __getattr__(name):
+        raise checks.no_attribute(__name__, name, __all__)
 
 
 # a function, and its derivative from the function's value

@@ -1,12 +1,17 @@
 """What cannot be trained on is refused in one line, before anything changes."""
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
+import fastnn
 from fastnn import Network
 from fastnn.callbacks import ValidationLoss
 from fastnn.catalog.activations import ACTIVATIONS
+from fastnn.training import options
 
 X = np.arange(12.0).reshape(6, 2)
 Y = np.zeros((6, 1))
@@ -174,7 +179,7 @@ def test_targets_of_the_log_losses():
     [
         ("poisson", [3, -5], r"y must be at least 0 for loss 'poisson', got y\[1, 0\] = -5"),
         ("bce", [5, 1], r"y must be between 0 and 1 for loss 'binary_log_loss', got y\[0, 0\]"),
-        ("log_loss", [[0.5, 0.5], [0.5, 0.6]], r"each row of y must sum to 1 .*, got 1\.1 in row 1"),
+        ("log_loss", [[0.5, 0.5], [0.5, 0.6]], r"each row of y must sum to 1 .*, got 1\.1 in row"),
     ],
 )  # fmt: skip
 def test_losses_of_targets_outside_their_domain(loss, y, message):
@@ -267,11 +272,62 @@ def test_divergence_names_what_is_large():
         (lambda net: Network([2, 1], "sigmiod"), "did you mean 'sigmoid'"),
         (lambda net: Network([2, 1], loss="squared_eror"), "did you mean 'squared_error'"),
         (lambda net: Network([2, 1], init="gloort"), "did you mean 'glorot'"),
+        *[(lambda net, name=name: Network([2, 1], name), f"did you mean '{meant}'")
+          for name, meant in {"ReLU": "relu", "RELU": "relu", "TANH": "tanh"}.items()],
+        *[(lambda net, name=name: Network([2, 1], loss=name), f"did you mean '{meant}'")
+          for name, meant in {"MSE": "mse", "BCE": "bce", "Log-Loss": "log_loss"}.items()],
+        (lambda net: net.fit(X, Y, solver="SGD"), "did you mean 'sgd'"),
+        (lambda net: net.fit(X, Y, maxiter=3), "'maxiter'; did you mean 'max_iter'"),
+        (lambda net: net.fit(X, Y, callbacks=[]), "'callbacks'; did you mean 'callback'"),
+        (lambda net: net.fit(X, Y, solver="lbfgs"),
+         "got 'lbfgs'; fastnn.MLPClassifier and fastnn.MLPRegressor have 'lbfgs'$"),
+        (lambda net: Network([2, 1], lr=0.1), "'lr'; fit takes 'learning_rate_init'"),
+        (lambda net: Network([2, 1], alpha=0.1), "'alpha'; fit takes 'alpha'"),
+        (lambda net: Network([2, 1], seed=0), "'seed'; did you mean 'random_state'"),
+        (lambda net: Network(hidden_layer_sizes=[2]), "'; did you mean 'layer_units'"),
+        (lambda net: fastnn.MLPClassifier(lr=0.1), "'lr'; did you mean 'learning_rate_init'"),
+        (lambda net: fastnn.MLPClassifier(epochs=3), "'epochs'; did you mean 'max_iter'"),
+        (lambda net: fastnn.MLPRegressor(callbacks=[]), "; did you mean 'set_callbacks'"),
     ],
-)
+)  # fmt: skip
 def test_misspelt_names_get_a_hint(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call(Network([2, 3, 1], random_state=0))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        *[(lambda name=name: Network([2, 1], loss=name), "loss must be one of")
+          for name in ("mae", "MAE", "l1", "absolute_error")],
+        *[(lambda name=name: Network([2, 1], name), "activation must be one of")
+          for name in ("gelu", "GELU", "selu", "leaky-relu")],
+        *[(lambda name=name: Network([2, 1]).fit(X, Y, solver=name), "solver must be one of")
+          for name in ("adamw", "RMSprop")],
+        (lambda: Network([2, 1], nonsense=1), "unexpected keyword argument 'nonsense'$"),
+    ],
+)  # fmt: skip
+def test_another_thing_of_a_like_name_is_not_suggested(call, message):
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
+        call()
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "meant"),
+    [
+        ("callbacks", "EarlyStopping", "ValidationLoss"),
+        ("callbacks", "progressbar", "ProgressBar"),
+        ("plotting", "LossCurve", "LossCurveDisplay"), ("plotting", "Animate", "animate"),
+        ("tutorial", "sigmo", "sigm"), ("tutorial", "l2cost", "l2_cost"),
+    ],
+)  # fmt: skip
+def test_misspelt_attributes_of_modules_get_a_hint(room, name, meant):
+    module = getattr(fastnn, room)
+    message = f"module 'fastnn.{room}' has no attribute '{name}'; did you mean '{meant}'?"
+    with pytest.raises(AttributeError, match=re.escape(message)):
+        getattr(module, name)
+    assert not hasattr(module, "nonsense")
 
 
 OPTIONS = [
@@ -312,6 +368,41 @@ def test_options_of_fit(name, value, error, match):
     if name != "max_iter":
         with pytest.raises(error, match=match):
             net.partial_fit(X, Y, **{name: value})
+
+
+def test_the_arguments_of_fit_are_known():
+    assert set(options.ARGUMENTS) == set(inspect.signature(Network.fit).parameters) - {
+        "self", "X", "y"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*options.ARGUMENTS, "lr", "epochs", "optimizer", "callbacks"])
+def test_arguments_of_fit_cannot_be_set(name):
+    """Set in a callback, they would change nothing in silence."""
+    with pytest.raises(AttributeError, match=f"a network has no {name}; ") as caught:
+        Network([2, 1]).fit(X, Y, max_iter=1, callback=lambda net: setattr(net, name, 0.1))
+    argument = options.of_fit(name)
+    rate = argument == "learning_rate_init"
+    assert str(caught.value).endswith("learning_rate_" if rate else f"; fit takes {argument}")
+
+
+def test_arguments_of_the_constructor_cannot_be_set():
+    for name in ("activation", "out_activation", "init", "random_state"):
+        assert name in inspect.signature(Network).parameters
+        with pytest.raises(AttributeError, match=f"no {name}; it is an argument of Network"):
+            setattr(Network([2, 1]), name, "relu")
+
+
+def test_other_attributes_can_be_set():
+    class Own(Network):
+        def __init__(self, units, alpha):
+            super().__init__(units)
+            self.alpha = alpha
+
+    net = Network([2, 1])
+    net.comment = "mine"
+    assert net.copy().comment == "mine"
+    assert Own([2, 1], 0.1).copy().alpha == 0.1
 
 
 PARAMETERS = [

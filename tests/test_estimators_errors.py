@@ -360,7 +360,7 @@ def test_what_is_unknown_is_refused_without_scikit_learns_validation(cls, solver
     mlp = cls(solver=solver)
     mlp.loss = "binary_log_loss"
     with sklearn.config_context(skip_parameter_validation=True):
-        with pytest.raises(ValueError, match="loss must be one of .*, got 'binary_log_loss'"):
+        with pytest.raises(ValueError, match=r"loss must be one of .*, got 'binary_log_loss'"):
             mlp.fit([[0], [1]], [0, 1])
 
 

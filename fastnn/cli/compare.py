@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastnn import reference, set_num_threads, tutorial
 from fastnn.catalog import activations
+from fastnn.catalog.activations import ActivationName
 from fastnn.cli import numpy_network
 from fastnn.network import Network
 
@@ -64,7 +65,7 @@ class Contestant:
             for W, b, name in zip(net.coefs_, net.intercepts_, net.activations, strict=True)
         ]
 
-    def _layer(self, W: NDArray[Any], b: NDArray[Any], activation: str) -> Any:
+    def _layer(self, W: NDArray[Any], b: NDArray[Any], activation: ActivationName) -> Any:
         raise NotImplementedError
 
     def train(self, n: int) -> NDArray[Any]:
@@ -79,7 +80,7 @@ class Contestant:
 class Fast(Contestant):
     """`fastnn.tutorial`."""
 
-    def _layer(self, W: NDArray[Any], b: NDArray[Any], activation: str) -> Any:
+    def _layer(self, W: NDArray[Any], b: NDArray[Any], activation: ActivationName) -> Any:
         return SimpleNamespace(W=W, b=b, act_f=tutorial.activation(activation))
 
     def train(self, n: int) -> NDArray[Any]:
@@ -91,7 +92,7 @@ class Fast(Contestant):
 class Slow(Contestant):
     """NumPy."""
 
-    def _layer(self, W: NDArray[Any], b: NDArray[Any], activation: str) -> Any:
+    def _layer(self, W: NDArray[Any], b: NDArray[Any], activation: ActivationName) -> Any:
         return numpy_network.Layer(W, b, in_numpy(activation))
 
     def train(self, n: int) -> NDArray[Any]:

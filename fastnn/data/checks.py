@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
+from fastnn.catalog.names import NOT_HERE, OTHER_NAMES
 
 BLOCK = 50_000  # elements that are examined together
 
@@ -236,9 +237,32 @@ def boolean(name: str, value: Any) -> bool:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """A hint at the nearest known name, or nothing."""
-    near = difflib.get_close_matches(str(name), list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    """A hint at the known name that is meant, or nothing.
+
+    It is the same name in other letters, what another library's name means, or the nearest.
+    """
+    by_plain_name = {_plain(one): one for one in known}
+    asked = _plain(str(name))
+    if asked in by_plain_name:
+        near = [asked]
+    elif asked in NOT_HERE:
+        return NOT_HERE[asked]
+    else:
+        near = [_plain(one) for one in OTHER_NAMES.get(asked, ())]
+        near = [one for one in near if one in by_plain_name]
+    near = near or difflib.get_close_matches(asked, by_plain_name, 1)
+    return f"; did you mean {by_plain_name[near[0]]!r}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", "_")
+
+
+def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """What a module raises that has no such attribute, with a hint."""
+    return AttributeError(
+        f"module {module!r} has no attribute {name!r}{did_you_mean(name, known)}"
+    )
 
 
 def choice(name: str, value: Any, known: Mapping[str, _T]) -> _T:

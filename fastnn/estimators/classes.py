@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-
 from sklearn.base import is_classifier
 
 # not by way of sklearn.neural_network, where patch_sklearn may have put the classes below
@@ -33,6 +32,7 @@ from sklearn.utils.validation import validate_data
 
 from fastnn import parameters, threads
 from fastnn.catalog import activations, losses
+from fastnn.catalog.activations import ActivationName
 from fastnn.data import checks
 from fastnn.estimators import arrays, fitting, lbfgs
 from fastnn.estimators.following import CallbackSupportMixin, Followers, wrap
@@ -86,7 +86,8 @@ def _compiled(cls: Any) -> Any:
         except TypeError as error:
             for name in kwargs:
                 if name not in signature.parameters:
-                    hint = checks.did_you_mean(name, [p.name for p in parameters[1:]])
+                    known = [p.name for p in parameters[1:]]
+                    hint = checks.did_you_mean(name, [*known, "set_callbacks"])
                     raise TypeError(f"{error}{hint}") from None
             raise
         self.n_jobs = n_jobs
@@ -115,12 +116,13 @@ def _compiled(cls: Any) -> Any:
 def _hint(name: str, value: str, options: set[str]) -> str:
     """What to use instead of a value that scikit-learn does not know, or nothing."""
     known = activations.SPELLINGS if name == "activation" else losses.SPELLINGS
-    if name in ("activation", "loss") and value in known:
+    spelling = value.casefold()
+    if name in ("activation", "loss") and spelling in known:
         for option in options:
-            if known.get(option) == known[value]:
+            if known.get(option) == known[spelling]:
                 return f" Did you mean {option!r}?"
         if name == "activation":
-            return f" fastnn.Network has {value!r}."
+            return f" fastnn.Network has {spelling!r}."
         return " The loss of MLPClassifier is the log loss."
     return checks.did_you_mean(value, options).replace("; did", " Did")
 
@@ -175,7 +177,7 @@ class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
     def _get_doc_link(self: Any) -> Any:
         return self._original()._get_doc_link()
 
-    def _layer_activations(self: Any, n_layers: int) -> list[str]:
+    def _layer_activations(self: Any, n_layers: int) -> list[ActivationName]:
         """The activation of each layer, by its name in the catalog."""
         # scikit-learn's own check can be switched off
         hidden = checks.choice("activation", self.activation, activations.HIDDEN_SPELLINGS)

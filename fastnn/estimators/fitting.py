@@ -26,11 +26,9 @@ _FIXED = (
     "hidden_layer_sizes", "activation", "solver", "batch_size", "learning_rate", "power_t",
     "max_iter", "loss", "shuffle", "momentum", "nesterovs_momentum", "early_stopping",
     "validation_fraction", "beta_1", "beta_2", "epsilon",
+    "learning_rate_",  # no estimator has it: the network that callbacks get does
 )  # fmt: skip
-FIXED_BY_LBFGS = (
-    "hidden_layer_sizes", "activation", "solver", "alpha", "learning_rate_init", "max_iter",
-    "loss", "tol", "max_fun",
-)  # fmt: skip
+FIXED_BY_LBFGS = (*_FIXED, "alpha", "learning_rate_init", "tol", "n_iter_no_change", "max_fun")
 
 
 def not_finite(finite: bool, loss: float) -> ValueError:

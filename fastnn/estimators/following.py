@@ -100,10 +100,17 @@ class EstimatorNetwork(Network):
     labels: Any = None
 
     def attach(self, params: NDArray[Any], step: NDArray[Any] | None) -> None:
-        """Have this vector as parameters and, while a fit runs, learning_rate_ of its step."""
+        """Have this vector as parameters and learning_rate_ of this step, if the fit has one."""
         if self._params is not params:
             self._build(params)
         self._step = step
+        if step is None:
+            self._no_rate = "L-BFGS has no learning rate: it searches for the length of each step"
+
+    def detach(self) -> None:
+        """The fit is over."""
+        self._step = None
+        vars(self).pop("_no_rate", None)
 
     def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """As of `Network`; a classifier takes y of one dimension as labels.
@@ -119,7 +126,7 @@ class EstimatorNetwork(Network):
             if unknown.any():
                 i = int(unknown.argmax())
                 raise ValueError(
-                    f"y[{i}] is {y[i]!r}, which is none of the classes "
+                    f"y[{i}] is {y[i : i + 1].tolist()[0]!r}, which is none of the classes "
                     f"{checks.shown(known.tolist())}; pass targets as an array of two dimensions"
                 )
             y = self.labels.transform(y)
@@ -210,7 +217,7 @@ class Followers:
             with self._listeners:
                 yield
         finally:
-            self.net.attach(self.net.params_, None)
+            self.net.detach()
 
     def begin_step(self) -> None:
         """An epoch or iteration begins, unless one is under way."""

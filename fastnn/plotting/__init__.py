@@ -10,6 +10,9 @@
 Colours of text and backgrounds are those of the style in use, so dark styles work.
 """
 
+from typing import TYPE_CHECKING
+
+from fastnn.data import checks
 from fastnn.plotting.boundary import FeatureSlice
 from fastnn.plotting.displays import (
     ActivationDisplay,
@@ -29,3 +32,8 @@ __all__ = [
     "animate",
     "training_picture",
 ]
+
+if not TYPE_CHECKING:  # checkers would let any name be read
+
+    def __getattr__(name):
+        raise checks.no_attribute(__name__, name, __all__)

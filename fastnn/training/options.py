@@ -1,14 +1,15 @@
 """What `Network.fit` and the estimators say of a step, as the record that kernels read."""
 
+import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import documentation, kernels, work
-from fastnn.catalog import losses, solvers
+from fastnn.catalog import losses, names, solvers
 from fastnn.catalog.solvers import SolverName
 from fastnn.data import checks
 
@@ -30,13 +31,35 @@ class SolverOptions(TypedDict, total=False):
 
 
 _DEFAULTS: dict[str, Any] = {"solver": "adam"} | {p.name: p.default for p in solvers.PARAMETERS}
-# what other libraries call them
-_OTHER_NAMES = {
-    "lr": "learning_rate_init", "learning_rate": "learning_rate_init", "weight_decay": "alpha",
-    "optimizer": "solver", "epochs": "max_iter", "callbacks": "callback",
-}  # fmt: skip
+# of Network.fit, besides X and y
+ARGUMENTS = ("max_iter", "batch_size", "shuffle", "callback", "callback_every", *_DEFAULTS)
 _BY_NAME = {p.name: p for p in solvers.PARAMETERS}
 _Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def of_fit(name: str) -> str | None:
+    """The argument of fit that this is or, in another library, means; None if there is none."""
+    meant = (name, *names.OTHER_NAMES.get(name, ()))
+    return next((one for one in meant if one in ARGUMENTS), None)
+
+
+def hints_at_keywords(method: _Method) -> _Method:
+    """Decorator: say what was meant by an unknown keyword of a constructor."""
+    known = list(inspect.signature(method).parameters)[1:]
+
+    @functools.wraps(method)
+    def with_hints(*args: Any, **keywords: Any) -> Any:
+        try:
+            return method(*args, **keywords)
+        except TypeError as error:
+            unknown = [name for name in keywords if name not in known]
+            if not unknown:
+                raise
+            argument = of_fit(unknown[0])
+            hint = f"; fit takes {argument!r}" if argument else None
+            raise TypeError(f"{error}{hint or checks.did_you_mean(unknown[0], known)}") from None
+
+    return cast(_Method, with_hints)
 
 
 def takes_solver_options(method: _Method) -> _Method:
@@ -66,8 +89,7 @@ def check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, An
     """
     for name in options:
         if name not in _DEFAULTS:
-            meant = _OTHER_NAMES.get(name, name)
-            hint = checks.did_you_mean(meant, [*_DEFAULTS, *_OTHER_NAMES.values()])
+            hint = checks.did_you_mean(name, ARGUMENTS)
             raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
     checked = {**_DEFAULTS, **options}
     checked["solver"] = checks.choice("solver", checked["solver"], solvers.SPELLINGS)
