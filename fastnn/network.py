@@ -19,7 +19,7 @@ from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
 from fastnn.data import checks
-from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS
+from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS, Rows
 from fastnn.displayable import Displayable
 from fastnn.forward import forward_rows
 from fastnn.initializers import INITIALIZERS
@@ -219,7 +219,7 @@ class Network(Layers, Displayable):
         return loss, *parameters.split_params(grads, self._layer_units)
 
     def _mean_loss(self, X: ArrayLike, y: ArrayLike, alpha: float) -> MeanLoss:
-        x, y = self.check_data(X, y)
+        x, y = self._check_loss_data(X, y)
         checks.loss_domain(y, self._loss)
         alpha = checks.real_number("alpha", alpha, 0, closed="left")
         self._check_params()
@@ -453,15 +453,21 @@ class Network(Layers, Displayable):
             If they are not finite arrays of these shapes.
         """
         x = self._check_x(X)
+        return x, self._check_y(y, len(x))
+
+    def _check_loss_data(self, X: Any, y: Any) -> tuple[Rows, NDArray[Any]]:
+        return self.check_data(X, y)
+
+    def _check_y(self, y: ArrayLike, n_rows: int) -> NDArray[Any]:
         y = checks.numeric_array("y", y)
         if y.ndim == 1 and self._layer_units[-1] == 1:
             y = y.reshape(-1, 1)
         elif y.ndim == 1:
             raise ValueError(
-                f"y must have shape ({len(x)}, {self._layer_units[-1]}), one column for each "
+                f"y must have shape ({n_rows}, {self._layer_units[-1]}), one column for each "
                 f"output, got {y.shape}; for class numbers use np.eye({self._layer_units[-1]})[y]"
             )
-        return x, checks.matrix("y", y, self._dtype, self._layer_units[-1], "output", len(x))
+        return checks.matrix("y", y, self._dtype, self._layer_units[-1], "output", n_rows)
 
     def _check_x(self, X: ArrayLike) -> NDArray[Any]:
         return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")

@@ -316,8 +316,35 @@ def test_sparse_rows_stay_sparse(solver):
     assert (log.data[0] != rows).nnz == 0
     assert len(recorder) == 5
     np.testing.assert_array_equal(recorder[-1].predict(X), mlp.predict_proba(X))
-    with pytest.raises(TypeError, match="X is sparse; pass a dense array"):
-        mlp.set_callbacks(ValidationLoss(rows, Y)).fit(rows, Y)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    "kind", [scipy.sparse.csr_array, scipy.sparse.csc_matrix, scipy.sparse.coo_array]
+)
+def test_validation_loss_of_sparse_rows(kind, solver):
+    dense, sparse = ValidationLoss(X, Y), ValidationLoss(kind(X), Y)
+    targets = ValidationLoss(kind(X), np.eye(3)[Y])
+    classifier(solver=solver, max_iter=4).set_callbacks(dense, sparse, targets).fit(X, Y)
+    np.testing.assert_allclose(sparse.losses_, dense.losses_, rtol=1e-13)
+    assert targets.losses_ == sparse.losses_
+    numbers = ValidationLoss(kind(X.astype(np.float32)), Y.astype(np.float32))
+    regressor(solver=solver, max_iter=4).set_callbacks(numbers).fit(X.astype(np.float32), Y)
+    assert len(numbers.losses_) == 4
+
+
+def test_bad_sparse_rows_are_refused():
+    rows = scipy.sparse.csr_array(X)
+    bad = rows.copy()
+    bad.data[5] = np.nan
+    for given, y, message in (
+        (rows[:, :3], Y, "X has 3 features"), (bad, Y, "X holds NaN"),
+        (rows[:0], Y[:0], "got shape"), (rows, Y[:-1], "y must have 150 rows"),
+        (rows, Y + 7, "none of the classes"),
+    ):  # fmt: skip
+        mlp = classifier(max_iter=4).set_callbacks(ValidationLoss(given, y))
+        with pytest.raises(ValueError, match=message):
+            mlp.fit(X, Y)
 
 
 def test_partial_fit_is_one_epoch_of_which_nobody_hears():

@@ -257,6 +257,11 @@ def test_training_picture_refuses(net, tmp_path):
         with pytest.raises(ValueError, match=message):
             training_picture(path, net, X, y)
     training_picture(tmp_path / "x.png", net, X, y, "a title")
+    wide = Network([4, 4, 3], "tanh", loss="log_loss", random_state=0)
+    with pytest.raises(ValueError, match=r"say which two vary, such as features=\(0, 1\)"):
+        training_picture(tmp_path / "wide.png", wide, IRIS, np.eye(3)[KIND])
+    training_picture(tmp_path / "wide.png", wide, IRIS, np.eye(3)[KIND], features=(0, 1))
+    assert (tmp_path / "wide.png").stat().st_size > 1000
     with Image.open(tmp_path / "x.png") as image:
         assert image.size == (1430, 650)
 
@@ -398,9 +403,22 @@ def test_live_plot_and_recorder_of_estimators(notebook, tmp_path):
         classifier = MLPClassifier((5,), random_state=0, max_iter=4).set_callbacks(live)
         classifier.fit(IRIS[:, :2], np.array(["a", "b", "c"])[KIND])
     assert live.figure_.axes[1].get_title().startswith("done: epoch 4")
-    sparse = scipy.sparse.csr_array(IRIS[:, :2])
-    with pytest.raises(TypeError, match="X is sparse"):
-        classifier.fit(sparse, KIND)
+
+
+@pytest.mark.parametrize("n", [150, 4500])
+def test_sparse_rows_are_drawn(n, notebook, tmp_path):
+    dense, kinds = np.resize(IRIS, (n, 4)), np.resize(KIND, n)
+    live, recorder = LivePlot(every=2, features=(1, 3)), Recorder(every=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = MLPClassifier((5,), random_state=0, max_iter=2).set_callbacks(live, recorder)
+        model.fit(scipy.sparse.csr_array(dense), kinds)
+    points = np.concatenate([c.get_offsets() for c in live.figure_.axes[0].collections])
+    some = dense[:: -(-n // 2000), [1, 3]]
+    assert len(points) == len(some) <= 2000
+    np.testing.assert_array_equal(np.sort(points, axis=0), np.sort(some, axis=0))
+    animate(recorder, tmp_path / "x.gif", features=(0, 1))
+    assert (tmp_path / "x.gif").stat().st_size > 1000
 
 
 def test_live_plot_ends_with_the_best_parameters(notebook):

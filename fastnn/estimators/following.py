@@ -17,6 +17,8 @@ from sklearn.base import _clone_parametrized
 
 from fastnn.callbacks import Listeners
 from fastnn.data import checks
+from fastnn.data.rows import Rows
+from fastnn.estimators import arrays
 from fastnn.network import Network
 
 try:
@@ -120,6 +122,23 @@ class EstimatorNetwork(Network):
         TypeError, ValueError
             If X and y are not finite arrays of the right shapes, or a label is unknown.
         """
+        return super().check_data(X, self._targets(y))
+
+    def _check_loss_data(self, X: Any, y: Any) -> tuple[Rows, NDArray[Any]]:
+        """The same for the loss alone, which takes a sparse X as it is."""
+        if not hasattr(X, "tocsr"):
+            return self.check_data(X, y)
+        if X.ndim != 2 or 0 in X.shape or X.dtype.kind not in "fiub":
+            raise ValueError(
+                f"X must hold real numbers in two dimensions, got shape {X.shape} of {X.dtype}"
+            )
+        rows = arrays.as_rows(X.tocsr(), self.layer_units[0], self.dtype)
+        if not np.isfinite(rows[0]).all():
+            raise ValueError(f"X holds NaN or numbers too large for {self.dtype}")
+        return rows, self._check_y(self._targets(y), X.shape[0])
+
+    def _targets(self, y: Any) -> Any:
+        """The targets of labels; others as they are."""
         if self.labels is not None and np.ndim(y) == 1:
             known, y = self.labels.classes_, np.asarray(y)
             unknown = ~np.isin(y, known)
@@ -130,7 +149,7 @@ class EstimatorNetwork(Network):
                     f"{checks.shown(known.tolist())}; pass targets as an array of two dimensions"
                 )
             y = self.labels.transform(y)
-        return super().check_data(X, y)
+        return y
 
 
 class Followers:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn.data import checks
 from fastnn.network import Network
 from fastnn.plotting import style
 from fastnn.plotting.boundary import check_network
-from fastnn.plotting.training.predictions import draw_prediction
+from fastnn.plotting.training.predictions import dense_rows, draw_prediction
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -35,7 +34,8 @@ class TrainingPicture:
     net : Network
         Of one feature; or of two, or more with `features`, and then of one output or of several
         that are probabilities.
-    X : ndarray, (n, n_features)
+    X : ndarray or sparse array, (n, n_features)
+        Of a sparse one, some rows stand for all.
     y : ndarray, (n, units of the output)
     figure : matplotlib Figure, optional
         Empty; by default a new one.
@@ -72,7 +72,7 @@ class TrainingPicture:
     ) -> None:
         mpl = style.matplotlib()
         check_network(net)
-        X = checks.numeric_array("X", X)  # an estimator's may be sparse
+        X, y = dense_rows(X, y)
         self.figure: Any = mpl.figure.Figure((9, 4.1)) if figure is None else figure
         self.figure.set_layout_engine("constrained")
         self.field_ax, self.loss_ax = self.figure.subplots(1, 2, width_ratios=[1.1, 1])
@@ -195,7 +195,13 @@ def on_log_axis(loss_curve: ArrayLike) -> NDArray[np.float64]:
 
 
 def training_picture(
-    path: str | Path, net: Network, X: ArrayLike, y: ArrayLike, title: str = ""
+    path: str | Path,
+    net: Network,
+    X: ArrayLike,
+    y: ArrayLike,
+    title: str = "",
+    *,
+    features: Sequence[int] | None = None,
 ) -> None:
     """Write a picture of a trained network: data with prediction, and how the loss fell.
 
@@ -204,10 +210,13 @@ def training_picture(
     path : str or Path
         Where to write it; the suffix is the format.
     net : Network
-        Of one feature; or of two features and one output, or several that are probabilities.
+        Of one feature; or of two, or more with `features`, and then of one output or of several
+        that are probabilities.
     X : array-like, (n, layer_units[0])
     y : array-like, (n, layer_units[-1]), or (n,) for one output
     title : str
+    features : pair of int, optional
+        The two that vary if the network takes more than two; others stay at their means.
 
     Raises
     ------
@@ -219,7 +228,7 @@ def training_picture(
     path = Path(path)
     style.check_output("path", path, PICTURES)
     check_network(net)
-    picture = TrainingPicture(net, *net.check_data(X, y), resolution=400)
+    picture = TrainingPicture(net, *net.check_data(X, y), features=features, resolution=400)
     picture.figure.set_size_inches(11, 5)
     picture.figure.suptitle(title, fontsize=12)
     picture.update(net)

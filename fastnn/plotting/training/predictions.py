@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.catalog.activations import ACTIVATIONS, BY_NAME
+from fastnn.data import checks
 from fastnn.network import Network
 from fastnn.plotting import style
 from fastnn.plotting.boundary import Plane
@@ -35,9 +36,17 @@ CURVE = 400
 PROBABILITIES = [row.name for row in ACTIVATIONS if (row.low, row.high) == (0, 1)]
 
 
-def _some(X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def dense_rows(X: Any, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """X and y; of a sparse X, which an estimator's may be, as many rows as are drawn."""
+    if not hasattr(X, "tocsr"):
+        return checks.numeric_array("X", X), y
+    X, y = _some(X.tocsr(), y)
+    return X.toarray(), y
+
+
+def _some(X: Any, y: NDArray[Any]) -> tuple[Any, NDArray[Any]]:
     """Evenly spaced rows, MAX_POINTS at most."""
-    every = slice(None, None, -(-len(X) // MAX_POINTS))
+    every = slice(None, None, -(-len(y) // MAX_POINTS))
     return X[every], y[every]
 
 
