@@ -50,14 +50,18 @@ def _solver_options() -> list[str]:
 def _kind(p: solvers.Parameter) -> str:
     if isinstance(p.default, bool):
         return "bool"
-    if p.high != "largest":
-        return f"float in [{p.low:g}, {p.high:g})"
-    return "float > 0" if p.low == "smallest" else "float >= 0"
+    if p.low == "smallest":
+        return "float > 0"
+    left = "[" if p.closed in ("left", "both") else "("
+    if p.high == "largest":
+        return f"float {'>=' if left == '[' else '>'} {p.low:g}"
+    return f"float in {left}{p.low:g}, {p.high:g}{']' if p.closed == 'both' else ')'}"
 
 
 _LISTS = {
     "hidden activations": _names(row for row in activations.ACTIVATIONS if row.hidden),
     "output activations": _names(row for row in activations.ACTIVATIONS if not row.hidden),
+    "elementwise activations": _names(row for row in activations.ACTIVATIONS if row.elementwise),
     "losses": _losses(),
     "solver options": _solver_options(),
 }
@@ -77,6 +81,11 @@ def tables() -> str:
                 for row in activations.ACTIVATIONS
             ],
         ),
+        "Values are within 4 units in the last place of the exact ones. Those below the smallest "
+        "normal number may be 0, for silu those below 89 (float64: 709) times as much. exp, sigmoid "
+        "and tanh are not monotone: from one number to the next they may fall, by one unit in the "
+        "last place of the larger value at most; tanh does at 0.5% of the numbers between 2^-14 "
+        "and 20.",
         _table(
             "Losses",
             ["name", "other spellings", "formula", "targets", "output activation", "what it is"],

@@ -380,6 +380,23 @@ def test_activations_of_a_model(net, iris):
         ActivationDisplay.from_names("relu", limits=(1, 1))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limits": (1,)}, r"limits must be a pair of numbers, got \(1,\)"),
+        ({"limits": "ab"}, "limits must be a pair of numbers, got 'ab'"),
+        ({"limits": 3}, "limits must be a pair of numbers, got 3"),
+        ({"limits": (0, "1")}, r"limits\[1\] must be a finite number"),
+        ({"names": "relu"}, "names must be a sequence of names, got 'relu'"),
+        ({"names": 3}, "names must be a sequence of names, got 3"),
+        ({"names": [3]}, "names must be one of .*, got 3"),
+    ],
+)
+def test_what_is_no_activation_display(options, message):
+    with pytest.raises(TypeError, match=message):
+        ActivationDisplay(**{"names": ["relu"], **options})
+
+
 # ---- all displays -------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from matplotlib import pyplot
 
 from fastnn import documentation, network
 from fastnn.catalog import activations, losses, solvers
+from fastnn.data import checks
 from fastnn.plotting import boundary
 from fastnn.plotting.displays import loss_curve
 
@@ -59,6 +60,21 @@ def test_docstrings(module):
 
 
 ROOT = README.parent
+
+
+def test_bounds_are_written_as_they_are_checked():
+    for closed, text in {"neither": "(0, 1)", "left": "[0, 1)", "both": "[0, 1]"}.items():
+        p = solvers.Parameter("x", 0.5, "Help.", 0.0, 1.0, closed)
+        assert documentation._kind(p) == f"float in {text}"
+        with pytest.raises(ValueError, match=re.escape(f"must be a finite number in {text}")):
+            checks.real_number("x", 2, 0, 1, closed)
+    for low, closed, text in (
+        (0.0, "both", ">= 0"), (0.0, "left", ">= 0"), (0.0, "neither", "> 0"),
+        ("smallest", "both", "> 0"),
+    ):  # fmt: skip
+        assert documentation._kind(solvers.Parameter("x", 0.5, "Help.", low, closed=closed)) == (
+            f"float {text}"
+        )
 
 
 def test_tables_of_the_catalog_are_up_to_date():

@@ -8,8 +8,8 @@ import numpy as np
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, Network
 from fastnn.callbacks import Callback, Recorder, ValidationLoss
-from fastnn.plotting import animate
-from fastnn.tutorial import create_nn, l2_cost, sigm, train
+from fastnn.plotting import ActivationDisplay, animate
+from fastnn.tutorial import activation, create_nn, l2_cost, sigm, train
 
 X, y = np.zeros((4, 2)), np.zeros(4)
 net = Network([2, 4, 1])
@@ -22,6 +22,10 @@ Network([2, 4, 1], ["tanh", "sigmod"])  # error
 Network([2, 4, 1], out_activation="logits")  # error
 Network([2, 4, 1], loss="binary_crossentropy")  # error
 Network([2, 4, 1], init="xavier")  # error
+Network.from_params(np.zeros(3), [2, 1], "sigmoid", loss="squared")  # error
+activation("rleu")  # error
+ActivationDisplay.from_names("tanh", "rleu")  # error
+print(fastnn.callbacks.EarlyStopping)  # error
 
 # arguments
 Network(4)  # error

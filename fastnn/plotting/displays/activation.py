@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import reference
+from fastnn import documentation, reference
 from fastnn.catalog import activations
+from fastnn.catalog.activations import ActivationName
 from fastnn.data import checks
 from fastnn.plotting import style
 from fastnn.plotting.displays.models import network_of
@@ -33,7 +34,7 @@ class ActivationDisplay:
     Parameters
     ----------
     names : sequence of str
-        {names}
+        {elementwise activations}
     limits : pair of float
         The range of z.
 
@@ -50,19 +51,20 @@ class ActivationDisplay:
     lines_: list[Line2D]
     derivative_lines_: list[Line2D]
 
-    def __init__(self, *, names: Iterable[str], limits: Iterable[float] = (-5.0, 5.0)) -> None:
+    def __init__(
+        self, *, names: Iterable[ActivationName], limits: Iterable[float] = (-5.0, 5.0)
+    ) -> None:
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise TypeError(f"names must be a sequence of names, got {checks.shown(names)}")
         self.names = [checks.choice("names", name, _SPELLINGS) for name in names]
         if not self.names:
             raise ValueError("names must hold at least one activation")
-        low, high = (checks.real_number("limits", float(limit)) for limit in limits)
-        if not low < high:
-            raise ValueError(f"limits must be increasing, got {low}, {high}")
-        self.limits = low, high
+        self.limits = _limits(limits)
 
     @classmethod
     def from_names(
         cls,
-        *names: str,
+        *names: ActivationName,
         limits: Iterable[float] = (-5.0, 5.0),
         ax: Axes | None = None,
         derivative: bool = True,
@@ -173,9 +175,14 @@ def _activation_and_derivative(name: str, z: NDArray[Any]) -> tuple[NDArray[Any]
     return a, slope
 
 
-def _list_names(doc: str | None) -> str | None:
-    names = ", ".join(f'"{name}"' for name in dict.fromkeys(_SPELLINGS.values()))
-    return doc and doc.replace("{names}", names)
+def _limits(value: Any) -> tuple[float, float]:
+    pair = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else []
+    if len(pair) != 2:
+        raise TypeError(f"limits must be a pair of numbers, got {checks.shown(value)}")
+    low, high = (checks.real_number(f"limits[{i}]", limit) for i, limit in enumerate(pair))
+    if not low < high:
+        raise ValueError(f"limits must be increasing, got {low}, {high}")
+    return low, high
 
 
-ActivationDisplay.__doc__ = _list_names(ActivationDisplay.__doc__)
+ActivationDisplay.__doc__ = documentation.complete(ActivationDisplay.__doc__)
