@@ -40,7 +40,9 @@ FASTNN_INLINE VEC FN(elu_derivative)(VEC a)
 }
 
 /* z s(z) with s the sigmoid (Elfwing et al., 2018), and the slope s(z) + z s(z) s(-z). With e =
- * e^-|z|, s(z) and s(-z) are 1 / (1 + e) and e / (1 + e), neither of them by a difference. */
+ * e^-|z|, s(z) and s(-z) are 1 / (1 + e) and e / (1 + e), neither of them by a difference. Where e
+ * is 0, from EXP_MIN down, the value is 0, too; the true one is below 89 (double: 709) times the
+ * smallest normal number. */
 FASTNN_INLINE void FN(silu_group)(const int count, VEC *z, VEC *slope)
 {
     const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);

@@ -173,9 +173,9 @@ FASTNN_INLINE void FN(expm1_group)(const int count, VEC *x)
 /* tanh|x| = m / (m + 2) with m = e^2|x| - 1, which keeps the relative accuracy near 0 that
  * 2 sigmoid(2x) - 1 loses; then the sign of x.
  *
- * Not monotone: where x rises, tanh x may fall by 2 ulp at most, and never falls further below a
- * value before. All floats: .07% of the steps to the next float are down, the worst at 8.32.
- * 2.6e8 doubles between 2^-30 and 32: 0.26%, the worst at 18.5. */
+ * Not monotone: from one number to the next tanh x may fall, by 1 ulp of the larger value at most,
+ * and never falls further below a value before. Between 2^-14 and 20 0.5% of the steps to the next
+ * float are down (0.07% of all floats), and 0.6% of those of 5e7 doubles between 2^-10 and 22. */
 FASTNN_INLINE void FN(tanh_group)(const int count, VEC *x)
 {
     const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
