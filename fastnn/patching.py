@@ -48,7 +48,10 @@ class _Keeper(importlib.abc.MetaPathFinder):
         if fullname != ROOM:
             return None
         for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            find_spec = getattr(finder, "find_spec", None)  # import too passes over others
+            if finder is self or find_spec is None:
+                continue
+            spec = find_spec(fullname, path, target)
             if spec is not None and spec.loader is not None:
                 _patch_after(spec.loader)
                 return spec

@@ -327,3 +327,11 @@ def test_scikit_learns_own_tests(tmp_path):
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
     assert "failed" not in done.stdout
+
+
+def test_finders_without_find_spec_are_passed_over(monkeypatch):
+    with fastnn.patch_sklearn():
+        monkeypatch.setattr(sys, "meta_path", [object(), *sys.meta_path])
+        keeper = next(one for one in sys.meta_path if type(one).__name__ == "_Keeper")
+        room = "sklearn.neural_network"
+        assert keeper.find_spec(room, sys.modules["sklearn"].__path__).name == room
