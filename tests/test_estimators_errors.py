@@ -204,7 +204,11 @@ def test_an_infinite_loss_is_an_error(solver, dtype):
     start = fastnn.MLPRegressor(solver=solver, max_iter=1, random_state=0).fit(X, 0 * y)
     if dtype == np.float32:
         mlp.set_params(learning_rate_init=1e-30)
-    with pytest.raises(ValueError, match=r"The loss is (inf|nan)\. .* X and y scaled to mean 0"):
+    message = (
+        r"The loss is (inf|nan)\. .* intercepts_ are those that the fit began with\. Try a learning "
+        r"rate below 1e-3\d+, or y scaled to mean 0 and variance 1$"
+    )
+    with pytest.raises(ValueError, match=message):
         mlp.fit(X, y)
     assert not np.isfinite(mlp.loss_)
     assert all(np.isfinite(a).all() for a in mlp.coefs_ + mlp.intercepts_)
@@ -217,12 +221,28 @@ def test_lbfgs_with_an_infinite_loss_is_an_error():
     mlp.fit(X, y)
     before = [a.copy() for a in mlp.coefs_ + mlp.intercepts_]
     for bad in (y * 1e200, np.where(np.arange(50) == 7, 1e300, y)):
-        with pytest.raises(ValueError, match=r"The loss is (inf|nan)\."):
+        message = r"The loss is (inf|nan)\. .* began with\. Try y scaled to mean 0 and variance 1$"
+        with pytest.raises(ValueError, match=message):
             mlp.fit(X, bad)
         for a, b in zip(mlp.coefs_ + mlp.intercepts_, before, strict=True):
             np.testing.assert_array_equal(a, b)
     mlp.fit(X, y)
     assert np.isfinite(mlp.loss_)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_parameters_kept_are_called_what_they_are(sparse):
+    X, y = problem("one output", 50, 4, 0)
+    X[3] *= 1e3
+    X = scipy.sparse.csr_array(X) if sparse else X
+    mlp = fastnn.MLPRegressor(solver="sgd", learning_rate_init=1e3, max_iter=50, random_state=0)
+    message = (
+        r"intercepts_ are the last that gave a finite loss\. Try a learning rate below 1000, or X "
+        r"scaled to mean 0 and variance 1$"
+    )
+    with pytest.raises(ValueError, match=message):
+        mlp.fit(X, y)
+    assert np.isfinite(mlp.loss_curve_[0])
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])

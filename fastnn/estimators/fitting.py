@@ -19,7 +19,7 @@ from fastnn.data.rows import SparseRows
 from fastnn.estimators import arrays
 from fastnn.estimators.following import Followers
 from fastnn.training import options
-from fastnn.training.run import TrainingRun, draw_order
+from fastnn.training.run import TrainingRun, advice, draw_order
 
 # What a callback may not change while a fit runs: the fit would not notice.
 _FIXED = (
@@ -31,13 +31,16 @@ _FIXED = (
 FIXED_BY_LBFGS = (*_FIXED, "alpha", "learning_rate_init", "tol", "n_iter_no_change", "max_fun")
 
 
-def not_finite(finite: bool, loss: float) -> ValueError:
-    """What a fit raises that ended with parameters or a loss that are not finite."""
+def not_finite(finite: bool, loss: float, moved: bool, advice: str) -> ValueError:
+    """What a fit raises that ended with parameters or a loss that are not finite.
+
+    moved says whether some epoch or iteration had a finite loss.
+    """
     what = f"The loss is {loss:g}" if finite else "Solver produced non-finite parameter weights"
+    kept = "the last that gave a finite loss" if moved else "those that the fit began with"
     return ValueError(
         f"{what}. The input data may contain large values and need to be preprocessed; coefs_ and "
-        "intercepts_ are the last that gave a finite loss. Try X and y scaled to mean 0 and "
-        "variance 1, or a smaller learning_rate_init"
+        f"intercepts_ are {kept}. {advice}".rstrip()
     )
 
 
@@ -201,7 +204,7 @@ class Training:
             estimator._take_parameters(params, units)
         # the parameters that the last epoch with a finite loss began with, and this epoch
         self.params, self._finite_params, self._before = params, params.copy(), params.copy()
-        self.n_samples, self._last_loss = X.shape[0], 0.0
+        self.n_samples, self._last_loss, self._moved = X.shape[0], 0.0, False
         batch_size = min(200, self.n_samples)
         if estimator.batch_size != "auto":
             batch_size = min(estimator.batch_size, self.n_samples)
@@ -319,6 +322,7 @@ class Training:
         self._last_loss = self._loss[0]
         if math.isfinite(self._last_loss):
             self._finite_params, self._before = self._before, self._finite_params
+            self._moved = True
         return self._last_loss
 
     def epoch_and_rules(self, validation: list[Any], last: bool) -> bool:
@@ -364,7 +368,11 @@ class Training:
             return
         estimator._optimizer = _new_optimizer(estimator)
         if not (estimator.early_stopping and math.isfinite(estimator.best_validation_score_)):
-            raise not_finite(finite, self._last_loss)
+            x = self._x[0] if isinstance(self._x, SparseRows) else self._x
+            outputs = self._y[:, : self.run.layer_units[-1]]
+            raise not_finite(
+                finite, self._last_loss, self._moved, advice(x, outputs, self._rate())
+            )
         warnings.warn(  # scikit-learn says nothing
             "the loss or a parameter is no longer finite; coefs_ and intercepts_ are those with "
             "the best validation score",

@@ -14,6 +14,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from fastnn.estimators import arrays
 from fastnn.estimators.fitting import FIXED_BY_LBFGS, Fixed, not_finite
 from fastnn.training.objective import MeanLoss
+from fastnn.training.run import advice
 
 # L-BFGS-B used to print, and newer versions warn of the option that asks for it
 _SCIPY_PRINTS = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15)
@@ -55,7 +56,9 @@ def train(
         estimator.n_iter_, estimator.loss_ = search.n_iter, np.float64(result.fun)
         finite = bool(np.isfinite(result.x).all())
         if not (finite and math.isfinite(result.fun)):
-            raise not_finite(finite, result.fun)
+            x, targets = data()
+            x = x.data if hasattr(x, "tocsr") else x
+            raise not_finite(finite, result.fun, search.moved, advice(x, targets))
         if not search.stopped:
             result.nit = search.n_iter
             estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)
@@ -98,10 +101,12 @@ class _Search:
         Iterations done.
     stopped : bool
         Whether a callback stopped the search.
+    moved : bool
+        Whether some iteration had a finite loss.
     """
 
     def __init__(self, estimator: Any, params: NDArray[Any], objective: MeanLoss) -> None:
-        self.params, self.n_iter, self.stopped = params, 0, False
+        self.params, self.n_iter, self.stopped, self.moved = params, 0, False, False
         self._estimator, self._objective = estimator, objective
         self._followers = estimator._followers
         self._fixed = Fixed(estimator, FIXED_BY_LBFGS)
@@ -138,6 +143,7 @@ class _Search:
         self.n_iter += 1
         if math.isfinite(loss):
             self.params[:] = reached
+            self.moved = True
         if not self._followers:
             return
         estimator = self._estimator

@@ -233,11 +233,16 @@ class TrainingRun:
 
     def _advice(self, x: NDArray[Any], y: NDArray[Any]) -> str:
         """What to try after the loss left the finite numbers."""
-        outputs = y[:, : self.layer_units[-1]]
-        large_x, large_y = (float(np.abs(a).max(initial=0)) > LARGE for a in (x, outputs))
-        large = " and ".join(name for name, big in (("X", large_x), ("y", large_y)) if big)
-        scaled = f", or {large} scaled to mean 0 and variance 1" if large else ""
-        return f"Try a learning rate below {self.step['learning_rate'].item():g}{scaled}"
+        return advice(x, y[:, : self.layer_units[-1]], self.step["learning_rate"].item())
 
 
 LARGE = 10.0  # numbers beyond are hardly of mean 0 and variance 1
+
+
+def advice(x: NDArray[Any], y: NDArray[Any], rate: float | None = None) -> str:
+    """What to try after the loss left the finite numbers; rate is None for L-BFGS."""
+    large_x, large_y = (float(np.abs(a).max(initial=0)) > LARGE for a in (x, y))
+    large = " and ".join(name for name, big in (("X", large_x), ("y", large_y)) if big)
+    scaled = [f"{large} scaled to mean 0 and variance 1"] if large else []
+    lower = [] if rate is None else [f"a learning rate below {rate:g}"]
+    return "Try " + ", or ".join(lower + scaled) if lower + scaled else ""
