@@ -21,7 +21,7 @@ print(MLPRegressor.__module__.split(".")[0])
 print(__name__, vars(me) is globals(), me.__name__, __package__, __doc__)
 print(None if __spec__ is None else (__spec__.name, __spec__.origin), type(__loader__).__name__)
 print(globals().get("__file__"), globals().get("__cached__"), type(__builtins__).__name__)
-print(sys.argv, sys.path[0])
+print(sys.argv, sys.path[0], sorted(globals()))
 import beside
 sys.exit(3)
 """
@@ -150,6 +150,8 @@ def test_errors_of_the_program_are_shown_as_python_shows_them(line, shown, packa
     assert last == shown
     assert "Traceback" in ours.stderr or line == "def"
     assert "fastnn: error" not in ours.stderr
+    if not package:
+        assert ours.stderr == theirs.stderr
 
 
 def bad(tmp_path):

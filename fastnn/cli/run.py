@@ -10,6 +10,7 @@ and pickles.
 import argparse
 import builtins
 import contextlib
+import functools
 import importlib
 import importlib.machinery
 import importlib.util
@@ -84,10 +85,26 @@ def main(options: argparse.Namespace, words: list[str]) -> int:
         program = _standard_input()
     else:
         program = _path(options.script)
-    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    own, module = sys.modules["__main__"], types.ModuleType("__main__")
+    sys.modules["__main__"] = module
     vars(module).update(program.variables, __builtins__=builtins)
+    if "__annotations__" in vars(own):  # there from the beginning in this version of Python
+        module.__annotations__ = {}
+    sys.excepthook = functools.partial(_show, program.code)
     exec(program.code, vars(module))
     return 0
+
+
+def _show(
+    code: types.CodeType, kind: Any, error: BaseException, traceback: types.TracebackType | None
+) -> None:
+    """sys.excepthook: show an error from the program's first line on, without the way there."""
+    inner = traceback
+    while inner is not None and inner.tb_frame.f_code is not code:
+        inner = inner.tb_next
+    if inner is not None:
+        error, traceback = error.with_traceback(inner), inner
+    sys.__excepthook__(kind, error, traceback)
 
 
 def _put_first(folder: str) -> None:
@@ -114,7 +131,7 @@ def _standard_input() -> Program:
     source = sys.stdin.buffer.read()
     code = _compiled(source, "<stdin>", "standard input")
     loader = importlib.machinery.BuiltinImporter
-    return Program(code, {"__file__": "<stdin>", "__loader__": loader})
+    return Program(code, {"__file__": "<stdin>", "__loader__": loader, "__cached__": None})
 
 
 def _path(target: str) -> Program:
