@@ -81,11 +81,11 @@ def tables() -> str:
                 for row in activations.ACTIVATIONS
             ],
         ),
-        "Values are within 4 units in the last place of the exact ones. Those below the smallest "
-        "normal number may be 0, for silu those below 89 (float64: 709) times as much. exp, sigmoid "
-        "and tanh are not monotone: from one number to the next they may fall, by one unit in the "
-        "last place of the larger value at most; tanh does at 0.5% of the numbers between 2^-14 "
-        "and 20.",
+        "Values of all but softmax are within 4 units in the last place of the exact ones. Those "
+        "below the smallest\nnormal number may be 0, for silu those below 89 (float64: 709) times "
+        "as much. exp, sigmoid and tanh are not\nmonotone: from one number to the next they may "
+        "fall, by one unit in the last place of the larger value at most;\ntanh does at 0.5% of "
+        "the numbers between 2^-14 and 20.",
         _table(
             "Losses",
             ["name", "other spellings", "formula", "targets", "output activation", "what it is"],
