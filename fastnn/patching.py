@@ -51,7 +51,7 @@ class _Keeper(importlib.abc.MetaPathFinder):
             find_spec = getattr(finder, "find_spec", None)  # import too passes over others
             if finder is self or find_spec is None:
                 continue
-            spec = find_spec(fullname, path, target)
+            spec: ModuleSpec | None = find_spec(fullname, path, target)
             if spec is not None and spec.loader is not None:
                 _patch_after(spec.loader)
                 return spec

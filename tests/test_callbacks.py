@@ -263,7 +263,7 @@ def diverge(net):
         lambda net: net.__setstate__(net.__getstate__()),
     ],
     ids=["partial_fit", "fit", "diverged", "setstate"],
-)  # fmt: skip
+)
 def test_a_learning_rate_stays_when_a_callback_trains_the_network(train):
     rates = []
 
