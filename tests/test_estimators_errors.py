@@ -205,8 +205,8 @@ def test_an_infinite_loss_is_an_error(solver, dtype):
     if dtype == np.float32:
         mlp.set_params(learning_rate_init=1e-30)
     message = (
-        r"The loss is (inf|nan)\. .* intercepts_ are those that the fit began with\. Try a learning "
-        r"rate below 1e-3\d+, or y scaled to mean 0 and variance 1$"
+        r"The loss is (inf|nan)\. .* intercepts_ are those that the fit began with\. Try a "
+        r"learning rate below 1e-3\d+, or y scaled to mean 0 and variance 1$"
     )
     with pytest.raises(ValueError, match=message):
         mlp.fit(X, y)
