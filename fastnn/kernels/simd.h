@@ -54,7 +54,8 @@
 
 /* Vector length, and register tiles that fill the register file without spilling: TILE_ROWS x
  * TILE_VECTORS accumulators for forward and delta, GRAD_ROWS x GRAD_PANELS panels of 64 bytes
- * for wide gradients, 4 x LANE_COLUMNS for narrow ones. */
+ * for wide gradients (HALF_ROWS x half a panel if the other half is padding), 4 x LANE_COLUMNS
+ * for narrow ones. */
 #if defined(FASTNN_PLAIN)
 #define FASTNN_TARGET "plain"
 #define TILE_ROWS 4
@@ -76,6 +77,7 @@
 #define TILE_ROWS 4
 #define TILE_VECTORS 3
 #define GRAD_ROWS 6
+#define HALF_ROWS 12
 #elif defined(__SSE2__)
 #include <emmintrin.h>
 #define FASTNN_TARGET "x86-64-v2"
@@ -116,6 +118,9 @@
 
 #ifndef GRAD_PANELS
 #define GRAD_PANELS 1
+#endif
+#ifndef HALF_ROWS
+#define HALF_ROWS GRAD_ROWS
 #endif
 #ifndef LANE_COLUMNS
 #define LANE_COLUMNS 2
