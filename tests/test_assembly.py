@@ -1,6 +1,6 @@
-"""Register tiles stay in registers, and debug builds stop at unknown codes.
+"""Tiles stay in registers, sizes of blocks change no bit, debug builds stop at unknown codes.
 
-Both are tested with the C compiler: by the assembly that it writes, and by a small program.
+All are tested with the C compiler: by the assembly that it writes, and by small programs.
 """
 
 import ast
@@ -177,3 +177,35 @@ def test_debug_builds_stop_at_unknown_codes(tmp_path):
             stops = bool(debug) and what != "0"
             assert (ran.returncode == -signal.SIGABRT) == stops, (what, debug, ran)
             assert ("unknown" in ran.stderr) == stops
+
+
+DELTAS = """
+#include "simd.h"
+#include <stdio.h>
+#define RUN(real, suffix)                                                                         \
+    {                                                                                             \
+        static _Alignas(128) real coef[40 * 160], delta[64 * 150], kept[64 * 40], out[64 * 40];   \
+        for (int i = 0; i < 40 * 160; i++) coef[i] = (real)(i % 97 - 48) / 31;                    \
+        for (int i = 0; i < 64 * 150; i++) delta[i] = (real)(i % 89 - 44) / 37;                   \
+        for (int i = 0; i < 64 * 40; i++) kept[i] = (real)(i % 5 - 2);                            \
+        propagate_delta##suffix(64 / (VECTOR_BYTES / sizeof(real)), 40, 150, 0, 40,               \
+                                PANEL_BYTES / sizeof(real), coef, delta, kept, out, RELU);        \
+        for (int i = 0; i < 64 * 40; i++) printf("%a ", (double)out[i]);                          \
+    }
+int main(void) { RUN(float, _f32) RUN(double, _f64) }
+"""
+
+
+def test_blocks_of_outputs_change_no_bit(tmp_path):
+    source, program = tmp_path / "deltas.c", tmp_path / "deltas"
+    source.write_text(DELTAS)
+    printed = []
+    for depth in (1000, 64, 16):
+        subprocess.run(
+            [COMPILER, "-O1", "-w", f"-DDELTA_DEPTH={depth}", "-I", str(HEADERS), "-o",
+             str(program), str(source), "-lm"],
+            check=True,
+        )  # fmt: skip
+        printed.append(subprocess.run([str(program)], capture_output=True, text=True).stdout)
+    assert len(set(printed[0].split())) > 500
+    assert printed[0] == printed[1] == printed[2]

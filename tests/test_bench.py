@@ -12,6 +12,7 @@ import numpy as np
 import peers
 import pytest
 import same_bits
+import shares
 from conftest import COMPILED_ONLY
 
 LINUX = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins processes")
@@ -178,3 +179,21 @@ def test_two_processes_alternate():
             assert min(*ratios, *us) > 0
     finally:
         alternate.close(versions)
+
+
+@LINUX
+@COMPILED_ONLY
+def test_shares_of_the_peak():
+    assert shares.work([8, 32, 2], 10) == 10 * (2 * (8 * 32 + 32 * 2) + 32 * 2)
+    core = max(os.sched_getaffinity(0))
+    versions = [shares.Version(os.pathsep.join(sys.path), core) for _ in "ab"]
+    try:
+        found, times, best = shares.measure(versions, "8-32-32-2", "float32", 3, 1e-4)
+    finally:
+        for version in versions:
+            version.close()
+    for one, us, most in zip(found, times, best, strict=True):
+        assert len(one) == len(us) == 3
+        assert 0 < min(*one, most)
+        assert max(*one, most) < 1.2
+        assert min(us) > 0

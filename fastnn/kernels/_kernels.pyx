@@ -24,7 +24,8 @@
 #   before the next; gradients are summed over chunks; the solver steps once a batch. If the batch
 #   is one chunk, the solver follows the gradient block by block of rows, so that wide gradients
 #   are never written to memory. Narrow layers sum their gradients lane by lane over the batch,
-#   wide ones by panels of outputs.
+#   wide ones by panels of outputs. Deltas of wide layers are summed block by block of outputs,
+#   in their order; the size of blocks changes no bit.
 # Threads (threads.h). In a batch of few chunks, every phase of a chunk (gather, each layer's
 #   forward pass, each delta, all gradients with the solver's step) is split by features, outputs
 #   or rows of coefs, so that no two threads add to the same sum. A batch of many chunks is cut

@@ -33,6 +33,12 @@
 #define FASTNN_KERNEL static
 #endif
 
+#ifdef __GNUC__
+#define FASTNN_PREFETCH(address) __builtin_prefetch(address)
+#else
+#define FASTNN_PREFETCH(address) ((void)(address))
+#endif
+
 /* Inner loops of fixed length must unroll completely, or accumulators leave the registers; the
  * loop over the reduction must not unroll, or the register allocator spills. */
 #if defined(__clang__)
@@ -48,7 +54,8 @@
 
 /* Vector length, and register tiles that fill the register file without spilling: TILE_ROWS x
  * TILE_VECTORS accumulators for forward and delta, GRAD_ROWS x GRAD_PANELS panels of 64 bytes
- * for wide gradients, 4 x LANE_COLUMNS for narrow ones. */
+ * for wide gradients (HALF_ROWS x half a panel if the other half is padding), 4 x LANE_COLUMNS
+ * for narrow ones. */
 #if defined(FASTNN_PLAIN)
 #define FASTNN_TARGET "plain"
 #define TILE_ROWS 4
@@ -70,6 +77,7 @@
 #define TILE_ROWS 4
 #define TILE_VECTORS 3
 #define GRAD_ROWS 6
+#define HALF_ROWS 12
 #elif defined(__SSE2__)
 #include <emmintrin.h>
 #define FASTNN_TARGET "x86-64-v2"
@@ -111,6 +119,9 @@
 #ifndef GRAD_PANELS
 #define GRAD_PANELS 1
 #endif
+#ifndef HALF_ROWS
+#define HALF_ROWS GRAD_ROWS
+#endif
 #ifndef LANE_COLUMNS
 #define LANE_COLUMNS 2
 #endif
@@ -122,6 +133,12 @@
 #define ROW_VECTORS 4
 #define STORED_VECTORS 8
 #define ROW_FEATURES 64
+
+/* Outputs whose part of a delta is summed before the next are read: those of a tile, 12 KB for
+ * AVX2, stay in the first-level cache. A test forces less. */
+#ifndef DELTA_DEPTH
+#define DELTA_DEPTH 128
+#endif
 
 /* Coefficients are packed in panels of 64 bytes of outputs whatever the instruction set. */
 #define PANEL_BYTES 64
@@ -160,6 +177,13 @@ FASTNN_INLINE int tile_vectors(ptrdiff_t left)
 {
     if (TILE_VECTORS == 3 && left == 4) return 2;
     return left < TILE_VECTORS ? (int)left : TILE_VECTORS;
+}
+
+/* n items in blocks of one size, a multiple of unit, about `limit` at most. */
+FASTNN_INLINE ptrdiff_t even_block(ptrdiff_t n, ptrdiff_t limit, ptrdiff_t unit)
+{
+    const ptrdiff_t blocks = (n + limit - 1) / limit;
+    return n <= limit ? n : ((n + blocks - 1) / blocks + unit - 1) / unit * unit;
 }
 
 #define FASTNN_CONCAT_(a, b) a##b

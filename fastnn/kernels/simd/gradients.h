@@ -139,15 +139,15 @@ FASTNN_KERNEL void FN(transpose_delta)(ptrdiff_t n_vectors, ptrdiff_t fan_out, p
     }
 }
 
-/* grad[p][k + r][PW] += sum over samples of x[k + r] delta[p][PW], for `panels` panels. */
-FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
+/* grad[p][k + r][PW] += sum over samples of x[k + r] delta[p][PW], for `columns` vectors of
+ * outputs: whole panels, or the first half of one whose other half is padding. */
+FASTNN_INLINE void FN(panel_tile)(const int rows, const int columns, ptrdiff_t k,
                                   ptrdiff_t n_vectors, ptrdiff_t n_samples, ptrdiff_t fan_in,
                                   int fresh, const REAL *x, const REAL *delta, REAL *grad,
                                   ptrdiff_t grad_panel)
 {
     const ptrdiff_t delta_panel = n_vectors * VL * PW;
-    const int columns = panels * PANEL_VECTORS;
-    VEC acc[GRAD_ROWS][GRAD_PANELS * PANEL_SIZE];
+    VEC acc[HALF_ROWS][GRAD_PANELS * PANEL_SIZE];
 #define GRAD(r, c) (grad + (c) / PANEL_VECTORS * grad_panel + (r) * PW + (c) % PANEL_VECTORS * VL)
     FASTNN_UNROLL
     for (int r = 0; r < rows; r++) {
@@ -179,6 +179,8 @@ FASTNN_INLINE void FN(panel_tile)(const int rows, const int panels, ptrdiff_t k,
     for (int r = 0; r < rows; r++) {
         FASTNN_UNROLL
         for (int c = 0; c < columns; c++) FN(store)(GRAD(r, c), acc[r][c]);
+        FASTNN_UNROLL
+        for (int c = columns; c < PANEL_VECTORS; c++) FN(store)(GRAD(r, c), FN(splat)((REAL)0));
     }
 #undef GRAD
 }
@@ -191,27 +193,32 @@ FASTNN_KERNEL void FN(panel_gradient)(ptrdiff_t n_vectors, ptrdiff_t n_samples, 
                                       int fresh, const REAL *x, const REAL *delta, REAL *grad,
                                       ptrdiff_t grad_panel)
 {
-#define TILE(rows, panels)                                                                        \
-    FN(panel_tile)(rows, panels, k, n_vectors, n_samples, fan_in, fresh, x, delta,                \
+#define TILE(rows, columns)                                                                       \
+    FN(panel_tile)(rows, columns, k, n_vectors, n_samples, fan_in, fresh, x, delta,               \
                    grad + (k - first) * PW, grad_panel)
-#define ROWS(panels)                                                                              \
+#define ROWS(most, columns)                                                                       \
     {                                                                                             \
         ptrdiff_t k = first;                                                                      \
-        for (; k + GRAD_ROWS <= end; k += GRAD_ROWS) TILE(GRAD_ROWS, panels);                     \
-        if (GRAD_ROWS > 4 && k + 4 <= end) { TILE(4, panels); k += 4; }                           \
-        if (GRAD_ROWS > 2 && k + 2 <= end) { TILE(2, panels); k += 2; }                           \
-        if (k < end) TILE(1, panels);                                                             \
+        for (; k + (most) <= end; k += (most)) TILE(most, columns);                               \
+        if ((most) > 8 && k + 6 <= end) { TILE(6, columns); k += 6; }                             \
+        if ((most) > 4 && k + 4 <= end) { TILE(4, columns); k += 4; }                             \
+        if ((most) > 2 && k + 2 <= end) { TILE(2, columns); k += 2; }                             \
+        if (k < end) TILE(1, columns);                                                            \
     }
     for (ptrdiff_t left = (fan_out + PW - 1) / PW; left > 0;) {
         const ptrdiff_t panels = GRAD_PANELS == 3 && left == 4 ? 2
                                  : left < GRAD_PANELS          ? left
                                                                : GRAD_PANELS;
 #if GRAD_PANELS == 3
-        if (panels == 3) ROWS(3)
-        else if (panels == 2) ROWS(2)
+        if (panels == 3) ROWS(GRAD_ROWS, 3 * PANEL_VECTORS)
+        else if (panels == 2) ROWS(GRAD_ROWS, 2 * PANEL_VECTORS)
         else
 #endif
-        ROWS(1)
+        if (HALF_ROWS > GRAD_ROWS && PANEL_VECTORS == 2 && left == 1 && fan_out % PW != 0
+            && fan_out % PW <= VL)
+            ROWS(HALF_ROWS, 1)
+        else
+            ROWS(GRAD_ROWS, PANEL_VECTORS)
         left -= panels;
         delta += panels * n_vectors * VL * PW;
         grad += panels * grad_panel;

@@ -144,6 +144,24 @@ FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
 #else
 #define LANES (VECTOR_BYTES / 8)
 #endif
+/* LOW and HIGH interleave the lower and the upper halves of two vectors. AVX2 does that in each
+ * 128 bits with one instruction, across them with two; so vectors of 32 bytes are shuffled as two
+ * PARTS, and the parts change places at the end (FIRST and SECOND). */
+#if VECTOR_BYTES == 32
+#define PARTS 2
+#if LANES == 8
+#define LOW 0, 8, 1, 9, 4, 12, 5, 13
+#define HIGH 2, 10, 3, 11, 6, 14, 7, 15
+#define FIRST 0, 1, 2, 3, 8, 9, 10, 11
+#define SECOND 4, 5, 6, 7, 12, 13, 14, 15
+#else
+#define LOW 0, 4, 2, 6
+#define HIGH 1, 5, 3, 7
+#define FIRST 0, 1, 4, 5
+#define SECOND 2, 3, 6, 7
+#endif
+#else
+#define PARTS 1
 #if LANES == 16
 #define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
@@ -157,6 +175,8 @@ FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
 #define LOW 0, 2
 #define HIGH 1, 3
 #endif
+#endif
+#define SIDE (LANES / PARTS) /* vectors that are shuffled with each other */
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
@@ -169,17 +189,26 @@ FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
 FASTNN_INLINE void FN(transpose_block)(VEC *v)
 {
 #ifndef FASTNN_PLAIN
+    VEC t[LANES];
     FASTNN_UNROLL
-    for (int round = 1; round < LANES; round *= 2) {
-        VEC t[LANES];
+    for (int round = 1; round < SIDE; round *= 2) {
         FASTNN_UNROLL
         for (int i = 0; i < LANES / 2; i++) {
-            t[2 * i] = SHUFFLE(v[i], v[i + LANES / 2], LOW);
-            t[2 * i + 1] = SHUFFLE(v[i], v[i + LANES / 2], HIGH);
+            const int from = i + i / (SIDE / 2) * (SIDE / 2);
+            t[2 * i] = SHUFFLE(v[from], v[from + SIDE / 2], LOW);
+            t[2 * i + 1] = SHUFFLE(v[from], v[from + SIDE / 2], HIGH);
         }
         FASTNN_UNROLL
         for (int i = 0; i < LANES; i++) v[i] = t[i];
     }
+#if PARTS == 2
+    FASTNN_UNROLL
+    for (int i = 0; i < SIDE; i++) {
+        t[i] = SHUFFLE(v[i], v[i + SIDE], FIRST);
+        v[i + SIDE] = SHUFFLE(v[i], v[i + SIDE], SECOND);
+        v[i] = t[i];
+    }
+#endif
 #else
     (void)v;
 #endif
@@ -191,11 +220,16 @@ FASTNN_INLINE void FN(sum_lanes)(VEC *v)
 {
 #ifndef FASTNN_PLAIN
     FASTNN_UNROLL
-    for (int half = LANES / 2; half > 0; half /= 2) {
+    for (int half = SIDE / 2; half > 0; half /= 2) {
         FASTNN_UNROLL
-        for (int i = 0; i < half; i++)
-            v[i] = SHUFFLE(v[i], v[i + half], LOW) + SHUFFLE(v[i], v[i + half], HIGH);
+        for (int i = 0; i < half * PARTS; i++) {
+            const int at = i / half * SIDE + i % half;
+            v[at] = SHUFFLE(v[at], v[at + half], LOW) + SHUFFLE(v[at], v[at + half], HIGH);
+        }
     }
+#if PARTS == 2
+    v[0] = SHUFFLE(v[0], v[SIDE], FIRST) + SHUFFLE(v[0], v[SIDE], SECOND);
+#endif
 #else
     (void)v;
 #endif
@@ -205,5 +239,9 @@ FASTNN_INLINE void FN(sum_lanes)(VEC *v)
 #undef LANES
 #undef LOW
 #undef HIGH
+#undef FIRST
+#undef SECOND
+#undef PARTS
+#undef SIDE
 #undef SHUFFLE
 #endif
