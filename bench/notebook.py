@@ -1,13 +1,13 @@
-"""The tutorial's notebook as a whole, by NumPy and with fastnn's import: `python bench/notebook.py`.
+"""The tutorial's notebook as a whole, NumPy against fastnn's import: `python bench/notebook.py`.
 
-The notebook trains a net on two rings for 2000 steps. Every 25 steps it notes the loss and asks for
-the output at the 50 x 50 points of a grid, one point at a time, for its picture. The definitions
-are replaced by fastnn's import and nothing else is changed. "Original" is our own text of the
-tutorial's NumPy (`fastnn/cli/numpy_network.py`). The third way asks for the whole grid at once.
-Runs of the same seed must come to the same losses and grids, for as long as rounding does not
-grow (deep nets of this arithmetic are chaotic, their first frames are compared). They alternate on one pinned core;
-a ratio compares runs of the same round. Waiting (`time.sleep`) and printing are left out; --draw
-draws every picture in memory.
+The notebook trains a net on two rings for 2000 steps. Every 25 steps it notes the loss and asks
+for the output at the 50 x 50 points of a grid, one point at a time, for its picture. The
+definitions are replaced by fastnn's import and nothing else is changed. "Original" is our own text
+of the tutorial's NumPy (`fastnn/cli/numpy_network.py`). The third way asks for the whole grid at
+once. Runs of the same seed must come to the same losses and grids, for as long as rounding does
+not grow: the deep net is chaotic, its first frames are compared. Runs alternate on one pinned
+core; a ratio compares runs of the same round. Waiting (`time.sleep`) and printing are left out;
+--draw draws every picture in memory.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from fastnn import tutorial
 from fastnn.cli import numpy_network
 
 SAMPLES, STEPS, EVERY, POINTS, LR = 500, 2000, 25, 50, 0.05
-# A start from which gradient descent of the first net is not chaotic. The net that the loop trains,
-# and the deep one made before it; and the frames before rounding has grown to another net.
+# A start from which gradient descent of the first net is not chaotic. The net that the loop
+# trains, and the deep one made before it; and the frames before rounding grows to another net.
 SEED = 4
 TOPOLOGIES = {"2-4-8-1": 80, "2-4-8-16-8-4-1": 15}
 TOLERANCE = 1e-6
