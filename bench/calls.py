@@ -351,6 +351,11 @@ def estimator_fits(name, models, task, rows, start, peers):
 # ---- the clock ----------------------------------------------------------------------------------
 
 
+def title(line, dtype):
+    rows = f", {line.rows} row{'s' * (line.rows > 1)}" if line.rows else ""
+    return f"{line.name}{rows}, {dtype}"
+
+
 def flat(answer):
     """Numbers, arrays and lists of them in one vector."""
     if isinstance(answer, (list, tuple)):
@@ -403,7 +408,7 @@ def measure(line, dtype, rounds, seconds):
             compared = {n: a for n, a in compared.items() if not n.startswith("compiled")}
         wrong, share = check(compared, dtype, line.start)
         if wrong:
-            sys.exit(f"{line.name}, {line.rows} rows, {dtype}: {wrong} differs by {share:.1e}")
+            sys.exit(f"{title(line, dtype)}: {wrong} differs by {share:.1e}")
     calls, times = {}, {name: [] for name in line.ways}
     for name, way in line.ways.items():
         calls[name], way_seconds = 1, 0
@@ -417,7 +422,13 @@ def measure(line, dtype, rounds, seconds):
             n: [(a - b) / line.epochs for a, b in zip(t, times[f"{n} once"], strict=True)]
             for n, t in times.items() if not n.endswith(" once")
         }  # fmt: skip
-    result = {"call": line.name, "rows": line.rows, "dtype": dtype, "asked_us": line.asked}
+    result = {
+        "title": title(line, dtype),
+        "call": line.name,
+        "rows": line.rows,
+        "dtype": dtype,
+        "asked_us": line.asked,
+    }
     if "compiled" in times:
         compiled = times.pop("compiled")
         result["beside_us"] = spread(
@@ -444,18 +455,17 @@ def timed(way, calls):
 
 def report(result):
     us = result["us"]["fastnn"]
-    rows = f", {result['rows']} row{'s' * (result['rows'] > 1)}" if result["rows"] else ""
-    text = f"{result['call'] + rows + ', ' + result['dtype']:<66}"
+    text = f"{result['title']:<72}"
     text += f"{us['median']:9.2f} us ({us['min']:.2f}-{us['max']:.2f})"
     beside = result.get("beside_us")
     if beside:
         text += f", beside the arithmetic {beside['median']:.1f}"
     if result["asked_us"]:
         text += f"  asked {result['asked_us']:g}"
-    for name, title in PEERS.items():
+    for name, called in PEERS.items():
         if name in result["ratio"]:
             ratio = result["ratio"][name]
-            text += f"  {title} {ratio['median']:.2f}x ({ratio['min']:.2f}-{ratio['max']:.2f})"
+            text += f"  {called} {ratio['median']:.2f}x ({ratio['min']:.2f}-{ratio['max']:.2f})"
     return text
 
 
@@ -491,8 +501,7 @@ def main():
     machine, results = describe(core), []
     for dtype in options.dtypes.split(","):
         for line in lines(dtype, peers):
-            rows = f", {line.rows} row{'s' * (line.rows > 1)}" if line.rows else ""
-            if not re.search(options.only, f"{line.name}{rows}, {dtype}"):
+            if not re.search(options.only, title(line, dtype)):
                 continue
             results.append(measure(line, dtype, options.rounds, options.seconds))
             if not options.json:

@@ -117,7 +117,7 @@ GRID = {
 
 
 def search(dtype, rounds, grid):
-    """A search by GridSearchCV with both classes: the same scores of every candidate, and times."""
+    """A search by GridSearchCV with both classes: every candidate's score, checked, and times."""
     import numpy as np
     from sklearn.datasets import load_digits
     from sklearn.model_selection import GridSearchCV
@@ -157,8 +157,8 @@ def search_text(row):
     fast, slow = row["seconds"]
     low, high = row["spread"]
     return (
-        f"GridSearchCV, {row['folds']} folds x {row['candidates']} candidates, digits 64-32-10, 10 "
-        f"epochs, {row['dtype']}: {fast:.3g} s, scikit-learn {slow:.3g} s, "
+        f"GridSearchCV, {row['folds']} folds x {row['candidates']} candidates, digits 64-32-10, "
+        f"10 epochs, {row['dtype']}: {fast:.3g} s, scikit-learn {slow:.3g} s, "
         f"**{row['ratio']:.1f}x ({low:.1f}-{high:.1f})**"
     )
 

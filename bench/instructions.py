@@ -162,14 +162,19 @@ rng, dtype, n = np.random.RandomState(0), sys.argv[1], int(sys.argv[2])
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="store what is counted now")
+    parser.add_argument("--only", default="", metavar="TEXT", help="count workloads so named")
     options = parser.parse_args()
+    if options.only and options.update:
+        parser.error("--update stores all counts, not those of --only")
     if not shutil.which("valgrind"):
         print("no valgrind here: nothing counted")
         return
-    versions, counts = count_all()
+    versions, counts = count_all(options.only)
     stored = json.loads(STORED.read_text()) if STORED.exists() else {}
     for name, count in counts.items():
         print(f"{name:<45}{count:12,.0f} instructions an epoch or call")
+    if options.only:
+        return
     if options.update:
         STORED.write_text(json.dumps({**stored, versions: counts}, indent=1) + "\n")
     elif versions not in stored:
@@ -199,7 +204,7 @@ def compare(counts, stored):
     return worse, better
 
 
-def count_all():
+def count_all(only=""):
     """What the counts depend on, and name -> instructions of an epoch or call."""
     import numpy as np
 
@@ -209,7 +214,9 @@ def count_all():
     compiler = kernels.build.build_info()["compiler"]
     versions = f"{compiler}, Python {python}, NumPy {numpy}"
     jobs = {
-        f"{name} {dtype} {isa}": (*WORKLOADS[name], dtype, isa) for name, dtype, isa in COUNTED
+        f"{name} {dtype} {isa}": (*WORKLOADS[name], dtype, isa)
+        for name, dtype, isa in COUNTED
+        if only in f"{name} {dtype} {isa}"
     }
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # counts do not mind company
         counts = pool.map(lambda job: per_epoch(*job), jobs.values())
