@@ -1,7 +1,8 @@
 """Mini-batch training at every width, against this machine's peak: `python bench/batches.py`.
 
 ReLU nets with Adam on shuffled mini-batches, the workloads by which the peers are measured, and
-one row through `Network.predict`. A fit of five epochs is timed whole, with its checks and set-up.
+one row through `Network.predict`. Whole fits are timed, of so many epochs that what a fit costs
+once, its checks and set-up, counts little.
 Each net is first trained by the oracle as well, and must come to the same loss.
 """
 
@@ -19,11 +20,13 @@ WORKLOADS = [
     ((8, 32, 32, 2), 32, 2000),
     ((16, 64, 64, 1), 64, 3000),
     ((64, 100, 10), 200, 4000),
+    ((100, 200, 50, 7), 100, 5000),
+    ((300, 500, 300, 20), 200, 6000),
     ((784, 256, 128, 10), 128, 6400),
     ((784, 1024, 1024, 10), 256, 7680),
 ]
 OPTIONS = {"solver": "adam", "learning_rate_init": 1e-3, "alpha": 1e-4}
-EPOCHS = 5
+FIT_SECONDS = 0.1
 
 
 def main():
@@ -53,12 +56,17 @@ def measure(units, batch, rows, dtype, seconds):
     net = Network(units, "relu", loss=loss, dtype=dtype, random_state=0)
     difference = check(net, X, y, batch)
 
-    steps = -(-rows // batch)
+    def fit(epochs):
+        start = time.perf_counter()
+        net.fit(X, y, batch_size=batch, max_iter=epochs, **OPTIONS)
+        return time.perf_counter() - start
+
+    epochs = 2
+    while (took := fit(epochs)) < min(seconds, FIT_SECONDS):
+        epochs = max(2 * epochs, int(1.2 * epochs * FIT_SECONDS / took))
     times, begin = [], time.perf_counter()
     while len(times) < 3 or time.perf_counter() - begin < seconds:
-        start = time.perf_counter()
-        net.fit(X, y, batch_size=batch, max_iter=EPOCHS, **OPTIONS)
-        times.append((time.perf_counter() - start) / steps / EPOCHS)
+        times.append(fit(epochs) / epochs / -(-rows // batch))
     row, row_times = X[:1], []
     for _ in range(20):
         start = time.perf_counter()

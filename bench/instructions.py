@@ -58,20 +58,103 @@ WORKLOADS = {
         """,
         (10, 210),
     ),
+    "16-64-64-1 batch 64": (
+        """
+        X, y = rng.randn(640, 16).astype(dtype), rng.randint(2, size=(640, 1)).astype(dtype)
+        net = Network([16, 64, 64, 1], "relu", loss="binary_log_loss", dtype=dtype, random_state=0)
+        net.fit(X, y, batch_size=64, max_iter=n, shuffle=False)
+        """,
+        (2, 22),
+    ),
+    "partial_fit a row, 8-32-32-2": (
+        """
+        net = Network([8, 32, 32, 2], "relu", loss="log_loss", dtype=dtype, random_state=0)
+        x, y = rng.randn(1, 8).astype(dtype), np.eye(2, dtype=dtype)[:1]
+        for _ in range(n):
+            net.partial_fit(x, y)
+        """,
+        (10, 110),
+    ),
+    "tutorial.train a step, 2-4-8-1": (
+        """
+        X, y = rng.randn(500, 2).astype(dtype), rng.rand(500, 1).astype(dtype)
+        net = tutorial_net(dtype)
+        for _ in range(n):
+            tutorial.train(net, X, y, tutorial.l2_cost, lr=0.05)
+        """,
+        (10, 110),
+    ),
+    "tutorial.train a point, 2-4-8-1": (
+        """
+        X, y = rng.randn(500, 2).astype(dtype), rng.rand(500, 1).astype(dtype)
+        net = tutorial_net(dtype)
+        tutorial.train(net, X, y, tutorial.l2_cost, lr=0.05)
+        for _ in range(n):
+            tutorial.train(net, X[:1], y, tutorial.l2_cost, train=False)
+        """,
+        (10, 210),
+    ),
+    "tutorial.train a point, never trained, 2-4-8-1": (
+        """
+        X, net = rng.randn(1, 2).astype(dtype), tutorial_net(dtype)
+        for _ in range(n):
+            tutorial.train(net, X, None, tutorial.l2_cost, train=False)
+        """,
+        (10, 110),
+    ),
+    "MLPClassifier.predict_proba a row, 64-100-10": (
+        """
+        from fastnn import MLPClassifier
+        X, y = rng.randn(100, 64).astype(dtype), np.arange(100) % 10
+        net = MLPClassifier(max_iter=1, random_state=0)
+        with warnings.catch_warnings(action="ignore"):
+            net.fit(X, y)
+        for _ in range(n):
+            net.predict_proba(X[:1])
+        """,
+        (10, 60),
+    ),
+    "MLPRegressor.predict a row, 10-100-1": (
+        """
+        from fastnn import MLPRegressor
+        X, y = rng.randn(100, 10).astype(dtype), rng.randn(100).astype(dtype)
+        net = MLPRegressor(max_iter=1, random_state=0)
+        with warnings.catch_warnings(action="ignore"):
+            net.fit(X, y)
+        for _ in range(n):
+            net.predict(X[:1])
+        """,
+        (10, 60),
+    ),
 }
 # A run takes some seconds: each kernel once, not every combination.
 COUNTED = [
     ("2-4-8-1 full batch 500", "float64", "avx2"),
     ("2-4-8-1 full batch 500", "float32", "baseline"),
     ("8-32-32-2 batch 32", "float32", "avx2"),
+    ("8-32-32-2 batch 32", "float64", "avx2"),
+    ("16-64-64-1 batch 64", "float32", "avx2"),
+    ("16-64-64-1 batch 64", "float64", "avx2"),
     ("64-100-10 batch 200", "float32", "avx2"),
     ("64-100-10 batch 200", "float64", "baseline"),
     ("predict a row, 64-100-10", "float32", "avx2"),
+    ("partial_fit a row, 8-32-32-2", "float64", "avx2"),
+    ("tutorial.train a step, 2-4-8-1", "float64", "avx2"),
+    ("tutorial.train a point, 2-4-8-1", "float64", "avx2"),
+    ("tutorial.train a point, never trained, 2-4-8-1", "float64", "avx2"),
+    ("MLPClassifier.predict_proba a row, 64-100-10", "float64", "avx2"),
+    ("MLPRegressor.predict a row, 10-100-1", "float64", "avx2"),
 ]
 PROGRAM = """
-import sys
+import sys, warnings
 import numpy as np
-from fastnn import Network
+from fastnn import Network, tutorial
+def tutorial_net(dtype):
+    np.random.seed(0)
+    net = tutorial.create_nn([2, 4, 8, 1], tutorial.sigm)
+    for layer in net:
+        layer.W, layer.b = layer.W.astype(dtype), layer.b.astype(dtype)
+    return net
 rng, dtype, n = np.random.RandomState(0), sys.argv[1], int(sys.argv[2])
 """
 
@@ -79,14 +162,19 @@ rng, dtype, n = np.random.RandomState(0), sys.argv[1], int(sys.argv[2])
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="store what is counted now")
+    parser.add_argument("--only", default="", metavar="TEXT", help="count workloads so named")
     options = parser.parse_args()
+    if options.only and options.update:
+        parser.error("--update stores all counts, not those of --only")
     if not shutil.which("valgrind"):
         print("no valgrind here: nothing counted")
         return
-    versions, counts = count_all()
+    versions, counts = count_all(options.only)
     stored = json.loads(STORED.read_text()) if STORED.exists() else {}
     for name, count in counts.items():
         print(f"{name:<45}{count:12,.0f} instructions an epoch or call")
+    if options.only:
+        return
     if options.update:
         STORED.write_text(json.dumps({**stored, versions: counts}, indent=1) + "\n")
     elif versions not in stored:
@@ -116,7 +204,7 @@ def compare(counts, stored):
     return worse, better
 
 
-def count_all():
+def count_all(only=""):
     """What the counts depend on, and name -> instructions of an epoch or call."""
     import numpy as np
 
@@ -126,7 +214,9 @@ def count_all():
     compiler = kernels.build.build_info()["compiler"]
     versions = f"{compiler}, Python {python}, NumPy {numpy}"
     jobs = {
-        f"{name} {dtype} {isa}": (*WORKLOADS[name], dtype, isa) for name, dtype, isa in COUNTED
+        f"{name} {dtype} {isa}": (*WORKLOADS[name], dtype, isa)
+        for name, dtype, isa in COUNTED
+        if only in f"{name} {dtype} {isa}"
     }
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # counts do not mind company
         counts = pool.map(lambda job: per_epoch(*job), jobs.values())

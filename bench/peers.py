@@ -2,7 +2,9 @@
 
 Each competitor runs in a fresh process of its own, pinned to the same cores, and must come to the
 same loss from the same start before it is timed. Runs alternate; figures are ratios within a
-round: median (min-max).
+round: median (min-max). Every competitor's share of the core's measured peak is stated, and the
+ceiling of each ratio: what it would be if fastnn computed at 100% of the peak. Results of every
+kind of core and build are kept side by side in results/, and the README shows them all.
 """
 
 import argparse
@@ -38,6 +40,8 @@ WORKLOADS = {
     "8-32-32-2": (32, 2048, "log_loss", ("fastnn_", *BEST_OF), (0, 0), (10, 5.5)),
     "16-64-64-1": (64, 3072, "binary_log_loss", BATCHES, (0, 0), (4.5, 3.2)),
     "64-100-10": (200, 4000, "log_loss", BATCHES, (12, 9), (4.2, 3.3)),
+    "100-200-50-7": (100, 5000, "log_loss", BATCHES, (0, 0), (1, 1)),
+    "300-500-300-20": (200, 6000, "log_loss", BATCHES, (0, 0), (1.2, 1.2)),
     "784-256-128-10": (128, 6400, "log_loss", BATCHES, (6.5, 4.5), (1.55, 2.1)),
     "784-1024-1024-10": (256, 7680, "log_loss", BATCHES, (3.5, 2.4), (1.45, 1.35)),
 }
@@ -46,6 +50,9 @@ WORKLOADS = {
 # 30 steps of the widest net make 0.2% of that.
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
 ADAM_TOLERANCE = 5e-3
+# a timed run is at least so many epochs, whatever they take: a fit's fixed cost counts as little
+LEAST_EPOCHS = 2
+RESULTS = HERE / "results"
 
 
 def main():
@@ -55,11 +62,17 @@ def main():
     parser.add_argument("--dtypes", default="float32,float64", metavar="A,B")
     parser.add_argument("--threads", default="1", metavar="N,M")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=0.15, help="at least, for each run")
+    parser.add_argument("--seconds", type=float, default=0.25, help="at least, for each run")
     parser.add_argument("--smoke", action="store_true", help="two small nets, shortly")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    parser.add_argument("--write-readme", action="store_true", help="put the table in README.md")
+    parser.add_argument("--save", action="store_true",
+                        help="keep the results in results/peers-KIND-BUILD.json")  # fmt: skip
+    parser.add_argument("--write-readme", action="store_true",
+                        help="measure nothing: tables of results/ into README.md")  # fmt: skip
     options = parser.parse_args()
+    if options.write_readme:
+        write_readme()
+        return
     if options.smoke:
         options.workloads, options.dtypes = "2-4-8-1,16-64-64-1", "float32"
         options.rounds, options.seconds = 3, 0.01
@@ -86,13 +99,30 @@ def main():
         print(report(results[-1]), flush=True)
     machine = describe()
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    measured = {"machine": machine, "results": results}
     if options.json:
         options.json.parent.mkdir(exist_ok=True)
-        options.json.write_text(
-            json.dumps({"machine": machine, "results": results}, indent=1) + "\n"
-        )
-    if options.write_readme:
-        write_readme(machine, results)
+        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    if options.save:
+        path = RESULTS / f"peers-{machine['kind']}-{machine['build']}.json"
+        stored = json.loads(path.read_text()) if path.exists() else None
+        path.write_text(json.dumps(merged(stored, measured), indent=1) + "\n")
+
+
+def merged(stored, measured):
+    """Results of one kind of core and build: new rows in place of old ones, which stay if they
+    are of the same compiler, Python and NumPy."""
+    same = ("compiler", "Python", "NumPy")
+    if stored is None or any(stored["machine"][k] != measured["machine"][k] for k in same):
+        return measured
+
+    def key(row):
+        return row["threads"], row["dtype"], row["workload"]
+
+    rows = {key(row): row for row in (*stored["results"], *measured["results"])}
+    names = list(WORKLOADS)
+    in_order = sorted(rows, key=lambda k: (k[0], k[1], names.index(k[2])))
+    return {"machine": measured["machine"], "results": [rows[k] for k in in_order]}
 
 
 def describe():
@@ -181,7 +211,7 @@ def measure(task, peers, threads, rounds, seconds):
             raise SystemExit(f"{task}: {wrong} comes to another loss; not timed: {losses}")
         epochs = {}
         for name, one in competitors.items():
-            epochs[name] = 1
+            epochs[name] = LEAST_EPOCHS
             while (took := one.time(epochs[name])[0]) < seconds:
                 epochs[name] = max(2 * epochs[name], int(1.2 * epochs[name] * seconds / took))
         times = {name: [] for name in competitors}
@@ -203,17 +233,17 @@ def measure(task, peers, threads, rounds, seconds):
             }  # fmt: skip
     return {
         "dtype": task["dtype"], "batch": task["batch"], "peers": results,
-        "share_of_peak": share_of_peak(task, results, threads),
+        **share_of_peak(task, results, threads),
     }  # fmt: skip
 
 
 def share_of_peak(task, results, threads):
     """Multiply-adds of forward pass, deltas and gradients over what the cores could do."""
     if "fastnn_" not in results:
-        return None
+        return {"share_of_peak": None, "peak_gflops": None}
     code = (
         "import os, sys, numpy; os.sched_setaffinity(0, {max(os.sched_getaffinity(0))});"
-        "from run import peak; print(max(peak(sys.argv[1]) for _ in range(5)))"
+        "from run import peak; print(max(peak(sys.argv[1]) for _ in range(25)))"
     )
     peak = subprocess.run(
         [sys.executable, "-c", code, task["dtype"]], cwd=HERE, capture_output=True, text=True,
@@ -221,7 +251,15 @@ def share_of_peak(task, results, threads):
     ).stdout  # fmt: skip
     sizes = [k * n for k, n in itertools.pairwise(task["units"])]
     work = task["batch"] * (2 * sum(sizes) + sum(sizes[1:]))
-    return work / (1e-6 * results["fastnn_"]["us"]) / float(peak) / threads
+    share = work / (1e-6 * results["fastnn_"]["us"]) / float(peak) / threads
+    return {"share_of_peak": share, "peak_gflops": 2e-9 * float(peak) * threads}
+
+
+def ceiling(result, name):
+    """What the ratio would be if fastnn computed at 100% of the peak; None without a peak."""
+    share = result["share_of_peak"]
+    ours, theirs = (result["peers"].get(n, {}).get("us") for n in ("fastnn_", name))
+    return theirs / ours / share if share and ours and theirs else None
 
 
 def best_peer(result):
@@ -235,11 +273,12 @@ def ratio_text(ratio):
 
 
 def report(result):
-    share = result["share_of_peak"]
+    share, peak = result["share_of_peak"], result.get("peak_gflops")
     at_peak = f", {share:.0%} of the measured peak" if share else ""
     lines = [
         f"{result['workload']} batch {result['batch']} {result['dtype']}, "
         f"{result['threads']} thread{'s' * (result['threads'] > 1)}{at_peak}"
+        f"{f', {peak:.0f} GFLOP/s' if peak else ''}"
     ]
     classic, best = WORKLOADS[result["workload"]][4:]
     for name, peer in result["peers"].items():
@@ -250,6 +289,9 @@ def report(result):
                 asked = classic[result["dtype"] == "float64"]
             elif name == best_peer(result):
                 asked = best[result["dtype"] == "float64"]
+        most = ceiling(result, name)
+        if most and name != "fastnn_":
+            text += f"  at most {most:.2f}x, itself at {1 / most:.0%}"
         memory = f"{peer['memory'] / 2**20:7.1f} MiB" if peer.get("memory") is not None else ""
         lines.append(
             f"  {PEERS[name][0]:<14}{peer['us']:10.2f} us   first {peer['first_s']:7.3f} s "
@@ -258,58 +300,76 @@ def report(result):
     return "\n".join(lines)
 
 
-def write_readme(machine, results):
-    """Replace the table between the README's two marks."""
-    lines = [
-        "| network, batch | type | fastnn | scikit-learn | PyTorch | torch.compile | JAX |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for result in results:
-        if result["threads"] > 1:
-            continue
-        cells = [f"{result['workload']}, {result['batch']}", result["dtype"]]
-        cells.append(f"{result['peers']['fastnn_']['us']:.4g} us")
-        for name in ("scikit_learn", *BEST_OF):
-            peer = result["peers"].get(name)
-            cells.append(f"{peer['ratio']['median']:.2f}x" if peer else "")
-        lines.append("| " + " | ".join(cells) + " |")
-    versions = ", ".join(
-        f"{PEERS[name][0]} {version}"
-        for name, version in {
-            n: p["version"] for r in results for n, p in r["peers"].items() if n != "fastnn_"
-        }.items()
+def write_readme():
+    """Replace the tables between the README's two marks: one for each kind of core and build."""
+    stored = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("peers-*.json"))]
+    path = HERE.parent / "README.md"
+    before, rest = path.read_text(encoding="utf-8").split("<!-- peers -->\n")
+    after = rest.split("<!-- end of peers -->")[1]
+    path.write_text(
+        f"{before}<!-- peers -->\n{readme_tables(stored)}\n<!-- end of peers -->{after}",
+        encoding="utf-8",
     )
-    lines += [
-        "",
-        "Microseconds a batch, and how many times as long the others take: medians of ratios "
-        f"taken in alternation on one pinned core; {machine['CPU']}, {machine['build']} build, "
-        f"{machine['compiler']}; {versions}.",
+
+
+def readme_tables(stored):
+    """Markdown of what was measured with one thread on each kind of core."""
+    parts = [
+        "Microseconds a batch, the share of the core's measured peak that they are, how many "
+        "times as long the others take, and the ceiling of the smallest of these ratios: what it "
+        "would be at 100% of the peak. Medians of ratios taken in alternation on one pinned core."
     ]
+    rows = []
+    for one in stored:
+        machine = one["machine"]
+        rows.append([row for row in one["results"] if row["threads"] == 1])
+        versions = {
+            PEERS[n][0]: p["version"] for r in rows[-1] for n, p in r["peers"].items()
+            if n not in ("fastnn_", "torch_compiled")
+        }  # fmt: skip
+        facts = [
+            f"**{machine['CPU']} ({machine['kind']}), {machine['build']} build**",
+            *([f"caches {machine['caches']}"] if "caches" in machine else []),
+            machine["compiler"], *(f"{name} {version}" for name, version in versions.items()),
+        ]  # fmt: skip
+        parts += ["", ", ".join(facts) + ":", "", *table(rows[-1])]
     # an epoch of a wide net takes that long anyway
     first = {
         name: [
             result["peers"][name]["first_s"]
-            for result in results
-            if result["threads"] == 1 and name in result["peers"]
-            and max(map(int, result["workload"].split("-"))) <= 100
+            for result in itertools.chain(*rows)
+            if name in result["peers"] and max(map(int, result["workload"].split("-"))) <= 100
         ]
         for name in ("fastnn_", *BEST_OF)
-    }  # fmt: skip
+    }
     others = [seconds for name in BEST_OF for seconds in first[name]]
     if others:
-        lines += [
+        parts += [
             "",
             f"Making a net ready and training it for one epoch takes fastnn up to "
             f"{max(first['fastnn_']) * 1e3:.1f} ms, PyTorch and JAX {min(others):.2g} to "
             f"{max(others):.2g} s, compilation included (nets of up to 100 units a layer).",
         ]
-    path = HERE.parent / "README.md"
-    before, rest = path.read_text(encoding="utf-8").split("<!-- peers -->\n")
-    after = rest.split("<!-- end of peers -->")[1]
-    table = "\n".join(lines)
-    path.write_text(
-        f"{before}<!-- peers -->\n{table}\n<!-- end of peers -->{after}", encoding="utf-8"
-    )
+    return "\n".join(parts)
+
+
+def table(rows):
+    lines = [
+        "| network, batch | type | fastnn | of peak | scikit-learn | PyTorch | torch.compile "
+        "| JAX | ceiling |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [f"{row['workload']}, {row['batch']}", row["dtype"]]
+        cells += [f"{row['peers']['fastnn_']['us']:.4g} us", f"{row['share_of_peak']:.0%}"]
+        shown = ("scikit_learn", *BEST_OF)
+        for name in shown:
+            peer = row["peers"].get(name)
+            cells.append(f"{peer['ratio']['median']:.2f}x" if peer else "")
+        ceilings = [ceiling(row, name) for name in shown if name in row["peers"]]
+        cells.append(f"{min(ceilings):.2f}x" if ceilings else "")
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
 
 
 if __name__ == "__main__":

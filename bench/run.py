@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import time
@@ -75,16 +76,44 @@ def pin():
     return core
 
 
+def cpuinfo():
+    """What Linux says of the first core; empty elsewhere."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text().split("\n\n")[0] if path.exists() else ""
+    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def cpu_kind(info):
+    """A word for this kind of core, such as zen3: virtual machines hide the CPU's full name."""
+    family, model = (int(info.get(key, -1)) for key in ("cpu family", "model"))
+    if info.get("vendor_id") == "AuthenticAMD":
+        if family == 25:  # Zen 4 are Genoa and Storm Peak, Raphael, Phoenix, Bergamo
+            return "zen4" if 0x10 <= model < 0x20 or 0x60 <= model < 0xB0 else "zen3"
+        if family in (23, 26):
+            return "zen5" if family == 26 else "zen2" if model >= 0x30 else "zen1"
+    name = info.get("model name", platform.machine()).lower()
+    return f"{re.sub('[^a-z0-9]+', '', name)[:20]}" + (f"-{family}-{model}" if family > 0 else "")
+
+
+def caches():
+    """Sizes of the core's data caches, the first level first; "unknown" where none are told."""
+    sizes = {}
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        if (folder / "type").read_text().strip() != "Instruction":
+            level = (folder / "level").read_text().strip()
+            sizes[level] = (folder / "size").read_text().strip()
+    return " + ".join(f"L{level} {size}" for level, size in sorted(sizes.items())) or "unknown"
+
+
 def describe(core):
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0].split(":", 1)[1].strip() if names else model
+    info = cpuinfo()
+    peaks = [max(peak(dtype) for _ in range(5)) for dtype in ("float32", "float64")]
     return {
-        "CPU": model,
+        "CPU": info.get("model name") or platform.processor() or platform.machine(),
+        "kind": cpu_kind(info),
+        "caches": caches(),
+        "peak, GFLOP/s in float32 / float64": " / ".join(f"{2e-9 * p:.0f}" for p in peaks),
         "pinned to core": core,
         "build": kernels.ISA,
         "compiler": kernels.build.build_info()["compiler"],

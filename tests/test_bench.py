@@ -6,11 +6,14 @@ import os
 import sys
 
 import alternate
+import calls
 import fits
 import instructions
+import notebook
 import numpy as np
 import peers
 import pytest
+import run
 import same_bits
 import shares
 from conftest import COMPILED_ONLY
@@ -38,6 +41,166 @@ def test_peers_measures_what_it_says():
     assert 0 < fast["us"] < slow["us"]
     assert 0 < result["share_of_peak"] < 1
     assert "scikit-learn" in peers.report({"workload": "64-100-10", "threads": 1, **result})
+
+
+def result(us, share=0.5, workload="64-100-10", threads=1, dtype="float32"):
+    """A row of peers' results: fastnn's and others' microseconds."""
+    ours = us["fastnn_"]
+    return {
+        "workload": workload, "threads": threads, "dtype": dtype, "batch": 200,
+        "share_of_peak": share,
+        "peers": {
+            name: {
+                "us": t, "version": "1.0", "loss": 0.5, "first_s": 0.1,
+                **({} if name == "fastnn_" else {"ratio": dict.fromkeys(
+                    ("median", "min", "max"), t / ours)}),
+            }
+            for name, t in us.items()
+        },
+    }  # fmt: skip
+
+
+def test_the_ceiling_is_the_ratio_at_the_peak():
+    row = result({"fastnn_": 10.0, "jax_jit": 30.0}, share=0.5)
+    assert peers.ceiling(row, "jax_jit") == 6
+    assert peers.ceiling(row, "torch_eager") is None
+    assert "3.00x (3.00-3.00)  at most 6.00x, itself at 17%" in peers.report(row)
+
+
+MACHINE = {
+    "CPU": "a CPU", "kind": "zen3", "build": "avx2", "compiler": "GCC 1", "Python": "3",
+    "NumPy": "2",
+}  # fmt: skip
+
+
+def test_new_results_take_the_place_of_old_ones():
+    old = {"machine": MACHINE, "results": [result({"fastnn_": 1.0}, workload=name)
+                                           for name in ("2-4-8-1", "64-100-10")]}  # fmt: skip
+    new = {"machine": MACHINE, "results": [
+        result({"fastnn_": 2.0}, workload="64-100-10"),
+        result({"fastnn_": 3.0}, workload="8-32-32-2"),
+    ]}  # fmt: skip
+    both = peers.merged(old, new)["results"]
+    assert [(row["workload"], row["peers"]["fastnn_"]["us"]) for row in both] == [
+        ("2-4-8-1", 1), ("8-32-32-2", 3), ("64-100-10", 2)
+    ]  # fmt: skip
+    assert peers.merged(None, new) == new
+    other = {**new, "machine": {**MACHINE, "compiler": "GCC 2"}}
+    assert peers.merged(old, other) == other
+
+
+def test_the_readme_has_a_table_for_each_kind_of_core():
+    stored = [
+        {"machine": {**MACHINE, "build": build}, "results": [
+            result({"fastnn_": us, "scikit_learn": 40.0, "jax_jit": 30.0}),
+            result({"fastnn_": 1.0}, threads=2),
+        ]}
+        for build, us in (("avx2", 10.0), ("avx512", 5.0))
+    ]  # fmt: skip
+    text = peers.readme_tables(stored)
+    assert text.count("| network, batch |") == 2
+    assert "| 64-100-10, 200 | float32 | 10 us | 50% | 4.00x |  |  | 3.00x | 6.00x |" in text
+    assert "| 64-100-10, 200 | float32 | 5 us | 50% | 8.00x |  |  | 6.00x | 12.00x |" in text
+    assert "avx512 build**, GCC 1" in text
+
+
+def test_the_readme_shows_the_stored_results():
+    stored = [json.loads(path.read_text()) for path in sorted(peers.RESULTS.glob("peers-*.json"))]
+    text = (peers.HERE.parent / "README.md").read_text(encoding="utf-8")
+    assert peers.readme_tables(stored) in text
+
+
+@pytest.mark.parametrize(
+    ("family", "model", "kind"),
+    [(25, 1, "zen3"), (25, 0x11, "zen4"), (25, 0x21, "zen3"), (25, 0x61, "zen4"),
+     (23, 0x31, "zen2"), (26, 2, "zen5")],
+)  # fmt: skip
+def test_cores_are_told_apart_where_names_are_hidden(family, model, kind):
+    info = {"vendor_id": "AuthenticAMD", "model name": "AMD EPYC"}
+    assert run.cpu_kind({**info, "cpu family": str(family), "model": str(model)}) == kind
+
+
+def test_other_cores_have_the_name_that_they_say():
+    info = {"vendor_id": "GenuineIntel", "cpu family": "6", "model": "143"}
+    assert run.cpu_kind({**info, "model name": "Intel(R) Xeon(R)"}) == "intelrxeonr-6-143"
+
+
+# ---- calls, the notebook ------------------------------------------------------------------------
+
+
+def test_another_answer_is_named():
+    answers = {"fastnn": [np.ones(3), 2.0], "numpy": [np.ones((3, 1)), 2 + 1e-9]}
+    assert calls.check(answers, "float64")[0] is None
+    assert calls.check({**answers, "sklearn": [np.ones(3), 2 + 1e-7]}, "float64")[0] == "sklearn"
+    assert calls.check({**answers, "sklearn": [np.ones(3), 2 + 1e-7]}, "float32")[0] is None
+    assert calls.check({**answers, "sklearn": [np.ones(3), np.nan]}, "float32")[0] == "sklearn"
+    assert calls.check({**answers, "sklearn": np.ones(3)}, "float32")[0] == "sklearn"
+    labels = {"fastnn": np.array([0]), "numpy": np.array([1])}
+    assert calls.check(labels, "float64")[0] == "numpy"
+
+
+def test_parameters_are_compared_by_what_was_learnt():
+    start = [(np.ones((2, 2)), np.zeros(2))]
+    learnt = [(np.ones((2, 2)) + 1e-3, np.zeros(2))]
+    assert calls.check({"fastnn": learnt, "numpy": learnt}, "float64", start)[0] is None
+    nearly = [(np.ones((2, 2)) + 1.01e-3, np.zeros(2))]
+    assert calls.check({"fastnn": learnt, "numpy": nearly}, "float32", start)[0] == "numpy"
+    assert calls.check({"fastnn": learnt, "torch": nearly}, "float32", start)[0] is None
+    assert calls.check({"fastnn": start, "numpy": start}, "float64", start)[0] == "fastnn"
+
+
+ASKED = [
+    "Network(...) with a seed, 64-100-10", "Network.fit, one epoch, 64-100-10",
+    "Network.partial_fit, 8-32-32-2", "Network.predict, 64-100-10", "MLPClassifier.fit, one epoch",
+    "MLPClassifier.fit, an epoch more", "MLPClassifier.predict_proba", "MLPRegressor.partial_fit",
+    "MLPRegressor.predict", "tutorial.train one point, 2-4-8-1",
+    "tutorial.train one point, 2-4-8-1, never trained",
+]  # fmt: skip
+
+
+@COMPILED_ONLY
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_calls_come_to_the_same_and_are_timed():
+    asked = set()
+    for line in calls.lines("float64", ["numpy", "sklearn"]):
+        if line.asked is None or line.name not in ASKED:
+            continue
+        asked.add(line.name)
+        result = calls.measure(line, "float64", rounds=1, seconds=1e-6)
+        assert set(result["ratio"]) <= {"numpy", "sklearn"}
+        assert result["ratio"]
+        assert f"asked {line.asked:g}" in calls.report(result)
+        if "more" in line.name:
+            assert "beside the arithmetic" in calls.report(result)
+        else:
+            assert all(us["min"] > 0 for us in result["us"].values())
+    assert asked == set(ASKED)
+
+
+def test_a_call_that_comes_to_something_else_is_not_timed():
+    line = calls.Line("a call", 1, {"fastnn": calls.Way(lambda: 1), "numpy": calls.Way(lambda: 2)})
+    with pytest.raises(SystemExit, match=r"a call, 1 row, float64: numpy differs by 1\.0e"):
+        calls.measure(line, "float64", 1, 1e-6)
+
+
+@COMPILED_ONLY
+def test_the_notebook_comes_to_the_same_in_every_way():
+    result = notebook.measure("2-4-8-1", notebook.EVERY + 1, 1, draw=False)
+    assert result["difference"] < 1e-12
+    assert result["frames_checked"] == result["frames"] == 2
+    assert set(result["ratio"]) == {"fastnn", "fastnn, grid at once"}
+    assert "original" in notebook.report(result)
+
+
+def test_another_notebook_is_named():
+    same = np.ones(3), np.ones((3, 2, 2))
+    results = {"original": same, "fastnn": same}
+    assert notebook.check(results, 3) == (0, None)
+    other = np.array([1, 1, 1.1]), same[1]
+    assert notebook.check({**results, "at once": other}, 3)[1] == "at once"
+    assert notebook.check({**results, "at once": other}, 2)[1] is None
+    assert notebook.check({**results, "at once": (same[0][:2], same[1])}, 2)[1] == "at once"
+    assert notebook.check({**results, "at once": (same[0], same[1] * np.nan)}, 2)[1] == "at once"
 
 
 def test_instruction_counts_are_compared():

@@ -16,7 +16,10 @@ class Adapter:
     def __init__(self, task):
         self.task = task
         self.X = torch.from_numpy(task.X)
-        kinds = {"log_loss": nn.CrossEntropyLoss, "binary_log_loss": nn.BCEWithLogitsLoss}
+        kinds = {
+            "log_loss": nn.CrossEntropyLoss, "binary_log_loss": nn.BCEWithLogitsLoss,
+            "squared_error": lambda: lambda out, y: 0.5 * (out - y).square().sum() / len(y),
+        }  # fmt: skip
         if task.loss == "log_loss":
             self.y = torch.from_numpy(task.labels)
         else:
