@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import Cython
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -152,7 +153,8 @@ def extensions() -> list[Extension]:
             Extension(
                 f"fastnn.kernels.{module}",
                 [source_of(module, depends)],
-                include_dirs=["fastnn/kernels"],
+                include_dirs=["fastnn/kernels", numpy.get_include()],
+                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
                 depends=depends,
                 extra_compile_args=flags,
             )

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 from run import describe, pin, spread  # one BLAS thread: before NumPy computes
 
-for _variable in ("FASTNN", "OMP"):
-    os.environ[f"{_variable}_NUM_THREADS"] = "1"
+if __name__ == "__main__":
+    os.environ["FASTNN_NUM_THREADS"] = "1"
 
-import numpy as np  # noqa: E402
-import numpy_way  # noqa: E402
-import sklearn.neural_network  # noqa: E402
-from learners import (  # noqa: E402
+import numpy as np
+import numpy_way
+import sklearn.neural_network
+from learners import (
     MORE,
     SEED,
     Learner,
@@ -43,12 +43,12 @@ from learners import (  # noqa: E402
     torch_fits,
     torch_learner,
 )  # fmt: skip
-from sklearn.exceptions import ConvergenceWarning  # noqa: E402
-from worker import Task  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning
+from worker import Task
 
-import fastnn  # noqa: E402
-from fastnn import Network, tutorial  # noqa: E402
-from fastnn.cli import numpy_network  # noqa: E402
+import fastnn
+from fastnn import Network, tutorial
+from fastnn.cli import numpy_network
 
 PEERS = {"numpy": "NumPy", "sklearn": "scikit-learn", "torch": "PyTorch"}
 ROWS, FIT_ROWS = (1, 32, 1000), (100, 1000)

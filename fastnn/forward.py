@@ -24,6 +24,7 @@ def forward_rows(
     """
     threads.from_environment()  # a bad number is refused in small work too
     build = kernels.build
+    forward = kernels.for_dtype(build.forward, params.dtype)
     n, dtype = len(out), params.dtype
     multiply_adds = len(params)
     if isinstance(x, SparseRows):  # the first layer multiplies the stored values only
@@ -36,7 +37,7 @@ def forward_rows(
         block = max(96, min(block, n // (4 * n_threads)))
     if block >= n:
         workspace = kernels.new_workspace(layer_units, n, dtype)
-        build.forward(params, layer_units, codes, *as_rows(x), workspace, out)
+        forward(params, layer_units, codes, *as_rows(x), workspace, out)
         return
     # packed once, not in every call
     packed = kernels.aligned_zeros(build.packed_size(layer_units, dtype.itemsize), dtype)
@@ -47,9 +48,7 @@ def forward_rows(
         workspace = kernels.new_workspace(layer_units, block, dtype)
         for start in starts:
             rows = slice(start, start + block)
-            build.forward(
-                packed, layer_units, codes, *as_rows(x, rows), workspace, out[rows], True
-            )
+            forward(packed, layer_units, codes, *as_rows(x, rows), workspace, out[rows], True)
 
     if n_threads == 1:
         some_blocks(range(0, n, block))

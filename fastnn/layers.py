@@ -17,6 +17,7 @@ from fastnn.catalog.names import OTHER_NAMES
 from fastnn.data import checks
 from fastnn.parameters import ParameterList, SolverState
 from fastnn.training import options
+from fastnn.training.again import Again
 
 
 def _no_attributes() -> dict[str, str]:
@@ -117,12 +118,12 @@ class Layers:
     def _build(self, params: NDArray[Any]) -> None:
         """Take a flat vector as parameters, and cut it into views."""
         self._params = params
+        self._again: Again | None = None  # what the last call of partial_fit left for the next
         self._units = np.array(self._layer_units, np.intp)
         self._codes = np.array([activations.CODES[a] for a in self._activations], np.int32)
-        self._one_row: list[NDArray[Any]] = []  # at times a workspace, ready for the next row
-        self._forward_kernel = kernels.for_dtype(kernels.build.forward, self._dtype)
-        self._all_finite = kernels.for_dtype(kernels.build.all_finite, self._dtype)
         coefs, intercepts = parameters.split_params(params, self._layer_units)
+        arrays = [array for layer in zip(coefs, intercepts, strict=True) for array in layer]
+        self._short_forward = kernels.build.Forward(arrays, self._codes)
         self._coefs = ParameterList("coefs_", coefs)
         self._intercepts = ParameterList("intercepts_", intercepts)
 
@@ -200,7 +201,7 @@ class Layers:
     def __getstate__(self) -> dict[str, Any]:
         made = (
             *("_coefs", "_intercepts", "_units", "_codes", "_step"),
-            *("_one_row", "_forward_kernel", "_all_finite", "_no_rate"),
+            *("_short_forward", "_again", "_no_rate"),
         )
         state = {key: value for key, value in vars(self).items() if key not in made}
         solver_state = state["_state"]  # not again from self: another thread may reset the solver

@@ -6,6 +6,7 @@ a fit leaves. Compiled epochs are in `training.run`, the layout of parameters in
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Literal, Self, Unpack
@@ -19,13 +20,14 @@ from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
 from fastnn.data import checks
-from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS, Rows
+from fastnn.data.rows import Rows
 from fastnn.displayable import Displayable
 from fastnn.forward import forward_rows
 from fastnn.initializers import INITIALIZERS
 from fastnn.layers import Layers
 from fastnn.parameters import RealType
 from fastnn.training import options
+from fastnn.training.again import Again, can_train
 from fastnn.training.objective import MeanLoss
 from fastnn.training.options import SolverOptions, hints_at_keywords, takes_solver_options
 from fastnn.training.run import TrainingRun, draw_order
@@ -140,9 +142,13 @@ class Network(Layers, Displayable):
         TypeError, ValueError
             If X is not a finite array of that shape.
         """
+        threads.from_environment()  # a bad number is refused in small work too
         widths = self._layer_units[1:]
-        every = self._forward(self._check_x(X), sum(widths))
-        return np.split(every, np.cumsum(widths[:-1]), axis=1)
+        every = self._short_forward(X, True)
+        if every is None:
+            every = self._forward(self._check_x(X), sum(widths))
+        ends = itertools.accumulate(widths)
+        return [every[:, end - n : end] for n, end in zip(widths, ends, strict=True)]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The output's activations.
@@ -160,24 +166,15 @@ class Network(Layers, Displayable):
         TypeError, ValueError
             If X is not a finite array of that shape.
         """
-        return self._forward(self._check_x(X), self._layer_units[-1])
+        threads.from_environment()  # a bad number is refused in small work too
+        out = self._short_forward(X)
+        if out is None:
+            out = self._forward(self._check_x(X), self._layer_units[-1])
+        return out
 
     def _forward(self, x: NDArray[Any], width: int) -> NDArray[Any]:
-        if not self._all_finite(self._params):  # one call less for one row after another
-            self._check_params()
-        n = len(x)
-        out = np.empty((n, width), self._dtype)
-        if n == 1:
-            threads.from_environment()  # a bad number is refused in small work too
-            # the workspace is kept for the next row; taken out while in use, as threads may meet
-            try:
-                workspace = self._one_row.pop()
-            except IndexError:
-                workspace = kernels.new_workspace(self._units, 1, self._dtype)
-            net = self._params, self._units, self._codes
-            self._forward_kernel(*net, x, NO_COLUMNS, NO_ROW_STARTS, workspace, out)
-            self._one_row.append(workspace)
-            return out
+        self._check_params()
+        out = np.empty((len(x), width), self._dtype)
         forward_rows(self._params, self._units, self._codes, x, out, self._n_jobs)
         return out
 
@@ -347,8 +344,27 @@ class Network(Layers, Displayable):
         Network
             Itself.
         """
-        training = self._check_training(X, y, batch_size, shuffle, solver_options)
-        self._train(*training, np.zeros(1))
+        threads.from_environment()  # a bad number is refused in small work too
+        options = {**solver_options, "batch_size": batch_size, "shuffle": shuffle}
+        own = vars(self)  # __setattr__ would take half a microsecond each time
+        again, own["_again"] = self._again, None  # out of other threads' sight
+        if type(y) is np.ndarray and y.ndim == 1 and self._layer_units[-1] == 1:
+            y = y.reshape(-1, 1)
+        if again is None or not again.takes(self._params, self._state, X, y, options):
+            x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
+            run = self._train(x, y, step, shuffle, np.zeros(1))
+            in_batches = shuffle and step["batch_size"].item() < len(x)
+            again = Again(
+                run, self._state, options, len(x), in_batches, self._loss, self._activations[-1]
+            )
+        else:
+            try:
+                again.train(self._params, X, y, self._random_state)
+            finally:
+                self.loss_curve_.extend(again.losses())
+                own["_state"] = again.state = again.run.state
+        if again.is_small:
+            own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:
             self._dropped += LONGEST_CURVE // 2
             del self.loss_curve_[: LONGEST_CURVE // 2]
@@ -363,14 +379,15 @@ class Network(Layers, Displayable):
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool]:
         """Refuse all bad input to a fit before anything changes."""
         x, y = self.check_data(X, y)
-        checks.targets(y, self._loss, self._activations[-1])
-        self._check_params()
-        # training must not change its own data: views of the parameters are copied
-        x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
+        if not can_train(self._params, x, y, self._loss, self._activations[-1]):
+            checks.targets(y, self._loss, self._activations[-1])
+            self._check_params()
+            # training must not change its own data: views of the parameters are copied
+            x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
         batch_size = checks.batch_size("batch_size", batch_size, len(x))
         shuffle = checks.boolean("shuffle", shuffle)
         checked = options.check_options(self._dtype, solver_options)
-        threads.resolve(self._n_jobs)  # the environment may ask for an impossible number
+        threads.from_environment()  # it may ask for an impossible number
         return x, y, options.new_step(self._loss, batch_size=batch_size, **checked), shuffle
 
     def _train(
@@ -381,7 +398,7 @@ class Network(Layers, Displayable):
         shuffle: bool,
         curve: NDArray[Any],
         listeners: Listeners = NOBODY,
-    ) -> None:
+    ) -> TrainingRun:
         batch_size = step["batch_size"].item()
         n_threads = work.training_threads(
             self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
@@ -390,7 +407,6 @@ class Network(Layers, Displayable):
         if self._state is not None and self._state.solver == step["solver"].item():
             run.go_on_from(self._state)
         order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
-        in_parts = len(curve) > 1 and (listeners is not NOBODY or order is not None)
         params, done, architecture = None, 0, self._architecture()
 
         def note() -> None:  # each time all of it: a callback may have trained this network, too
@@ -410,16 +426,14 @@ class Network(Layers, Displayable):
                                 "a callback made this another network: it is not trained on"
                             )
                         params = self._params
-                        arguments = run.begin(
-                            params, x, y, curve, order, first=done, in_parts=in_parts
-                        )
+                        run.begin(params, x, y, curve, order, first=done)
                     try:
                         if order is None:
-                            run.until(stop, arguments)
+                            run.until(stop)
                         else:
                             for epoch in range(done, stop):
                                 draw_order(order, self._random_state)
-                                run.until(epoch + 1, arguments)
+                                run.until(epoch + 1)
                     finally:
                         try:
                             note()
@@ -428,6 +442,7 @@ class Network(Layers, Displayable):
                             raise
         finally:
             self._step = outer
+        return run
 
     def _architecture(self) -> tuple[Any, ...]:
         return self._layer_units, self._activations, self._loss, self._dtype
@@ -473,7 +488,7 @@ class Network(Layers, Displayable):
         return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
 
     def _check_params(self) -> None:
-        if not self._all_finite(self._params):
+        if not kernels.build.all_finite(self._params):
             parameters.check_finite((self._coefs, self._intercepts))
 
 

@@ -53,12 +53,9 @@ def split_params(
     params: NDArray[Any], layer_units: Iterable[int]
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Views of a flat vector: each layer's coefs (fan_in, fan_out) and intercepts (fan_out,)."""
-    coefs, intercepts, at = [], [], 0
-    for k, n in itertools.pairwise(layer_units):
-        coefs.append(params[at : at + k * n].reshape(k, n))
-        intercepts.append(params[at + k * n : at + k * n + n])
-        at += (k + 1) * n
-    return coefs, intercepts
+    shapes = tuple(s for k, n in itertools.pairwise(layer_units) for s in ((k, n), (n,)))
+    views = kernels.build.views_of(params, shapes)
+    return views[::2], views[1::2]
 
 
 def checksum(params: NDArray[Any]) -> int:

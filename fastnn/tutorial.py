@@ -24,7 +24,7 @@ from fastnn import kernels, threads, work
 from fastnn.catalog import activations
 from fastnn.catalog.activations import ActivationName
 from fastnn.data import checks
-from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS
+from fastnn.forward import forward_rows
 from fastnn.training.options import new_step
 from fastnn.training.run import TrainingRun
 
@@ -226,8 +226,7 @@ def train(
     epochs = checks.whole_number("epochs", epochs)
     trained = _Trained.last(neural_net)
     if trained is not None and l2_cost is _COST and trained.takes(X, Y):
-        given: tuple[Any, Any] = (X, Y)
-        x, y = (a if a.dtype == trained.dtype else a.astype(trained.dtype) for a in given)
+        x, y = trained.as_type(X), trained.as_type(Y)
     else:
         layer_units, arrays, dtype = _check_layers(neural_net, X, Y)
         x = checks.matrix("X", X, dtype, layer_units[0], "feature")
@@ -248,8 +247,7 @@ class _Trained:
     arrays. A few small runs are kept.
     """
 
-    # id of the first layer's W -> what was trained; taken out meanwhile, so that no two threads
-    # share it
+    # id of the net -> what was trained; taken out meanwhile, so that no two threads share it
     _kept: ClassVar[dict[int, _Trained]] = {}
 
     def __init__(
@@ -263,48 +261,38 @@ class _Trained:
     ) -> None:
         n_samples = len(data[0])
         self.units, self.codes = np.array(layer_units, np.intp), _codes(neural_net)
-        # where each W and b lies among the parameters, and its shape
-        self.places: list[tuple[slice, Any, slice, Any]] = []
-        at = 0
-        for W, b in zip(arrays[::2], arrays[1::2], strict=True):
-            W_place, b_place = slice(at, at + W.size), slice(at + W.size, at + W.size + b.size)
-            self.places.append((W_place, W.shape, b_place, b.shape))
-            at += W.size + b.size
+        self.shapes = tuple(array.shape for array in arrays)
         step = new_step(
             "squared_error", solver="sgd", learning_rate_init=1.0, batch_size=n_samples,
             sum_coef_grads=True,
         )  # fmt: skip
         n_threads = work.training_threads(self.units, n_samples, dtype, n_samples * epochs)
         self.run = TrainingRun(self.units, self.codes, step, dtype, n_threads=n_threads)
-        self.data_like = [(np.shape(a), np.asarray(a).dtype) for a in data]
+        self.is_small = len(self.run.workspace) <= 1_000_000
+        self.x_like, self.y_like = ((np.asarray(a).dtype.num, *np.shape(a)) for a in data)
         self.dtype, self.params = dtype, _flat(arrays, dtype)
-        self.arrays: list[tuple[Any, Any, Any]] = []
+        self.arrays: tuple[NDArray[Any], ...] = ()  # W and b of each layer
+        self.act_fs = tuple(layer.act_f for layer in neural_net)
+        self.lr, self.loss_curve = 1.0, np.empty(epochs)
 
     @classmethod
     def last(cls, neural_net: Any, keep: bool = False) -> _Trained | None:
         """What was trained in these layers last, or None; taken out unless it is to be kept."""
-        if type(neural_net) is not list or not neural_net:
-            return None
-        try:
-            key = id(neural_net[0].W)
-            trained = cls._kept.get(key) if keep else cls._kept.pop(key, None)
-            if trained is None or len(neural_net) != len(trained.arrays):
-                return None
-            for layer, (W, b, act_f) in zip(neural_net, trained.arrays, strict=True):
-                if layer.W is not W or layer.b is not b or layer.act_f is not act_f:
-                    return None
-        except AttributeError:  # not a layer: the checks of the long way say so
+        kept, key = cls._kept, id(neural_net)
+        trained = kept.get(key) if keep else kept.pop(key, None)
+        if trained is None or not _holds(neural_net, trained.arrays, trained.act_fs):
             return None
         return trained
 
-    def takes(self, *data: Any) -> bool:
+    def takes(self, X: Any, Y: Any) -> bool:
         """Whether X and Y are arrays just like those that the run was made for."""
-        for array, like in zip(data, self.data_like, strict=True):
-            if type(array) is not np.ndarray or not array.flags.carray:
-                return False
-            if (array.shape, array.dtype) != like:
-                return False
-        return True
+        is_matrix = kernels.build.is_matrix
+        return is_matrix(X, *self.x_like) and is_matrix(Y, *self.y_like)
+
+    def as_type(self, array: Any) -> NDArray[Any]:
+        """An array that `takes` lets pass, in the type to compute in."""
+        converted: NDArray[Any] = array if array.dtype is self.dtype else array.astype(self.dtype)
+        return converted
 
     def train(
         self,
@@ -315,12 +303,18 @@ class _Trained:
         epochs: int,
     ) -> NDArray[Any]:
         """Steps from self.params on, into new arrays: those of the step before stay."""
-        self.run.set_learning_rate(lr)
-        self.params = self.params.copy()
-        output = np.empty_like(Y)
+        run = self.run
+        if lr != self.lr:
+            run.set_learning_rate(lr)
+            self.lr = lr
+        if epochs != len(self.loss_curve):
+            self.loss_curve = np.empty(epochs)
+        params = self.params = self.params.copy()
+        output = np.empty(Y.shape, self.dtype)
         try:
-            with self.run:
-                self.run.epochs(self.params, X, Y, np.empty(epochs), output=output)
+            with run:
+                run.begin(params, X, Y, self.loss_curve, None, output)
+                run.until(epochs)
         except FloatingPointError:
             # A kept run has not checked the numbers: they may be what is wrong.
             _flat(_check_layers(neural_net)[1], self.dtype)
@@ -333,20 +327,19 @@ class _Trained:
 
     def _give(self, neural_net: Sequence[Layer]) -> None:
         """Give the layers the new parameters, and keep the run for the next step."""
-        params, self.arrays = self.params, []
-        for layer, (W_place, W_shape, b_place, b_shape) in zip(
-            neural_net, self.places, strict=True
-        ):
-            layer.W = W = params[W_place].reshape(W_shape)
-            layer.b = b = params[b_place].reshape(b_shape)
-            self.arrays.append((W, b, layer.act_f))
-        if len(self.run.workspace) <= 1_000_000:
-            self._kept[id(self.arrays[0][0])] = self
-            if len(self._kept) > 4:
-                for key in list(self._kept)[:-4]:
-                    self._kept.pop(key, None)
+        self.arrays = kernels.build.give_views(neural_net, _ARRAYS, self.params, self.shapes)
+        if type(neural_net) is list and self.is_small:
+            self._kept[id(neural_net)] = self
+            _drop_oldest(self._kept)
 
 
+def _holds(neural_net: Any, arrays: tuple[Any, ...], act_fs: tuple[Any, ...]) -> bool:
+    """Whether the layers have these very arrays and activations."""
+    holds = kernels.build.holds
+    return holds(neural_net, _ARRAYS, arrays) and holds(neural_net, _ACT_F, act_fs)
+
+
+_ARRAYS, _ACT_F = ("W", "b"), ("act_f",)
 _SLOW = "an activation or cost that is not fastnn.tutorial's own runs in NumPy, the slow way"
 
 
@@ -360,30 +353,56 @@ def _codes(neural_net: Sequence[Layer]) -> NDArray[np.int32]:
 
 def _forward(neural_net: Sequence[Layer], X: Any) -> NDArray[Any]:
     """The outputs of the net as it is."""
-    trained = _Trained.last(neural_net, keep=True)
-    if (
-        trained is not None
-        and type(X) is np.ndarray
-        and X.flags.carray
-        and X.dtype == trained.dtype
-        and X.shape == (1, trained.units.item(0))
-        and kernels.build.all_finite(X[0])
-        and kernels.build.all_finite(trained.params)
-    ):
-        # one point, as a loop that draws the boundary asks for it
-        params, units, codes = trained.params, trained.units, trained.codes
-    else:
-        layer_units, arrays, dtype = _check_layers(neural_net, X)
-        X = checks.matrix("X", X, dtype, layer_units[0], "feature")
-        if not _is_compiled(neural_net):
-            warnings.warn(_SLOW, stacklevel=3)
-            return _forward_numpy(neural_net, arrays, X)[-1]
-        params = _flat(arrays, dtype)
-        units, codes = np.array(layer_units, np.intp), _codes(neural_net)
-    workspace = kernels.new_workspace(units, len(X), X.dtype)
-    output = np.empty((len(X), units[-1]), X.dtype)
-    kernels.build.forward(params, units, codes, X, NO_COLUMNS, NO_ROW_STARTS, workspace, output)
-    return output
+    short_way, held, act_fs = _short_ways.get(id(neural_net), _NO_SHORT_WAY)
+    if short_way is None or not _holds(neural_net, held, act_fs):
+        trained = _Trained.last(neural_net, keep=True)
+        short_way = None
+        if trained is not None:
+            short_way = _keep_short_way(neural_net, trained.arrays, trained.act_fs, trained.codes)
+    if short_way is not None:
+        outputs: NDArray[Any] | None = short_way(X)
+        if outputs is not None:
+            return outputs
+    layer_units, arrays, dtype = _check_layers(neural_net, X)
+    X = checks.matrix("X", X, dtype, layer_units[0], "feature")
+    if not _is_compiled(neural_net):
+        warnings.warn(_SLOW, stacklevel=3)
+        return _forward_numpy(neural_net, arrays, X)[-1]
+    units, codes = np.array(layer_units, np.intp), _codes(neural_net)
+    out = np.empty((len(X), layer_units[-1]), dtype)
+    forward_rows(_flat(arrays, dtype), units, codes, X, out)
+    if type(neural_net) is list and kernels.build.holds(neural_net, _ARRAYS, tuple(arrays)):
+        act_fs = tuple(layer.act_f for layer in neural_net)
+        _keep_short_way(neural_net, tuple(arrays), act_fs, codes)
+    return out
+
+
+# id of a net -> its `Forward`, and the arrays and activations for which it is; of a few small
+# nets, for loops that draw a boundary point by point
+_short_ways: dict[int, tuple[Any, tuple[Any, ...], tuple[Any, ...]]] = {}
+_NO_SHORT_WAY: tuple[Any, tuple[Any, ...], tuple[Any, ...]] = None, (), ()
+
+
+def _keep_short_way(
+    neural_net: Any,
+    arrays: tuple[NDArray[Any], ...],
+    act_fs: tuple[Any, ...],
+    codes: NDArray[np.int32],
+) -> Any:
+    """The `Forward` of these layers, kept for the next call."""
+    short_way = kernels.build.Forward(arrays, codes)
+    if sum(array.size for array in arrays) <= 1_000_000:
+        _short_ways.pop(id(neural_net), None)
+        _short_ways[id(neural_net)] = short_way, arrays, act_fs
+        _drop_oldest(_short_ways)
+    return short_way
+
+
+def _drop_oldest(kept: dict[int, Any]) -> None:
+    """Keep the last few."""
+    if len(kept) > 4:
+        for key in list(kept)[:-4]:
+            kept.pop(key, None)
 
 
 def _check_pair(name: str, pair: object) -> None:

@@ -177,13 +177,21 @@ class Run(NamedTuple):
     cursor: np.ndarray  # epoch, row, step, status
     calls: int
     packed: np.ndarray
+    rule: tuple = ()  # the stopping record
+    kept: np.ndarray | None = None  # the parameters that it tells of
 
 
 def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, **options):
-    """train_epoch until it ends. Options are the step's fields, n_threads, pauses and views."""
+    """train_epoch until it ends.
+
+    Options are the step's fields, n_threads, pauses, short_way, seed of a bit generator, and
+    stopping, the fields of that record.
+    """
     units, codes = units_of(*net[0]), codes_of(*net[1])
     n_threads, pauses = options.pop("n_threads", 1), options.pop("pauses", ())
-    views = options.pop("views", False)
+    short_way, seed = options.pop("short_way", False), options.pop("seed", None)
+    generator = None if seed is None else np.random.MT19937(seed)
+    rule = options.pop("stopping", None)
     n_states = solvers.BY_NAME[solver].n_states
     n_packed = module.packed_size(units, dtype.itemsize)
     packed = aligned_zeros((1 + n_states) * n_packed, dtype).reshape(1 + n_states, n_packed)
@@ -196,24 +204,32 @@ def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, *
     params, cursor = params.copy(), np.zeros(1, builds.CURSOR)
     rows = x if isinstance(x, SparseRows) else (x, *DENSE)
     curve, output = np.zeros(n_epochs), np.full((len(y), units[-1]), np.nan, dtype)
-    arrays = (
-        params, packed, units, codes, step, rows[0], y, order, workspace, cursor.view(np.uint8),
-        curve,
-    )  # fmt: skip
-    if views:
-        arrays = module.typed_views(*arrays)
-    *first, row_array, targets, order_, workspace, place, losses_ = arrays
-    calls, at = 0, cursor[0]
+    place = cursor.view(np.uint8)
+    calls, at, more = 0, cursor[0], (generator,)
+    if rule is not None:
+        rule = builds.new_stopping(finite=-1, **rule)
+        kept = aligned_zeros(2 * n_packed, dtype).reshape(2, n_packed)
+        more = generator, rule.view(np.uint8), kept
     with Team(module, n_threads) as team:
         step.view(builds.STEP)["n_threads"] = team.n_threads
+        epochs = module.Epochs(packed, units, codes, step, workspace, place)
+        epochs.begin(params, *rows, y, order, team.memory, curve, output, *more)
         for stop in [*pauses, n_epochs]:
             at["status"], at["stop"] = builds.START, stop
+            if short_way:
+                epochs.until(stop)
             while at["status"] in (builds.START, builds.RUNNING):
                 module.train_epoch(
-                    *first, row_array, *rows[1:], targets, order_, workspace, team.memory, place,
-                    losses_, output,
+                    params, packed, units, codes, step, *rows, y, order, workspace, team.memory,
+                    place, curve, output, *more,
                 )  # fmt: skip
                 calls += 1
             if at["status"] != builds.FINISHED:
                 break
-    return Run(params, curve, output, np.array(at.item()[:4]), calls, packed)
+    result = Run(params, curve, output, np.array(at.item()[:4]), calls, packed)
+    if rule is None:
+        return result
+    best = np.empty_like(params)
+    scratch = new_workspace(module, units, 1, dtype)
+    module.unpack(kept[rule["finite"][0]], units, codes, scratch, best)
+    return result._replace(rule=rule.item(), kept=best)

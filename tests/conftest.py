@@ -1,6 +1,7 @@
 """Fixtures shared by all rooms' tests: every build that this CPU runs, both types."""
 
 import os
+import signal
 import sys
 
 import numpy as np
@@ -35,6 +36,13 @@ def dtype(request):
 @pytest.fixture
 def rng():
     return np.random.RandomState(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c():
+    """Answer Ctrl-C in a shell's background job, too, which is started so as to ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # ---- pictures -----------------------------------------------------------------------------------

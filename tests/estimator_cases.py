@@ -1,6 +1,8 @@
 """Problems, and pairs of classes to fit on them, for the tests of estimators."""
 
+import contextlib
 import warnings
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import sklearn
 from sklearn.neural_network import _multilayer_perceptron as originals
 
 import fastnn
+from fastnn.estimators import labels, shortcuts
 
 VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
 needs_weights = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has no weights")
@@ -23,6 +26,23 @@ def fit_both(ours, theirs, X, y, params, **fit_params):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tuple(cls(**params).fit(X, y, **fit_params) for cls in (ours, theirs))
+
+
+@contextlib.contextmanager
+def no_shortcuts():
+    """Everything goes scikit-learn's way."""
+    with (
+        mock.patch.multiple(
+            shortcuts,
+            is_plain=lambda *_: False,
+            is_fitted=lambda _: False,
+            is_heard=lambda _: True,
+            are_weights=lambda *_: False,
+        ),
+        mock.patch.object(labels, "are_plain", return_value=False),
+        mock.patch.object(shortcuts.KnownParameters, "has", return_value=False),
+    ):
+        yield
 
 
 def assert_same_fit(a, b, rtol=1e-6):

@@ -90,7 +90,7 @@ def test_solvers_take_known_parameters_with_good_defaults():
 
 
 def test_records():
-    for fields in (records.STEP, records.CURSOR):
+    for fields in (records.STEP, records.CURSOR, records.STOPPING):
         names = [name for name, _, _ in fields]
         assert len(set(names)) == len(names)
         dtype = np.dtype([field[:2] for field in fields], align=True)

@@ -169,16 +169,25 @@ def test_subclasses_with_constructors_of_their_own():
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_ctrl_c(solver, monkeypatch):
     X, y = problem("one output", 50, 4, 0)
-    name = "loss_and_grad" if solver == "lbfgs" else "train_epoch"
-    kernel, calls = getattr(kernels.build, name), []
+    calls = []
 
-    def interrupted(*args):
-        calls.append(name)
+    def press():
+        calls.append(solver)
         if len(calls) == 8:
             raise KeyboardInterrupt
+
+    class Interrupted(kernels.build.Epochs):
+        def until(self, stop):
+            for epoch in range(self.epoch, stop):
+                press()
+                super().until(epoch + 1)
+
+    def interrupted(*args, kernel=kernels.build.loss_and_grad):
+        press()
         return kernel(*args)
 
-    monkeypatch.setattr(kernels.build, name, interrupted)
+    monkeypatch.setattr(kernels.build, "Epochs", Interrupted)
+    monkeypatch.setattr(kernels.build, "loss_and_grad", interrupted)
     mlp = fastnn.MLPRegressor(solver=solver, random_state=0)
     if solver == "adam":
         with pytest.warns(UserWarning, match="interrupted by user"):

@@ -147,7 +147,7 @@ def test_predict_by_threads(monkeypatch, n, n_started, refuse):
     all_threads(monkeypatch)
     monkeypatch.setattr(work, "WORTH_A_THREAD", 1)
     net = fitted(1)
-    X = np.random.RandomState(1).randn(n, 100)
+    X = np.asfortranarray(np.random.RandomState(1).randn(n, 100))  # goes the long way
     one, every = net.predict(X), net.forward(X)
     started = watch_starts(monkeypatch, refuse)
     net.n_jobs = 4

@@ -1,4 +1,4 @@
-"""Fields of the two records that Python, kernels and oracle share.
+"""Fields of the records that Python, kernels and oracle share.
 
 `kernels` and `reference` make NumPy dtypes of these rows; kernels/records.pxi has them as C
 structs. A test compares names, types and offsets.
@@ -30,6 +30,14 @@ CURSOR = (
     ("status", "i8", "one of STATUS"),
     ("first", "i8", "the epoch that it began with; written at the start"),
     ("stop", "i8", "epochs after which to finish"),
+)
+
+STOPPING = (
+    ("tol", "f8", "an epoch improves if its loss is lower than the lowest by at least this"),
+    ("best_loss", "f8", "the lowest loss of an epoch"),
+    ("n_iter_no_change", "f8", "training ends after more epochs in a row that do not improve"),
+    ("no_improvement_count", "i8", "those in a row, now"),
+    ("finite", "i8", "which row of `kept` the last epoch with a finite loss began with; -1: none"),
 )
 
 # what train_epoch leaves in a cursor's status

@@ -6,7 +6,6 @@ import copy
 import functools
 import inspect
 import math
-import operator
 import os
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
+from sklearn.metrics import accuracy_score
 
 # not by way of sklearn.neural_network, where patch_sklearn may have put the classes below
 from sklearn.neural_network import _multilayer_perceptron as originals
@@ -28,15 +28,14 @@ from sklearn.utils._param_validation import (
     StrOptions,
 )
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight
 
-from fastnn import parameters, threads
+from fastnn import kernels, parameters, threads
 from fastnn.catalog import activations, losses
-from fastnn.catalog.activations import ActivationName
 from fastnn.data import checks
-from fastnn.estimators import arrays, fitting, lbfgs
-from fastnn.estimators.following import CallbackSupportMixin, Followers, wrap
-from fastnn.forward import forward_rows
+from fastnn.estimators import arrays, fitting, labels, lbfgs, shortcuts
+from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers, wrap
+from fastnn.estimators.keeping import NOT_COPIED, Keeping, attributes_of
 
 _N_JOBS = """
     n_jobs : int, default=None
@@ -46,9 +45,8 @@ _N_JOBS = """
         scikit-learn's class.
 """
 
-# what is not carried over to scikit-learn, and what belongs to one object only
+# what is not carried over to scikit-learn
 _NOT_CONVERTED = ("n_jobs", "_skl_callbacks", "_parent_callback_ctx")
-_NOT_COPIED = ("_flat", "_followers", "_turns")
 
 
 class _Turns(dict[int, Any]):
@@ -58,19 +56,37 @@ class _Turns(dict[int, Any]):
         return _Turns, ()
 
 
-def _in_turn(original: type, name: str) -> Any:
+def _in_turn(original: Any, name: str) -> Any:
     """scikit-learn's method, for one thread at a time: fits of one estimator share its attributes.
 
     The metadata and the signature are those of the original, which scikit-learn inspects.
     """
+    known = inspect.signature(getattr(original, name)).parameters.keys() - {"self", "X", "y"}
 
     @functools.wraps(getattr(original, name))
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        turns = self.__dict__.setdefault("_turns", _Turns())
-        with turns.setdefault(os.getpid(), threading.RLock()):
+        turns = self.__dict__.get("_turns") or self.__dict__.setdefault("_turns", _Turns())
+        with turns.get(os.getpid()) or turns.setdefault(os.getpid(), threading.RLock()):
+            # the context that scikit-learn fits in is for callbacks and nested validation
+            if len(args) == 2 and kwargs.keys() <= known and not self.early_stopping:
+                if not shortcuts.is_heard(self) and self._may_begin(name, **kwargs):
+                    kwargs.pop("classes", None)
+                    return self._fit(*args, incremental=name == "partial_fit", **kwargs)
             return getattr(super(_Compiled, self), name)(*args, **kwargs)
 
     return method
+
+
+def _predict(original: type) -> Any:
+    """scikit-learn's method, which need not look for a fitted attribute where there are coefs_."""
+
+    @functools.wraps(original.predict)  # type: ignore[attr-defined]
+    def predict(self: Any, X: Any) -> Any:
+        if shortcuts.is_fitted(self):
+            return self._predict(X)
+        return super(_Compiled, self).predict(X)
+
+    return predict
 
 
 def _compiled(cls: Any) -> Any:
@@ -105,6 +121,7 @@ def _compiled(cls: Any) -> Any:
         "random_state : int, RandomState or Generator instance, default=None",
     )
     cls.__doc__ = before.rstrip() + "\n" + _N_JOBS + heading + after
+    cls._valid = shortcuts.KnownParameters(p.name for p in parameters[1:])
     cls._parameter_constraints = {
         **original._parameter_constraints,
         "random_state": ["random_state", np.random.Generator],
@@ -143,51 +160,22 @@ class InPlace(ABCMeta):
         return super().__subclasscheck__(subclass) or cls._stands_for(subclass)
 
 
-class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
+class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
     """What both classes have in place of scikit-learn's own; comes before it among the bases."""
 
     _original: ClassVar[Any]
     n_jobs: int | None = None  # for a subclass whose constructor does not set it
 
-    # ---- parameters: one vector, of which coefs_ and intercepts_ are views ----
-
-    def _parameters(self: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
-        """The parameters in one vector, and the units of each layer. Changes nothing."""
-        params, units, views = self.__dict__.get("_flat", (None, None, ()))
-        given = [*self.coefs_, *self.intercepts_]
-        if len(given) == len(views) and all(map(operator.is_, given, views)):
-            return params, units
-        joined = arrays.join(self.coefs_, self.intercepts_)
-        return joined, arrays.units_of(self.coefs_, self.intercepts_)
-
-    def _take_parameters(self: Any, params: NDArray[Any], units: NDArray[np.intp]) -> None:
-        """Have this vector for parameters."""
-        self.coefs_, self.intercepts_ = parameters.split_params(params, units.tolist())
-        self._flat = params, units, [*self.coefs_, *self.intercepts_]
-
-    def __getstate__(self: Any) -> dict[str, Any]:
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name not in _NOT_COPIED}
-
-    def __setstate__(self: Any, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "coefs_" in state:
-            self._take_parameters(*self._parameters())
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        valid: shortcuts.KnownParameters | None = vars(cls).get("_valid")  # not of a subclass
+        if valid is None:
+            names: list[str] = super()._get_param_names()
+            return names
+        return sorted(valid.names)  # as inspecting the signature gives them, each time anew
 
     def _get_doc_link(self: Any) -> Any:
         return self._original()._get_doc_link()
-
-    def _layer_activations(self: Any, n_layers: int) -> list[ActivationName]:
-        """The activation of each layer, by its name in the catalog."""
-        # scikit-learn's own check can be switched off
-        hidden = checks.choice("activation", self.activation, activations.HIDDEN_SPELLINGS)
-        out = activations.SPELLINGS[self.out_activation_]
-        return [hidden] * (n_layers - 1) + [out]
-
-    def _codes(self: Any, n_layers: int) -> NDArray[np.int32]:
-        """The activation of each layer as the kernels number them."""
-        names = self._layer_activations(n_layers)
-        return np.array([activations.CODES[name] for name in names], np.int32)
 
     def _loss_name(self: Any) -> str:
         """scikit-learn's variant of the loss, by its name in the catalog."""
@@ -222,7 +210,26 @@ class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
             )
         return bool(own)
 
+    def _may_begin(self: Any, method: str, classes: Any = None, **others: Any) -> bool:
+        """Whether fit or partial_fit may begin; if not, scikit-learn's method says why not."""
+        if method == "fit":
+            if shortcuts.must_validate():
+                self._validate_params()
+            return True
+        if not shortcuts.is_fitted(self):
+            return False
+        known = getattr(self, "classes_", None)
+        return classes is None or labels.same_classes(known, classes)
+
     def _validate_params(self: Any) -> None:
+        valid = vars(type(self)).get("_valid")  # not of a subclass
+        if valid is not None and valid.has(self):
+            return
+        self._validate_every_param()
+        if valid is not None:
+            valid.add(self)
+
+    def _validate_every_param(self: Any) -> None:
         try:
             super()._validate_params()
         except InvalidParameterError as error:
@@ -232,6 +239,10 @@ class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
                 if isinstance(value, str) and options and f"The {name!r} param" in str(error):
                     raise InvalidParameterError(f"{error}{_hint(name, value, options)}") from None
             raise
+
+    def _settings(self: Any) -> tuple[Any, ...]:
+        """All that a fit goes by besides data, parameters and optimizer."""
+        return (*type(self)._valid.values_of(self), self.out_activation_)
 
     # ---- callbacks ----
 
@@ -266,24 +277,32 @@ class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
 
     # ---- scikit-learn's three methods ----
 
+    # Arguments between sample_weight (from scikit-learn 1.7 on) and layer_units are unused here.
+
     def _fit_stochastic(self: Any, X: Any, y: NDArray[Any], *rest: Any) -> None:
         if self._needs_scikit_learn():
             super()._fit_stochastic(X, y, *rest)
-            return
-        # rest is sample_weight (from 1.7 on), four lists that are unused here, layer_units,
-        # incremental
-        self._check_warm_start(len(rest[-2]) == len(self.coefs_) + 1)
-        has_weight = len(rest) == 7
-        sample_weight = rest[0] if has_weight else None
-        fitting.train(self, X, y, sample_weight, rest[-1], 3 if has_weight else 2)
+        else:
+            self._train_stochastic(X, y, rest[0] if fitting.HAS_WEIGHTS else None, *rest[-2:])
 
     def _fit_lbfgs(self: Any, X: Any, y: NDArray[Any], *rest: Any) -> None:
         if self._needs_scikit_learn():
             super()._fit_lbfgs(X, y, *rest)
-            return
-        units = arrays.units_of(self.coefs_, self.intercepts_).tolist()
-        self._check_warm_start(list(rest[-1]) == units)
-        lbfgs.train(self, X, y, rest[0] if len(rest) == 6 else None, units)
+        else:
+            self._train_lbfgs(X, y, rest[0] if fitting.HAS_WEIGHTS else None, rest[-1])
+
+    def _train_stochastic(
+        self: Any, X: Any, y: NDArray[Any], sample_weight: Any, units: list[int], incremental: bool
+    ) -> None:
+        self._check_warm_start(len(units) == len(self.coefs_) + 1)
+        fitting.train(self, X, y, sample_weight, incremental)
+
+    def _train_lbfgs(
+        self: Any, X: Any, y: NDArray[Any], sample_weight: Any, units: list[int]
+    ) -> None:
+        present = arrays.units_of(self.coefs_, self.intercepts_).tolist()
+        self._check_warm_start(list(units) == present)
+        lbfgs.train(self, X, y, sample_weight, present)
 
     def _check_warm_start(self: Any, fits: bool) -> None:
         if not fits:
@@ -292,30 +311,22 @@ class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
                 f"{len(self.coefs_) - 1} hidden layers"
             )
 
-    def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> NDArray[Any]:
-        if check_input:
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        params, units = self._parameters()
-        dtype = arrays.float_type(X, params)
-        x, params = arrays.as_rows(X, units[0], dtype), params.astype(dtype, copy=False)
-        out = np.empty((X.shape[0], units[-1]), dtype)
-        n_jobs = checks.n_jobs("n_jobs", self.n_jobs)
-        forward_rows(params, units, self._codes(len(units) - 1), x, out, n_jobs)
-        return out
-
     # ---- around them ----
 
     def _fit(self: Any, X: Any, y: Any, **options: Any) -> Any:
-        threads.resolve(self.n_jobs)  # the environment may ask for an impossible number
+        threads.from_environment()  # it may ask for an impossible number
         outer, random_state = self.__dict__.get("_followers"), self.random_state
-        if options["incremental"]:
-            self._followers = Followers(self, X, y, callbacks=())
+        if options["incremental"] or not shortcuts.is_heard(self):
+            self._followers = NOBODY
         else:
             self._followers = Followers(self, X, y, options.get("sample_weight"))
         try:
             if isinstance(random_state, np.random.Generator):  # which scikit-learn refuses
                 self.random_state = checks.random_state(random_state)
-            super()._fit(X, y, **options)
+            if self._trains_itself():
+                super()._fit(X, y, **options)
+            else:
+                self._fit_compiled(X, y, **options)
             self._followers.end()
         finally:
             if isinstance(random_state, np.random.Generator):
@@ -324,6 +335,41 @@ class _Compiled(CallbackSupportMixin):  # type: ignore[misc]
             if outer is None:
                 del self._followers
         return self
+
+    def _trains_itself(self: Any) -> bool:
+        """Whether a subclass has arithmetic or a fit of its own."""
+        if "_original" in vars(type(self)):  # no subclass
+            return False
+        fits = ("_fit_stochastic", "_fit_lbfgs")
+        return bool(self._own_arithmetic()) or any(
+            getattr(type(self), name) is not getattr(_Compiled, name) for name in fits
+        )
+
+    def _fit_compiled(
+        self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
+    ) -> None:
+        """scikit-learn's `_fit`, without what its own arithmetic needs."""
+        hidden = shortcuts.hidden_layers(self.hidden_layer_sizes)
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        if sample_weight is not None and not shortcuts.are_weights(sample_weight, X.shape[0]):
+            sample_weight = _check_sample_weight(sample_weight, X)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        self.n_outputs_ = y.shape[1]
+        units = [X.shape[1], *hidden, y.shape[1]]
+        training = self._present_training() if incremental else None
+        self._random_state = shortcuts.random_state(
+            self.random_state, training and training.own_random_state
+        )
+        if first:
+            self._initialize(y, units, X.dtype)
+        if self.solver == "lbfgs":
+            self._train_lbfgs(X, y, sample_weight, units)
+        else:
+            self._train_stochastic(X, y, sample_weight, units, incremental)
+        # a callback may have changed them at the end
+        if self._followers and not kernels.build.all_finite(self._parameters()[0]):
+            raise fitting.not_finite(False, self.loss_, True, "")
 
     def _loss_grad_lbfgs(
         self: Any, packed_coef_inter: NDArray[Any], X: Any, y: NDArray[Any], *rest: Any
@@ -389,15 +435,15 @@ def _converted(estimator: Any, cls: Any) -> Any:
     names = [name for name in cls._get_param_names() if hasattr(estimator, name)]
     converted = cls(**{name: getattr(estimator, name) for name in names})
     attributes = {
-        k: v for k, v in vars(estimator).items() if k not in _NOT_CONVERTED + _NOT_COPIED
+        k: v for k, v in attributes_of(estimator).items() if k not in _NOT_CONVERTED + NOT_COPIED
     }
     vars(converted).update(copy.deepcopy(attributes))
     return converted
 
 
-def _partial_fit(original: type) -> Any:
+def _partial_fit(original: Any) -> Any:
     """partial_fit, available where scikit-learn's is."""
-    available = available_if(lambda estimator: super(_Compiled, estimator).partial_fit)
+    available = available_if(original.__dict__["partial_fit"].check)
     return available(_in_turn(original, "partial_fit"))
 
 
@@ -406,6 +452,52 @@ class MLPClassifier(_Compiled, originals.MLPClassifier, metaclass=InPlace):  # t
     _original = originals.MLPClassifier
     fit = _in_turn(_original, "fit")
     partial_fit = _partial_fit(_original)
+    predict = _predict(_original)
+
+    @functools.wraps(originals.MLPClassifier.predict_proba)
+    def predict_proba(self, X: Any) -> Any:
+        if not shortcuts.is_fitted(self):
+            return super().predict_proba(X)
+        outputs = self._forward_pass_fast(X)
+        if self.n_outputs_ > 1:
+            return outputs
+        both = np.empty((2, len(outputs)), outputs.dtype)  # laid out as scikit-learn's
+        both[1] = outputs[:, 0]
+        np.subtract(1, both[1], out=both[0])
+        return both.T
+
+    def _predict(self, X: Any, check_input: bool = True) -> Any:
+        outputs = self._forward_pass_fast(X, check_input=check_input)
+        return labels.of_outputs(self._label_binarizer, outputs)
+
+    @functools.wraps(originals.MLPClassifier.score)
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        predicted: Any = self.predict(X)
+        if sample_weight is None and labels.are_plain(predicted, len(predicted)):
+            if labels.are_plain(y, len(predicted)):
+                return float(np.average(predicted == y))
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        # whatever the short way does not settle is looked at by scikit-learn from the beginning
+        plain = shortcuts.is_plain(X, 2) if reset else shortcuts.fits(self, X)
+        if plain and labels.are_plain(y, len(X)):
+            if reset:
+                shortcuts.take_features(self, X)
+            if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+                self._label_binarizer = labels.binarizer_of(y)
+                self.classes_ = self._label_binarizer.classes_
+                return X, labels.columns(self._label_binarizer, y)
+            known = [self._label_binarizer.classes_, *([np.unique(y)] if self.warm_start else [])]
+            targets = None
+            if all(labels.same_classes(self.classes_, classes) for classes in known):
+                targets = labels.columns(self._label_binarizer, y)
+            if targets is not None:
+                # as after fit; after the first partial_fit there are two equal arrays
+                self.classes_ = self._label_binarizer.classes_
+                return X, targets
+        validated: tuple[Any, Any] = super()._validate_input(X, y, incremental, reset)
+        return validated
 
     def _score(self, X: Any, y: Any, sample_weight: NDArray[Any] | None = None) -> float:
         """The accuracy on validated data, as `sklearn.metrics.accuracy_score` computes it."""
@@ -425,9 +517,14 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
     _original = originals.MLPRegressor
     fit = _in_turn(_original, "fit")
     partial_fit = _partial_fit(_original)
+    predict = _predict(_original)
 
-    def _validate_input(self, X: Any, y: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        X, y = super()._validate_input(X, y, *args, **kwargs)
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        plain = shortcuts.is_plain(X, 2) if reset else shortcuts.fits(self, X)
+        if not (plain and shortcuts.are_targets(y, len(X))):
+            X, y = super()._validate_input(X, y, incremental, reset)
+        elif reset:
+            shortcuts.take_features(self, X)
         # scikit-learn fails in its first subtraction or, without an error, has NaN for a loss
         y = checks.numeric_array("y", y)
         if self.loss == "poisson":

@@ -1,10 +1,17 @@
-"""One fit with Adam or SGD: a compiled call per epoch, scikit-learn's rules between epochs."""
+"""One fit with Adam or SGD: compiled epochs, and scikit-learn's rules between them.
+
+Where nobody listens, shuffles and the rule of stopping are part of the compiled call, which does
+many epochs. Callbacks, `verbose`, `early_stopping` and a learning rate that changes from epoch to
+epoch make it one epoch a call.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from contextlib import AbstractContextManager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,14 +19,21 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+from sklearn.neural_network import _multilayer_perceptron as originals
+from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 
-from fastnn import kernels, network, parameters, work
+from fastnn import kernels, network, work
 from fastnn.data.rows import SparseRows
-from fastnn.estimators import arrays
+from fastnn.estimators import arrays, optimizers
 from fastnn.estimators.following import Followers
+from fastnn.estimators.optimizers import Solver
 from fastnn.training import options
 from fastnn.training.run import TrainingRun, advice, draw_order
+
+_Perceptron = originals.BaseMultilayerPerceptron
+# scikit-learn 1.6 has no sample weights
+HAS_WEIGHTS = "sample_weight" in inspect.signature(_Perceptron.fit).parameters
+MOST_EPOCHS = 1000  # of one compiled call
 
 # What a callback may not change while a fit runs: the fit would not notice.
 _FIXED = (
@@ -29,6 +43,15 @@ _FIXED = (
     "learning_rate_",  # no estimator has it: the network that callbacks get does
 )  # fmt: skip
 FIXED_BY_LBFGS = (*_FIXED, "alpha", "learning_rate_init", "tol", "n_iter_no_change", "max_fun")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn as from scikit-learn's module, by whose name programs select its warnings."""
+    room, line = vars(originals), _Perceptron._fit_stochastic.__code__.co_firstlineno
+    warnings.warn_explicit(
+        message, category, originals.__file__, line, originals.__name__,
+        room.setdefault("__warningregistry__", {}),
+    )  # fmt: skip
 
 
 def not_finite(finite: bool, loss: float, moved: bool, advice: str) -> ValueError:
@@ -75,7 +98,6 @@ def train(
     y: NDArray[Any],
     sample_weight: NDArray[Any] | None,
     incremental: bool,
-    n_validation: int,
 ) -> None:
     """Fit the estimator's coefs_ and intercepts_.
 
@@ -86,8 +108,6 @@ def train(
         As scikit-learn validated them.
     incremental : bool
         Whether this is partial_fit: one epoch, with the solver's state kept.
-    n_validation : int
-        Arrays in a validation set: 2 without sample weights (scikit-learn 1.6) or 3.
 
     Raises
     ------
@@ -96,39 +116,33 @@ def train(
         last that gave a finite loss, and the solver starts afresh. With early_stopping this is a
         warning, as the best parameters are kept anyway, unless no validation score was finite.
     """
-    validation: list[Any] = [None] * n_validation
+    validation: list[Any] = [None] * (2 + HAS_WEIGHTS)
     if estimator.early_stopping:
         if incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         (X, y, sample_weight), parts = _split_validation(estimator, X, y, sample_weight)
-        validation = parts[:n_validation]
+        validation = parts[: len(validation)]
     if incremental or estimator.warm_start:
         _keep_short(estimator)
-    if not (incremental and hasattr(estimator, "_optimizer")):
-        estimator._optimizer = _new_optimizer(estimator)
-    training = Training(estimator, X, y, sample_weight, 1 if incremental else estimator.max_iter)
+    if not (incremental and "_optimizer" in vars(estimator)):
+        estimator._take_optimizer(optimizers.new_optimizer(estimator, whole=False))
+    training = estimator._present_training() if incremental else None
+    if training is None or not training.goes_on(estimator, X, y, sample_weight):
+        training = Training(estimator, X, y, sample_weight, incremental)
     estimator.n_iter_ = 0
-    with training.hear():
-        try:
-            with training:
-                for epoch in range(1, estimator.max_iter + 1):
-                    last = incremental or epoch == estimator.max_iter
-                    if training.epoch_and_rules(validation, last) or incremental:
-                        break
-                else:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached "
-                        "and the optimization hasn't converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=3,
-                    )
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=3)
-        training.conclude()
-        before = training.params.copy() if training.followers else None
+    before: NDArray[Any] | None = None
+    try:
+        if training.followers is None:
+            training.epochs(validation, incremental)
+        else:
+            with training.hear():
+                training.epochs(validation, incremental)
+                before = training.params.copy()
+    finally:
+        estimator._keep(training, incremental)
     if before is not None and not np.array_equal(before, training.params):
         # a callback put other parameters in place; the solver's state belongs to the old ones
-        estimator._optimizer = _new_optimizer(estimator)
+        estimator._take_optimizer(optimizers.new_optimizer(estimator))
 
 
 def _keep_short(estimator: Any) -> None:
@@ -162,30 +176,17 @@ def _split_validation(
     return train, validation
 
 
-def _new_optimizer(estimator: Any) -> AdamOptimizer | SGDOptimizer:
-    """scikit-learn's own, for the schedule of the learning rate and for state between calls."""
-    given = [*estimator.coefs_, *estimator.intercepts_]
-    if estimator.solver == "sgd":
-        return SGDOptimizer(
-            given, estimator.learning_rate_init, estimator.learning_rate, estimator.momentum,
-            estimator.nesterovs_momentum, estimator.power_t,
-        )  # fmt: skip
-    return AdamOptimizer(
-        given, estimator.learning_rate_init, estimator.beta_1, estimator.beta_2, estimator.epsilon
-    )
-
-
 class Training:
     """The epochs of one fit: data as the kernels read it, and a run with the optimizer's state.
-
-    As a context manager it has its threads at work; at the end the optimizer gets its state back.
 
     Attributes
     ----------
     params : ndarray, (n_params,)
         The estimator's; epochs change it.
-    n_samples : int
+    n_samples, epochs_left : int
     run : TrainingRun
+    alone : bool
+        Whether one thread trains.
     followers : Followers or None
         None if nobody listens.
     """
@@ -196,147 +197,194 @@ class Training:
         X: Any,
         y: NDArray[Any],
         sample_weight: NDArray[Any] | None,
-        n_epochs: int,
+        incremental: bool,
     ) -> None:
         self._estimator = estimator
         params, units = estimator._parameters()
         if estimator.coefs_[0].base is not params:  # the user replaced some
             estimator._take_parameters(params, units)
-        # the parameters that the last epoch with a finite loss began with, and this epoch
-        self.params, self._finite_params, self._before = params, params.copy(), params.copy()
-        self.n_samples, self._last_loss, self._moved = X.shape[0], 0.0, False
-        batch_size = min(200, self.n_samples)
-        if estimator.batch_size != "auto":
-            batch_size = min(estimator.batch_size, self.n_samples)
-            if batch_size < estimator.batch_size:
-                warnings.warn(
-                    "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                    "clipped",
-                    stacklevel=4,
-                )
-        self._x = arrays.as_rows(X, units[0], params.dtype)
-        self._y = arrays.as_targets(y, sample_weight, units[-1], params.dtype)
-        self._given_x = X
-        self._optimizer = estimator._optimizer
-        n_threads = work.training_threads(
-            units, batch_size, params.dtype, self.n_samples * n_epochs, estimator.n_jobs
-        )
-        step = self._new_step(estimator._loss_name(), batch_size, estimator.alpha)
-        self.run = TrainingRun(
-            units, estimator._codes(len(units) - 1), step, params.dtype, n_threads=n_threads,
-            weighted=sample_weight is not None,
-        )  # fmt: skip
-        self._load_state()
-        # scikit-learn draws an order for full batches too, where it makes no difference
-        self._random_state = estimator._random_state if estimator.shuffle else None
-        self._in_batches = batch_size < self.n_samples
-        self._order = np.arange(self.n_samples)
-        self._loss = np.zeros(1)
-        self._arguments: tuple[Any, ...] | None = None
-        self._in_parts = n_epochs > 1
+        self.params: NDArray[Any] = params
+        self.n_samples: int = X.shape[0]
+        self._weighted = sample_weight is not None
+        self.epochs_left = 1 if incremental else int(estimator.max_iter)
+        self._settings = estimator._settings()
         self.followers: Followers | None = estimator._followers or None
         self._fixed = Fixed(estimator, _FIXED) if self.followers else None
+        self._take_rows(X, y, sample_weight, units)
+        self.solver = self._new_solver(units)
+        self.run, self._rule = self.solver.run, self.solver.rule
+        self._optimizer = self.solver.optimizer
+        # scikit-learn draws an order for full batches too, where it makes no difference
+        self._random_state = estimator._random_state if estimator.shuffle else None
+        self._stored_order = np.arange(self.n_samples)
+        self._order = self._stored_order.copy()
+        # nobody else draws from a random state of its own
+        given, own = estimator.random_state, None
+        if type(given) is int or isinstance(given, Integral):
+            own = estimator._random_state
+        self.own_random_state: np.random.RandomState | None = own
+        self._in_one_call = not incremental and self._nothing_between_epochs()
+        most = MOST_EPOCHS if self._in_one_call else 1
+        self._loss_curve = np.zeros(min(self.epochs_left, most))
 
-    # ---- the optimizer ----
+    def _nothing_between_epochs(self) -> bool:
+        """Whether compiled calls can do all there is to do between epochs."""
+        estimator, optimizer = self._estimator, self._optimizer
+        return (
+            not self.followers
+            and not estimator.verbose
+            and not estimator.early_stopping
+            and (self.own_random_state is not None or self._random_state is None)
+            and getattr(optimizer, "lr_schedule", "constant") != "invscaling"
+            and type(estimator)._update_no_improvement_count
+            is _Perceptron._update_no_improvement_count
+            and estimator.best_loss_ is not None
+        )
 
-    def _new_step(self, loss: str, batch_size: int, alpha: float) -> NDArray[Any]:
-        optimizer = self._optimizer
-        own: dict[str, Any]
-        if isinstance(optimizer, AdamOptimizer):
-            own = {
-                "solver": "adam", "beta_1": optimizer.beta_1, "beta_2": optimizer.beta_2,
-                "epsilon": optimizer.epsilon,
-            }  # fmt: skip
-        else:
-            own = {
-                "solver": "sgd", "momentum": optimizer.momentum,
-                "nesterovs_momentum": optimizer.nesterov,
-            }  # fmt: skip
-        return options.new_step(
-            loss, batch_size=batch_size, alpha=alpha, keep_going=True,
-            learning_rate_init=self._rate(), **own,
-        )  # fmt: skip
+    def _take_rows(
+        self,
+        X: Any,
+        y: NDArray[Any],
+        sample_weight: NDArray[Any] | None,
+        units: NDArray[np.intp],
+    ) -> None:
+        dtype = self.params.dtype
+        self._x: Any = arrays.as_rows(X, units[0], dtype)
+        self._y: Any = arrays.as_targets(y, sample_weight, units[-1], dtype)
+        self._given_x, self._last_loss, self._moved = X, 0.0, False
 
-    def _rate(self) -> float:
-        """The learning rate of the next epoch, for Adam before its correction of bias."""
-        optimizer = self._optimizer
-        adam = isinstance(optimizer, AdamOptimizer)
-        return float(optimizer.learning_rate_init if adam else optimizer.learning_rate)
+    def goes_on(
+        self, estimator: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None
+    ) -> bool:
+        """Take other rows for an epoch more, if nothing else has changed."""
+        params, units = estimator._parameters()
+        if not (
+            params is self.params
+            and type(X) is np.ndarray
+            and X.shape[0] == self.n_samples
+            and (sample_weight is not None) == self._weighted
+            and self._settings == estimator._settings()
+            and not self._warned  # of its batch_size; it has to warn again
+            and kernels.build is self.run.build
+        ):
+            return False
+        self._estimator, self.epochs_left = estimator, 1
+        self._order[:] = self._stored_order
+        if self._random_state is not estimator._random_state:
+            self._random_state = estimator._random_state if estimator.shuffle else None
+        self._rule.begin()
+        self._take_rows(X, y, sample_weight, units)
+        return True
 
-    def _set_rate(self, rate: float) -> None:
-        """Go on with this learning rate; a schedule goes on from it."""
-        optimizer = self._optimizer
-        if isinstance(optimizer, AdamOptimizer) or optimizer.lr_schedule == "constant":
-            optimizer.learning_rate_init = rate
-        else:
-            optimizer.learning_rate_init *= rate / optimizer.learning_rate
-        optimizer.learning_rate = rate
+    def pause(self) -> None:
+        """Forget the data and the estimator, which holds this one."""
+        self._estimator = self._x = self._y = self._given_x = None
 
-    def _states(self) -> tuple[str, ...]:
-        """The names of the optimizer's lists, as many as the run has states."""
-        names = ("ms", "vs") if isinstance(self._optimizer, AdamOptimizer) else ("velocities",)
-        return names[: options.n_states(self.run.step)]
-
-    def _load_state(self) -> None:
-        n_layers = len(self.run.layer_units) - 1
-        plain = np.empty((options.n_states(self.run.step), len(self.params)), self.params.dtype)
-        for row, name in zip(plain, self._states(), strict=True):
-            given = getattr(self._optimizer, name)
-            row[:] = arrays.join(given[:n_layers], given[n_layers:])
-        self.run.load_plain_state(plain, getattr(self._optimizer, "t", 0))
-
-    def _save_state(self) -> None:
-        for row, name in zip(self.run.plain_state(), self._states(), strict=True):
-            coefs, intercepts = parameters.split_params(row, self.run.layer_units.tolist())
-            setattr(self._optimizer, name, coefs + intercepts)
-        if isinstance(self._optimizer, AdamOptimizer) and self.run.n_steps:
-            adam, t = self._optimizer, self.run.n_steps
-            adam.t = t
-            adam.learning_rate = (
-                adam.learning_rate_init * np.sqrt(1 - adam.beta_2**t) / (1 - adam.beta_1**t)
+    def _batch_size(self) -> int:
+        given, n, self._warned = self._estimator.batch_size, self.n_samples, False
+        if given == "auto":
+            return min(200, n)
+        self._warned = given > n
+        if self._warned:
+            warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                "clipped"
             )
+        return int(min(given, n))
 
-    def __enter__(self) -> Training:
-        self.run.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.run.__exit__(*exception)
-        self._save_state()
+    def _new_solver(self, units: NDArray[np.intp]) -> Solver:
+        """One that goes on from the state of the estimator's optimizer."""
+        estimator, params, batch_size = self._estimator, self.params, self._batch_size()
+        self._in_batches = batch_size < self.n_samples
+        optimizer = estimator._optimizer_to_go_on()
+        step = optimizers.new_step(optimizer, estimator._loss_name(), batch_size, estimator.alpha)
+        n_threads = work.training_threads(
+            units, batch_size, params.dtype, self.n_samples * self.epochs_left, estimator.n_jobs
+        )
+        self.alone = n_threads == 1
+        run = TrainingRun(
+            units, estimator._codes(len(units) - 1), step, params.dtype, n_threads=n_threads,
+            weighted=self._weighted,
+        )  # fmt: skip
+        solver = Solver(optimizer, run, params)
+        solver.load_state()
+        estimator._solver = solver
+        return solver
 
     # ---- epochs ----
 
-    def epoch(self) -> float:
-        """Train for one epoch; its mean loss."""
-        self._before[:] = self.params
-        if self._random_state:
+    def epochs(self, validation: list[Any], incremental: bool) -> None:
+        """Train until a rule or a callback ends it, or for max_iter epochs, and conclude.
+
+        Errors are those of `_conclude`.
+        """
+        try:
+            with self.run:
+                self._begun = False
+                ended = self._until_the_end(validation)
+            if not (ended or incremental):
+                warn(
+                    f"Stochastic Optimizer: Maximum iterations ({self._estimator.max_iter}) "
+                    "reached and the optimization hasn't converged yet.",
+                    ConvergenceWarning,
+                )
+        except KeyboardInterrupt:
+            warn("Training interrupted by user.")
+        self._conclude()
+
+    def _until_the_end(self, validation: list[Any]) -> bool:
+        """Train; whether a rule or a callback ended it."""
+        while not self._some_epochs(validation):
+            if self.epochs_left == 0:
+                return False
+        return True
+
+    def _compiled_epochs(self) -> None:
+        """Train for as many epochs as there is room for, and take note of those that were done."""
+        estimator, rule, run = self._estimator, self._rule, self.run
+        random_state = self.own_random_state if self._random_state else None
+        if self._random_state is not None and self._random_state is not random_state:
             draw_order(self._order, self._random_state)
         if isinstance(self._optimizer, SGDOptimizer):
-            self.run.step["learning_rate"] = self._optimizer.learning_rate
-        if self._arguments is None:
-            order = self._order if self._random_state and self._in_batches else None
-            self._arguments = self.run.begin(
-                self.params, self._x, self._y, self._loss, order, in_parts=self._in_parts
-            )
-        self.run.again(self._arguments)
-        self._last_loss = self._loss[0]
-        if math.isfinite(self._last_loss):
-            self._finite_params, self._before = self._before, self._finite_params
-            self._moved = True
-        return self._last_loss
+            run.set_learning_rate(self._optimizer.learning_rate)
+        if self._in_one_call:
+            rule.set(
+                estimator.tol, estimator.best_loss_, estimator.n_iter_no_change,
+                estimator._no_improvement_count,
+            )  # fmt: skip
+        if not self._begun:
+            shuffled = random_state or (self._random_state and self._in_batches)
+            run.begin(
+                self.params, self._x, self._y, self._loss_curve,
+                self._order if shuffled else None, random_state=random_state, rule=rule,
+            )  # fmt: skip
+            self._begun = True
+        try:
+            run.again(min(len(self._loss_curve), self.epochs_left))
+        finally:
+            losses = list(self._loss_curve[: run.epoch])
+            if losses:
+                self.epochs_left -= len(losses)
+                estimator.n_iter_ += len(losses)
+                estimator.t_ += len(losses) * self.n_samples
+                estimator.loss_curve_ += losses
+                estimator.loss_ = self._last_loss = losses[-1]
+                self._moved = self._moved or any(map(math.isfinite, losses))
+                if self._in_one_call:
+                    estimator._no_improvement_count = rule.no_improvement_count
+                    if rule.best_loss != estimator.best_loss_:
+                        estimator.best_loss_ = rule.best_loss
 
-    def epoch_and_rules(self, validation: list[Any], last: bool) -> bool:
-        """Train for an epoch and apply scikit-learn's rules; whether it is the last."""
+    def _some_epochs(self, validation: list[Any]) -> bool:
+        """Train for one or more epochs by scikit-learn's rules; whether they end the training."""
         estimator = self._estimator
         if self.followers:
             self.followers.begin_step()
-        estimator.loss_ = self.epoch()
-        estimator.n_iter_ += 1
-        estimator.t_ += self.n_samples
-        estimator.loss_curve_.append(estimator.loss_)
+        self._compiled_epochs()
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
-        estimator._update_no_improvement_count(estimator.early_stopping, *validation)
+        if not self._in_one_call:
+            estimator._update_no_improvement_count(estimator.early_stopping, *validation)
         self._optimizer.iteration_ends(estimator.t_)
         stop = False
         if estimator._no_improvement_count > estimator.n_iter_no_change:
@@ -348,9 +396,11 @@ class Training:
             )
             if not stop:  # the learning rate is lower now
                 estimator._no_improvement_count = 0
-        return (self.followers is not None and self._tell(last or stop)) or stop
+        if self.followers is None:
+            return stop
+        return self._tell(stop or self.epochs_left == 0) or stop
 
-    def conclude(self) -> None:
+    def _conclude(self) -> None:
         """Put the best parameters of early stopping in place; refuse what is not finite.
 
         Raises
@@ -358,26 +408,28 @@ class Training:
         ValueError
         """
         estimator = self._estimator
-        finite = kernels.build.all_finite(self.params)
+        finite = kernels.for_dtype(kernels.build.all_finite, self.params.dtype)(self.params)
         diverged = not (finite and math.isfinite(self._last_loss))
         if estimator.early_stopping:
             self.params[:] = arrays.join(estimator._best_coefs, estimator._best_intercepts)
         elif diverged:
-            self.params[:] = self._finite_params
+            self._rule.go_back(self.params)
         if not diverged:
             return
-        estimator._optimizer = _new_optimizer(estimator)
+        estimator._take_optimizer(optimizers.new_optimizer(estimator))
         if not (estimator.early_stopping and math.isfinite(estimator.best_validation_score_)):
             x = self._x[0] if isinstance(self._x, SparseRows) else self._x
             outputs = self._y[:, : self.run.layer_units[-1]]
             raise not_finite(
-                finite, self._last_loss, self._moved, advice(x, outputs, self._rate())
+                finite,
+                self._last_loss,
+                self._moved,
+                advice(x, outputs, optimizers.rate_of(self._optimizer)),
             )
-        warnings.warn(  # scikit-learn says nothing
+        warn(  # scikit-learn says nothing
             "the loss or a parameter is no longer finite; coefs_ and intercepts_ are those with "
             "the best validation score",
             ConvergenceWarning,
-            stacklevel=4,
         )
 
     # ---- callbacks ----
@@ -397,7 +449,7 @@ class Training:
         dtype = self.params.dtype
         assert followers is not None
         assert self._fixed is not None
-        step["learning_rate"] = rate = self._rate()
+        step["learning_rate"] = rate = optimizers.rate_of(self._optimizer)
         given = estimator.learning_rate_init
         stop: bool = followers.end_step(
             estimator.loss_, estimator.coefs_, estimator.intercepts_, last
@@ -405,12 +457,13 @@ class Training:
         followers.take_up_params(self.params, step)
         self._fixed.check()
         if step["learning_rate"].item() != rate:  # by way of the network
-            self._set_rate(step["learning_rate"].item())
+            optimizers.set_rate(self._optimizer, step["learning_rate"].item())
         new = estimator.learning_rate_init
         if new is not given and new != given:
-            new, rate = options.check_number("learning_rate_init", new, dtype), self._rate()
+            new = options.check_number("learning_rate_init", new, dtype)
+            rate = optimizers.rate_of(self._optimizer)
             # a schedule has come to a share of the rate that it began with
-            self._set_rate(new if rate == given else rate * (new / given))
-        step["learning_rate"] = self._rate()
+            optimizers.set_rate(self._optimizer, new if rate == given else rate * (new / given))
+        step["learning_rate"] = optimizers.rate_of(self._optimizer)
         step["alpha"] = options.check_number("alpha", estimator.alpha, dtype)
         return stop

@@ -301,6 +301,9 @@ class Followers:
             self._task.end()
 
 
+NOBODY = Followers(None, None, None, callbacks=())
+
+
 class _FitTask:
     """A fit, as scikit-learn's callbacks hear of it."""
 

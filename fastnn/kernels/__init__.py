@@ -23,6 +23,7 @@ MODULES = {"avx512": "_kernels_avx512", "avx2": "_kernels_avx2", "baseline": "_k
 # The records that kernels take, as uint8 views; their fields are in the catalog.
 STEP = np.dtype([field[:2] for field in records.STEP], align=True)
 CURSOR = np.dtype([field[:2] for field in records.CURSOR], align=True)
+STOPPING = np.dtype([field[:2] for field in records.STOPPING], align=True)
 START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = records.STATUS.values()
 
 
@@ -44,6 +45,14 @@ def new_cursor(**fields: int) -> NDArray[np.void]:
     for name, value in fields.items():
         cursor[name] = value
     return cursor
+
+
+def new_stopping(**fields: float) -> NDArray[np.void]:
+    """A stopping record, an array of length 1. Fields that are not given are 0."""
+    stopping = np.zeros(1, STOPPING)
+    for name, value in fields.items():
+        stopping[name] = value
+    return stopping
 
 
 @functools.cache

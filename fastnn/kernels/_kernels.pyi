@@ -76,19 +76,6 @@ def loss_and_grad(
     workspace: Bytes,
     grads: Real,
 ) -> float: ...
-def typed_views(
-    params: Real,
-    packed_rows: Real,
-    layer_units: Indices,
-    activations: Codes,
-    step: Bytes,
-    x: Real,
-    y: Real,
-    order: Indices | None,
-    workspace: Bytes,
-    cursor: Bytes,
-    loss_curve: NDArray[np.float64],
-) -> tuple[Any, ...]: ...
 def train_epoch(
     params: Real,
     packed_rows: Real,
@@ -105,6 +92,9 @@ def train_epoch(
     cursor: Bytes,
     loss_curve: NDArray[np.float64],
     output: Real | None,
+    bit_generator: np.random.BitGenerator | None = None,
+    stopping: Bytes | None = None,
+    kept: Real | None = None,
 ) -> None: ...
 def dense_forward(
     x: Real,
@@ -132,3 +122,60 @@ def shuffle(bit_generator: np.random.BitGenerator, order: Indices) -> None: ...
 def all_finite(x: Real) -> bool: ...
 def peak_multiply_adds(turns: int, sink: Real) -> float: ...
 def build_info() -> BuildInfo: ...
+def is_matrix(array: Any, type_number: int, n_rows: int, n_columns: int) -> bool: ...
+def can_train(
+    params: Real,
+    x: Any,
+    y: Any,
+    n_rows: int,
+    n_features: int,
+    n_outputs: int,
+    low: float,
+    high: float,
+    rows_sum_to_one: bool,
+) -> bool: ...
+def views_of(vector: Real, shapes: tuple[tuple[int, ...], ...]) -> list[NDArray[Any]]: ...
+def give_views(
+    objects: Any, names: tuple[str, ...], vector: Real, shapes: tuple[tuple[int, ...], ...]
+) -> tuple[NDArray[Any], ...]: ...
+def is_ready(array: Any, type_number: int, n_columns: int) -> bool: ...
+def holds(objects: Any, names: tuple[str, ...], values: tuple[Any, ...]) -> bool: ...
+
+class Forward:
+    def __init__(self, arrays: Any, activations: Codes) -> None: ...
+    def __call__(self, x: Any, every: bool = False) -> NDArray[Any] | None: ...
+
+class Epochs:
+    n_calls: int
+    n_steps: int
+    @property
+    def status(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    def __init__(
+        self,
+        packed_rows: Real,
+        layer_units: Indices,
+        activations: Codes,
+        step: Bytes,
+        workspace: Bytes,
+        cursor: Bytes,
+    ) -> None: ...
+    def begin(
+        self,
+        params: Real,
+        x: Real,
+        columns: Codes,
+        row_starts: Indices,
+        y: Real,
+        order: Indices | None,
+        team: Bytes | None,
+        loss_curve: NDArray[np.float64],
+        output: Real | None,
+        bit_generator: np.random.BitGenerator | None = None,
+        stopping: Bytes | None = None,
+        kept: Real | None = None,
+    ) -> None: ...
+    def seek(self, epoch: int) -> None: ...
+    def until(self, stop: int) -> None: ...
+    def end(self) -> None: ...

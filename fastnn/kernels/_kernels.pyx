@@ -4,7 +4,8 @@
 # ------
 # Files. records.pxi: records and enumerations; layout.pxi: where everything is in memory;
 #   rows.pxi: rows to tiles and back; forward.pxi, backward.pxi: one chunk through the net, and the
-#   functions on whole nets; training.pxi: epochs. The vector code is C, in simd/.
+#   functions on whole nets; epochs.pxi: between epochs; training.pxi: epochs; calls.pxi: the short
+#   way from Python. The vector code is C, in simd/.
 # Memory. Python provides every byte that a call uses: packed parameters (each layer's panels of
 #   outputs, then its intercepts; see simd/real.h), the solver's state in the same layout, and a
 #   workspace. The workspace begins with a table of layers; offsets after it count numbers and are
@@ -31,12 +32,9 @@
 #   or rows of coefs, so that no two threads add to the same sum. A batch of many chunks is cut
 #   into 16 slices, whatever the number of threads; each is summed on its own and they are added in
 #   order. So the number of threads decides who computes, not what: the bits are those of one
-#   thread. The caller alone does phases that
-#   are too short to share.
+#   thread. The caller alone does phases that are too short to share.
 # Signals. train_epoch does about `budget` multiply-adds and returns; the cursor says where to go
-#   on. Ctrl-C is handled by Python between two calls; nothing here looks at signals. The cursor
-#   also holds the epoch to stop at: with callbacks, calls from one pause to the next have the same
-#   arguments, and arrays converted by typed_views need not be converted again.
+#   on. Signals are looked at between two calls, by Python or by Epochs (calls.pxi).
 # Numerics. Sums over features have one order for every sample; sums over samples follow chunks and
 #   slices. If the loss of a batch or, after an epoch, a parameter is not finite, the parameters go
 #   back to where the epoch began, unless keep_going asks for scikit-learn's way. Floating-point
@@ -44,10 +42,16 @@
 #   last tile have zero deltas, so neither changes a sum.
 # Errors. None: Python has checked everything. Debug builds (FASTNN_DEBUG) stop at unknown codes.
 
+cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.tuple cimport PyTuple_GET_ITEM
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
+
+cnp.import_array()
 
 ctypedef fused real:
     float
@@ -159,7 +163,9 @@ include "layout.pxi"
 include "rows.pxi"
 include "forward.pxi"
 include "backward.pxi"
+include "epochs.pxi"
 include "training.pxi"
+include "calls.pxi"
 
 
 # ---- threads ------------------------------------------------------------------------------------
@@ -191,33 +197,6 @@ def free_team(unsigned char[::1] team):
 
 
 # ---- odds and ends ------------------------------------------------------------------------------
-
-cdef struct BitGenerator:               # the first fields of numpy/random/bitgen.h's
-    void *state
-    void *next_uint64
-    uint32_t (*next_uint32)(void *state) noexcept nogil
-
-
-def shuffle(bit_generator, Py_ssize_t[::1] order):
-    """RandomState(bit_generator).shuffle(order), fewer than 2^32 numbers, in half the time.
-
-    Fisher and Yates; each j among 0 .. i is drawn by masking bits until it is small enough. A draw
-    that is too large swaps i with itself and does not count, so no branch is mispredicted.
-    """
-    cdef BitGenerator *generator = <BitGenerator *> PyCapsule_GetPointer(
-        bit_generator.capsule, "BitGenerator")
-    cdef Py_ssize_t i = order.shape[0] - 1, j, mask = 1, taken
-    with nogil:
-        while mask < i:
-            mask = 2 * mask + 1
-        while i > 0:
-            j = generator.next_uint32(generator.state) & mask
-            taken = j <= i
-            j = j if taken else i
-            order[i], order[j] = order[j], order[i]
-            i -= taken
-            mask >>= i <= mask >> 1
-
 
 def all_finite(const real[::1] x):
     """Whether x holds neither NaN nor infinity."""

@@ -65,6 +65,11 @@ cdef enum:                  # packing takes longer than it saves up to so many r
     FEW_MOST = 96           # up to this many
 
 
+cdef inline Py_ssize_t few_rows_of(Py_ssize_t n_bytes) noexcept nogil:
+    """Up to how many rows pass through a net of so many bytes of plain parameters."""
+    return max(<Py_ssize_t> FEW_ROWS, min(<Py_ssize_t> FEW_MOST, n_bytes // FEW_BYTES))
+
+
 cdef inline void forward_stored(
     Layer *layer, const real *params, Chunk *chunk, real *a, Py_ssize_t a_step
 ) noexcept nogil:
@@ -107,6 +112,56 @@ cdef void forward_few(
         x, x_step = a, a_step
 
 
+cdef void forward_net(
+    const real *params, const Py_ssize_t *layer_units, const int *activations,
+    Py_ssize_t n_layers, const Rows *rows, Py_ssize_t n_rows, unsigned char *workspace, real *out,
+    Py_ssize_t width, bint packed
+) noexcept nogil:
+    """`forward`, for n_rows rows; width is that of out."""
+    cdef Plan plan
+    cdef Layer *layer
+    cdef Chunk chunk
+    cdef real *work
+    cdef const real *coefs
+    cdef Py_ssize_t i, row = 0, first, column
+    cdef Py_ssize_t n_packed = 0    # layers at the end that are packed
+    cdef bint few
+    work = open_workspace(&plan, layer_units, activations, n_layers, -1, n_rows, -1, 1, False,
+                          workspace, params)
+    coefs = params if packed else work + plan.params
+    few = not packed and n_rows <= few_rows_of(
+        plan.packed_size * <Py_ssize_t> sizeof(real))
+    while row < n_rows:
+        chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
+        chunk.sparse = as_stored(rows, &plan, &chunk, not packed)
+        row += chunk.count
+        # without a second layer no tile is needed
+        if few or (plan.n_layers == 1 and chunk.sparse != NULL and not packed):
+            forward_few(&plan, params, rows, &chunk, work, out + chunk.row * width, width)
+            continue
+        first = 1 if chunk.sparse != NULL and not packed else 0
+        if not packed and n_packed < plan.n_layers - first:
+            pack_layers(params, &plan, first, plan.n_layers - n_packed,
+                        work + plan.params)
+            n_packed = plan.n_layers - first
+        if first:
+            layer = &plan.layers[0]
+            forward_stored(layer, params, &chunk, work + chunk.desk + layer.delta,
+                           layer.fan_out)
+            gather(work + chunk.desk + layer.delta, NULL, 0, chunk.count, layer.fan_out,
+                   plan.lanes, work + chunk.desk + layer.a, 0, 1)
+        else:
+            gather_inputs(rows, &plan, &chunk, work, 0, 1)
+        forward_chunk(&plan, coefs, work, &chunk, first)
+        column = 0
+        for i in range(0 if width > layer_units[plan.n_layers] else plan.n_layers - 1,
+                       plan.n_layers):
+            layer = &plan.layers[i]
+            scatter(work + chunk.desk + layer.a, NULL, chunk.row, chunk.count, layer.fan_out,
+                    plan.lanes, out + column, width)
+            column += layer.fan_out
+
+
 def forward(
     const real[::1] params,             # IN  plain parameters, or packed ones
     const Py_ssize_t[::1] layer_units,
@@ -124,53 +179,10 @@ def forward(
     row_starts[i + 1] of x, in any order; values of the same column are added. out takes the last
     layer's activations, or all layers' side by side if it is wide enough.
     """
-    cdef Plan plan
-    cdef Layer *layer
-    cdef Chunk chunk
     cdef Rows rows = rows_of(x, columns, row_starts)
-    cdef real *work
-    cdef const real *coefs
-    cdef Py_ssize_t i, row = 0, n_rows = out.shape[0], first, column, width = out.shape[1]
-    cdef Py_ssize_t n_packed = 0    # layers at the end that are packed
-    cdef bint few
     with nogil:
-        work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, -1, n_rows, -1, 1, False, &workspace[0],
-                              &params[0])
-        coefs = &params[0] if packed else work + plan.params
-        few = not packed and n_rows <= max(
-            <Py_ssize_t> FEW_ROWS,
-            min(<Py_ssize_t> FEW_MOST,
-                plan.packed_size * <Py_ssize_t> sizeof(real) // FEW_BYTES))
-        while row < n_rows:
-            chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
-            chunk.sparse = as_stored(&rows, &plan, &chunk, not packed)
-            row += chunk.count
-            # without a second layer no tile is needed
-            if few or (plan.n_layers == 1 and chunk.sparse != NULL and not packed):
-                forward_few(&plan, &params[0], &rows, &chunk, work, &out[chunk.row, 0], width)
-                continue
-            first = 1 if chunk.sparse != NULL and not packed else 0
-            if not packed and n_packed < plan.n_layers - first:
-                pack_layers(&params[0], &plan, first, plan.n_layers - n_packed,
-                            work + plan.params)
-                n_packed = plan.n_layers - first
-            if first:
-                layer = &plan.layers[0]
-                forward_stored(layer, &params[0], &chunk, work + chunk.desk + layer.delta,
-                               layer.fan_out)
-                gather(work + chunk.desk + layer.delta, NULL, 0, chunk.count, layer.fan_out,
-                       plan.lanes, work + chunk.desk + layer.a, 0, 1)
-            else:
-                gather_inputs(&rows, &plan, &chunk, work, 0, 1)
-            forward_chunk(&plan, coefs, work, &chunk, first)
-            column = 0
-            for i in range(0 if width > layer_units[plan.n_layers] else plan.n_layers - 1,
-                           plan.n_layers):
-                layer = &plan.layers[i]
-                scatter(work + chunk.desk + layer.a, NULL, chunk.row, chunk.count, layer.fan_out,
-                        plan.lanes, &out[0, column], width)
-                column += layer.fan_out
+        forward_net(&params[0], &layer_units[0], &activations[0], layer_units.shape[0] - 1, &rows,
+                    out.shape[0], &workspace[0], &out[0, 0], out.shape[1], packed)
 
 
 def dense_forward(

@@ -1,6 +1,6 @@
 # The records and enumerations that Python and kernels share.
 #
-# Fields, types and codes are those of fastnn/catalog. Functions take both records as bytes and
+# Fields, types and codes are those of fastnn/catalog. Functions take records as bytes and
 # cast them: to check a structured buffer takes microseconds a call.
 
 cdef struct Step:
@@ -10,6 +10,10 @@ cdef struct Step:
 
 cdef struct Cursor:
     int64_t epoch, row, step, status, first, stop
+
+cdef struct Stopping:
+    double tol, best_loss, n_iter_no_change
+    int64_t no_improvement_count, finite
 
 
 cdef dict codes_of(const fastnn_enumerator *rows):
@@ -31,9 +35,10 @@ def enumerations():
 
 
 def record_layouts():
-    """{"step": [(field, offset, itemsize), ...], "cursor": [...]} in bytes."""
+    """{"step": [(field, offset, itemsize), ...], "cursor": [...], "stopping": [...]} in bytes."""
     cdef Step step
     cdef Cursor cursor
+    cdef Stopping rule
     return {
         "step": [
             ("learning_rate", <char *> &step.learning_rate - <char *> &step, sizeof(double)),
@@ -58,5 +63,13 @@ def record_layouts():
             ("status", <char *> &cursor.status - <char *> &cursor, sizeof(int64_t)),
             ("first", <char *> &cursor.first - <char *> &cursor, sizeof(int64_t)),
             ("stop", <char *> &cursor.stop - <char *> &cursor, sizeof(int64_t)),
+        ],
+        "stopping": [
+            ("tol", <char *> &rule.tol - <char *> &rule, sizeof(double)),
+            ("best_loss", <char *> &rule.best_loss - <char *> &rule, sizeof(double)),
+            ("n_iter_no_change", <char *> &rule.n_iter_no_change - <char *> &rule, sizeof(double)),
+            ("no_improvement_count", <char *> &rule.no_improvement_count - <char *> &rule,
+             sizeof(int64_t)),
+            ("finite", <char *> &rule.finite - <char *> &rule, sizeof(int64_t)),
         ],
     }

@@ -267,26 +267,170 @@ cdef solver_numbers numbers_of(const Step *step, Py_ssize_t t) noexcept nogil:
     return numbers
 
 
-def typed_views(
-    real[::1] params,
-    real[:, ::1] packed_rows,
-    const Py_ssize_t[::1] layer_units,
-    const int[::1] activations,
-    const unsigned char[::1] step,
-    const real[:, ::1] x,
-    const real[:, ::1] y,
-    const Py_ssize_t[::1] order,
-    unsigned char[::1] workspace,
-    unsigned char[::1] cursor,
-    double[::1] loss_curve,
-):
-    """train_epoch's arrays, converted: each saves a call a microsecond.
+cdef struct Training:       # the arrays of train_epoch
+    void *params
+    void *packed
+    void *states            # NULL: none
+    Py_ssize_t n_states, n_layers, n_rows, n_targets
+    const Py_ssize_t *layer_units
+    const int *activations
+    const Step *step
+    Rows x
+    Py_ssize_t *order       # NULL: as they are
+    const void *y
+    unsigned char *workspace
+    void *team              # NULL: one thread
+    Cursor *cursor
+    double *loss_curve
+    void *output            # NULL: not wanted
+    BitGenerator *generator     # shuffles order before each epoch; NULL: nobody does
+    Stopping *rule          # NULL: train until the last epoch
+    void *kept              # with a rule: what the last epochs began with
 
-    The arrays are not read or written. bench/callbacks.py says after how many calls it pays.
-    """
-    return (
-        params, packed_rows, layer_units, activations, step, x, y, order, workspace, cursor,
-        loss_curve)
+
+cdef void train_net(const Training *t, real *params) noexcept nogil:
+    """`train_epoch`; params is t.params, of the type of all arrays."""
+    cdef Plan plan
+    cdef Job job
+    cdef real *packed = <real *> t.packed
+    cdef real *work
+    cdef double *losses
+    cdef Py_ssize_t n_rows = t.n_rows, n_params = 0, i, done
+    cdef const Py_ssize_t *layer_units = t.layer_units
+    cdef const Step *numbers = t.step
+    cdef Cursor *at = t.cursor
+    cdef void *helpers = t.team
+    cdef Py_ssize_t row = at.row, epoch = at.epoch, size
+    cdef Py_ssize_t n_epochs = at.stop, batch_size = numbers.batch_size
+    cdef int n_threads = 1 if helpers == NULL else max(1, numbers.n_threads)
+    cdef double alpha = numbers.alpha, budget = numbers.budget
+    cdef double work_done = 0, per_row = 0, per_round, loss_sum, loss_scale
+    cdef bint diverged = False, weightless = False, enough = False
+    cdef bint full_batch = batch_size >= n_rows
+    cdef real *kept = <real *> t.kept
+    cdef bint weighted = t.n_targets > layer_units[t.n_layers]
+    memset(&job, 0, sizeof(job))
+    job.plan = &plan
+    job.itemsize = sizeof(real)
+    job.step = numbers
+    job.packed, job.y = packed, t.y
+    job.x = t.x
+    if not (t.generator != NULL and full_batch):    # where it would make no difference
+        job.order = job.x.order = t.order
+    job.states = t.states
+    work = open_workspace(&plan, layer_units, t.activations, t.n_layers, numbers.loss, batch_size,
+                          t.n_states, n_threads, weighted, t.workspace, packed)
+    job.work = work
+    losses = <double *> (work + plan.partials)
+    size = plan.packed_size
+    if at.status == START:
+        pack_params(params, &plan, packed)
+        at.status, at.first = RUNNING, epoch
+        if t.rule != NULL and t.rule.finite < 0:
+            memcpy(kept, packed, size * sizeof(real))
+            t.rule.finite = 0
+    for i in range(plan.n_layers):
+        per_row += 3.0 * layer_units[i] * layer_units[i + 1] + 20.0 * layer_units[i + 1]
+        n_params += (layer_units[i] + 1) * layer_units[i + 1]
+    while epoch < n_epochs and work_done < budget:
+        if row == 0:
+            # params still are those of the first epoch's beginning
+            if epoch > at.first and not numbers.keep_going:
+                memcpy(work + plan.backup, packed, size * sizeof(real))
+            t.loss_curve[epoch] = 0
+            if t.generator != NULL:
+                shuffle_rows(t.generator, n_rows, t.order)
+            if t.rule != NULL:
+                memcpy(kept + (1 - t.rule.finite) * size, packed, size * sizeof(real))
+        if t.output != NULL and epoch == n_epochs - 1:
+            job.output = t.output
+        while row < n_rows and work_done < budget:
+            job.start = row // batch_size * batch_size
+            job.batch = min(batch_size, n_rows - job.start)
+            job.n_chunks = (job.batch + plan.chunk - 1) // plan.chunk
+            job.n_rounds = (job.n_chunks + plan.slices - 1) // plan.slices
+            job.round = row - job.start
+            if not weighted:
+                job.weight = job.batch
+            elif job.weight == 0 or job.round == 0 and not full_batch:
+                job.weight = weight_of(<const real *> t.y, job.order, job.start, job.batch,
+                                       plan.n_targets)
+                weightless = job.weight == 0
+                if weightless:
+                    break
+            # a batch adds its mean loss times its number of rows
+            loss_scale = job.batch / job.weight
+            job.numbers = numbers_of(numbers, at.step + 1)
+            job.intercept_scale = 1.0 / job.weight
+            job.coef_scale = 1.0 if numbers.sum_coef_grads else job.intercept_scale
+            job.decay = alpha / job.weight
+            if job.round == 0 and alpha != 0:
+                run_phase(&job, helpers, n_threads, PENALTY, n_params)
+            if plan.slices == 1:
+                done = 1
+                job.chunk = at_desk(&plan, 0, 0, 0)
+                place(&job, job.round, &job.chunk)
+                job.chunk.fresh = job.round == 0
+                job.chunk.last = job.round == job.n_rounds - 1
+                loss_sum = train_chunk(&job, work, helpers, n_threads)
+                t.loss_curve[epoch] += loss_sum * loss_scale
+                work_done += job.chunk.count * per_row
+            else:
+                per_round = per_row * plan.chunk * plan.slices
+                done = <Py_ssize_t> min((budget - work_done) / per_round,
+                                        <double> (job.n_rounds - job.round))
+                done = max(done, 1)
+                job.end_round = job.round + done
+                job.next = 0
+                run_phase(&job, helpers, min(n_threads, <int> SLICES), SLICE_CHUNKS,
+                          done * per_round)
+                work_done += done * per_round
+                loss_sum = 0
+                for i in range((job.n_chunks + job.n_rounds - 1) // job.n_rounds):
+                    loss_sum += losses[i]
+            if not (isfinite(loss_sum) or numbers.keep_going):
+                diverged = True
+                break
+            row += done
+            if full_batch and (plan.cached or job.n_chunks == 1):
+                job.seen += done    # every epoch has the same tiles
+            if job.round + done == job.n_rounds:
+                row = job.start + job.batch
+                at.step += 1
+                if alpha != 0:
+                    t.loss_curve[epoch] += penalty(&plan, work, alpha) * loss_scale
+                if plan.slices > 1:
+                    t.loss_curve[epoch] += loss_sum * loss_scale
+                    run_phase(&job, helpers, n_threads, SLICE_STEP,
+                              4.0 * plan.slices * plan.slice_size)
+                work_done += 4.0 * n_params
+        if row == n_rows and not diverged:
+            t.loss_curve[epoch] /= n_rows
+            if not numbers.keep_going:
+                diverged = not (isfinite(t.loss_curve[epoch])
+                                and c_all_finite(packed, size))
+        if diverged:
+            row = 0
+            at.status = DIVERGED
+            break
+        if weightless:
+            row = 0
+            at.status = WEIGHTLESS
+            break
+        if row == n_rows:
+            row = 0
+            epoch += 1
+            enough = t.rule != NULL and ends_training(t.rule, t.loss_curve[epoch - 1])
+            if enough:
+                break
+    if epoch >= n_epochs or enough:
+        at.status = FINISHED
+    if at.status == FINISHED or weightless:
+        unpack_params(packed, &plan, params)
+    elif at.status == DIVERGED and epoch > at.first:
+        unpack_params(work + plan.backup, &plan, params)
+    at.epoch = epoch
+    at.row = row
 
 
 def train_epoch(
@@ -300,12 +444,15 @@ def train_epoch(
     columns,
     row_starts,
     const real[:, ::1] y,               # IN  (n, layer_units[-1]), or with a column of weights
-    const Py_ssize_t[::1] order,        # IN  (n,) the epoch's shuffle, or empty or None
+    Py_ssize_t[::1] order,              # IN/OUT (n,) the epoch's shuffle, or empty or None
     unsigned char[::1] workspace,       # workspace_size(.., batch_size, .., n_threads, weighted)
     unsigned char[::1] team,            # an open team; empty or None: one thread
     unsigned char[::1] cursor,          # IN/OUT a cursor record
     double[::1] loss_curve,             # OUT (stop,) mean loss of each epoch, before its steps
     real[:, ::1] output,                # OUT (n, units) outputs in the last epoch; empty or None
+    bit_generator=None,                 # of NumPy's: shuffles order before each epoch
+    unsigned char[::1] stopping=None,   # IN/OUT a stopping record
+    real[:, ::1] kept=None,             # OUT (2, packed_size) with stopping: see its field finite
 ):
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
@@ -320,144 +467,35 @@ def train_epoch(
     of its number of rows, and an epoch's loss is the mean of its batches' losses, each counted as
     often as it has rows. WEIGHTLESS: the weights of a batch of epoch cursor.epoch add up to 0, and
     params are those before its step.
+
+    With a bit generator every epoch has an order of its own; if all rows are one batch, it is
+    drawn but makes no difference. With a stopping record training may be FINISHED before
+    cursor.stop.
     """
-    cdef Plan plan
-    cdef Job job
-    cdef real *packed = &packed_rows[0, 0]
-    cdef real *work
-    cdef double *losses
-    cdef void *helpers = NULL
-    cdef Py_ssize_t n_rows = y.shape[0], n_params = 0, i, done
-    cdef const Step *numbers = <const Step *> &step[0]
-    cdef Cursor *at = <Cursor *> &cursor[0]
-    cdef Py_ssize_t row = at.row, epoch = at.epoch, size
-    cdef Py_ssize_t n_epochs = at.stop, batch_size = numbers.batch_size
-    cdef int n_threads = max(1, numbers.n_threads)
-    cdef double alpha = numbers.alpha, budget = numbers.budget
-    cdef double work_done = 0, per_row = 0, per_round, loss_sum, loss_scale
-    cdef bint diverged = False, weightless = False, full_batch = batch_size >= n_rows
-    cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
-    cdef bint keep_output = output is not None and output.shape[0]
-    if team is not None and team.shape[0]:
-        helpers = &team[0]
-    else:
-        n_threads = 1
-    memset(&job, 0, sizeof(job))
-    job.plan = &plan
-    job.itemsize = sizeof(real)
-    job.step = numbers
-    job.packed, job.y = packed, &y[0, 0]
-    job.x = rows_of(x, columns, row_starts)
+    cdef Training t
+    memset(&t, 0, sizeof(t))
+    t.params, t.packed = &params[0], &packed_rows[0, 0]
+    t.n_states = packed_rows.shape[0] - 1
+    if t.n_states:
+        t.states = &packed_rows[1, 0]
+    t.layer_units, t.activations = &layer_units[0], &activations[0]
+    t.n_layers = layer_units.shape[0] - 1
+    t.step, t.cursor = <const Step *> &step[0], <Cursor *> &cursor[0]
+    t.x = rows_of(x, columns, row_starts)
     if order is not None and order.shape[0]:
-        job.order = job.x.order = &order[0]
-    if packed_rows.shape[0] > 1:
-        job.states = &packed_rows[1, 0]
+        t.order = &order[0]
+    t.y, t.n_rows, t.n_targets = &y[0, 0], y.shape[0], y.shape[1]
+    t.workspace, t.loss_curve = &workspace[0], &loss_curve[0]
+    if team is not None and team.shape[0]:
+        t.team = &team[0]
+    if output is not None and output.shape[0]:
+        t.output = &output[0, 0]
+    if bit_generator is not None:
+        t.generator = generator_of(bit_generator)
+    if stopping is not None:
+        t.rule, t.kept = <Stopping *> &stopping[0], &kept[0, 0]
     with nogil:
-        work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, numbers.loss, batch_size,
-                              packed_rows.shape[0] - 1, n_threads, weighted, &workspace[0],
-                              packed)
-        job.work = work
-        losses = <double *> (work + plan.partials)
-        size = plan.packed_size
-        if at.status == START:
-            pack_params(&params[0], &plan, packed)
-            at.status, at.first = RUNNING, epoch
-        for i in range(plan.n_layers):
-            per_row += 3.0 * layer_units[i] * layer_units[i + 1] + 20.0 * layer_units[i + 1]
-            n_params += (layer_units[i] + 1) * layer_units[i + 1]
-        while epoch < n_epochs and work_done < budget:
-            if row == 0:
-                # params still are those of the first epoch's beginning
-                if epoch > at.first and not numbers.keep_going:
-                    memcpy(work + plan.backup, packed, size * sizeof(real))
-                loss_curve[epoch] = 0
-            if keep_output and epoch == n_epochs - 1:
-                job.output = &output[0, 0]
-            while row < n_rows and work_done < budget:
-                job.start = row // batch_size * batch_size
-                job.batch = min(batch_size, n_rows - job.start)
-                job.n_chunks = (job.batch + plan.chunk - 1) // plan.chunk
-                job.n_rounds = (job.n_chunks + plan.slices - 1) // plan.slices
-                job.round = row - job.start
-                if not weighted:
-                    job.weight = job.batch
-                elif job.weight == 0 or job.round == 0 and not full_batch:
-                    job.weight = weight_of(&y[0, 0], job.order, job.start, job.batch,
-                                           plan.n_targets)
-                    weightless = job.weight == 0
-                    if weightless:
-                        break
-                # a batch adds its mean loss times its number of rows
-                loss_scale = job.batch / job.weight
-                job.numbers = numbers_of(numbers, at.step + 1)
-                job.intercept_scale = 1.0 / job.weight
-                job.coef_scale = 1.0 if numbers.sum_coef_grads else job.intercept_scale
-                job.decay = alpha / job.weight
-                if job.round == 0 and alpha != 0:
-                    run_phase(&job, helpers, n_threads, PENALTY, n_params)
-                if plan.slices == 1:
-                    done = 1
-                    job.chunk = at_desk(&plan, 0, 0, 0)
-                    place(&job, job.round, &job.chunk)
-                    job.chunk.fresh = job.round == 0
-                    job.chunk.last = job.round == job.n_rounds - 1
-                    loss_sum = train_chunk(&job, work, helpers, n_threads)
-                    loss_curve[epoch] += loss_sum * loss_scale
-                    work_done += job.chunk.count * per_row
-                else:
-                    per_round = per_row * plan.chunk * plan.slices
-                    done = <Py_ssize_t> min((budget - work_done) / per_round,
-                                            <double> (job.n_rounds - job.round))
-                    done = max(done, 1)
-                    job.end_round = job.round + done
-                    job.next = 0
-                    run_phase(&job, helpers, min(n_threads, <int> SLICES), SLICE_CHUNKS,
-                              done * per_round)
-                    work_done += done * per_round
-                    loss_sum = 0
-                    for i in range((job.n_chunks + job.n_rounds - 1) // job.n_rounds):
-                        loss_sum += losses[i]
-                if not (isfinite(loss_sum) or numbers.keep_going):
-                    diverged = True
-                    break
-                row += done
-                if full_batch and (plan.cached or job.n_chunks == 1):
-                    job.seen += done    # every epoch has the same tiles
-                if job.round + done == job.n_rounds:
-                    row = job.start + job.batch
-                    at.step += 1
-                    if alpha != 0:
-                        loss_curve[epoch] += penalty(&plan, work, alpha) * loss_scale
-                    if plan.slices > 1:
-                        loss_curve[epoch] += loss_sum * loss_scale
-                        run_phase(&job, helpers, n_threads, SLICE_STEP,
-                                  4.0 * plan.slices * plan.slice_size)
-                    work_done += 4.0 * n_params
-            if row == n_rows and not diverged:
-                loss_curve[epoch] /= n_rows
-                if not numbers.keep_going:
-                    diverged = not (isfinite(loss_curve[epoch])
-                                    and c_all_finite(packed, size))
-            if diverged:
-                row = 0
-                at.status = DIVERGED
-                break
-            if weightless:
-                row = 0
-                at.status = WEIGHTLESS
-                break
-            if row == n_rows:
-                row = 0
-                epoch += 1
-        if epoch >= n_epochs:
-            at.status = FINISHED
-        if at.status == FINISHED or weightless:
-            unpack_params(packed, &plan, &params[0])
-        elif at.status == DIVERGED and epoch > at.first:
-            unpack_params(work + plan.backup, &plan, &params[0])
-        at.epoch = epoch
-        at.row = row
+        train_net(&t, &params[0])
 
 
 def solver_update(

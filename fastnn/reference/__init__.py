@@ -7,6 +7,15 @@ room needs the catalog and NumPy alone.
 
 from fastnn.reference.activations import activate, derivative, softmax
 from fastnn.reference.build import all_finite, build_info, enumerations, peak_multiply_adds
+from fastnn.reference.calls import (
+    Forward,
+    can_train,
+    give_views,
+    holds,
+    is_matrix,
+    is_ready,
+    views_of,
+)
 from fastnn.reference.dense import dense_forward, forward, propagate_delta
 from fastnn.reference.layout import (
     close_team,
@@ -23,18 +32,25 @@ from fastnn.reference.layout import (
 from fastnn.reference.records import record_layouts
 from fastnn.reference.rows import shuffle
 from fastnn.reference.solvers import solver_update
-from fastnn.reference.training import loss_and_grad, train_epoch, typed_views
+from fastnn.reference.training import Epochs, loss_and_grad, train_epoch
 
 __all__ = [
+    "Epochs",
+    "Forward",
     "activate",
     "all_finite",
     "build_info",
+    "can_train",
     "close_team",
     "dense_forward",
     "derivative",
     "enumerations",
     "forward",
     "free_team",
+    "give_views",
+    "holds",
+    "is_matrix",
+    "is_ready",
     "loss_and_grad",
     "open_team",
     "pack",
@@ -48,8 +64,8 @@ __all__ = [
     "solver_update",
     "team_size",
     "train_epoch",
-    "typed_views",
     "unpack",
     "useful_threads",
+    "views_of",
     "workspace_size",
 ]

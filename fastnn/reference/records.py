@@ -1,4 +1,4 @@
-"""The step record and the cursor, from the catalog's fields."""
+"""The records that are shared with Python, from the catalog's fields."""
 
 from types import SimpleNamespace
 
@@ -9,6 +9,7 @@ from fastnn.reference.layout import Array
 
 STEP = np.dtype([field[:2] for field in records.STEP], align=True)
 CURSOR = np.dtype([field[:2] for field in records.CURSOR], align=True)
+STOPPING = np.dtype([field[:2] for field in records.STOPPING], align=True)
 
 
 def read_step(step: Array) -> SimpleNamespace:
@@ -20,9 +21,9 @@ def read_step(step: Array) -> SimpleNamespace:
 
 
 def record_layouts() -> dict[str, list[tuple[str, int, int]]]:
-    """Name, offset and size in bytes of each field of "step" and "cursor"."""
+    """Name, offset and size in bytes of each field of "step", "cursor" and "stopping"."""
     return {
         record: [(name, at, field.itemsize) for name, (field, at, *_) in dtype.fields.items()]
-        for record, dtype in (("step", STEP), ("cursor", CURSOR))
+        for record, dtype in (("step", STEP), ("cursor", CURSOR), ("stopping", STOPPING))
         if dtype.fields
     }

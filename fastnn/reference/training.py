@@ -9,8 +9,8 @@ from fastnn.reference.activations import slope_or_value
 from fastnn.reference.dense import forward_pass, propagate_delta
 from fastnn.reference.layout import Array, quiet, split
 from fastnn.reference.losses import loss_delta
-from fastnn.reference.records import CURSOR, read_step
-from fastnn.reference.rows import dense_rows, weights_of
+from fastnn.reference.records import CURSOR, STOPPING, read_step
+from fastnn.reference.rows import dense_rows, shuffle, weights_of
 from fastnn.reference.solvers import solver_update
 
 
@@ -72,26 +72,6 @@ def loss_and_grad(
     return float(np.divide(total + penalty(params, layer_units, numbers.alpha), n))
 
 
-def typed_views(
-    params: Array,
-    packed_rows: Array,
-    layer_units: Array,
-    activations: Array,
-    step: Array,
-    x: Array,
-    y: Array,
-    order: Array | None,
-    workspace: Array,
-    cursor: Array,
-    loss_curve: Array,
-) -> tuple[Any, ...]:
-    """The arguments of train_epoch in the form that is fastest to pass: here unchanged."""
-    return (
-        params, packed_rows, layer_units, activations, step, x, y, order, workspace, cursor,
-        loss_curve,
-    )  # fmt: skip
-
-
 @quiet
 def train_epoch(
     params: Array,
@@ -109,6 +89,9 @@ def train_epoch(
     cursor: Array,
     loss_curve: Array,
     output: Array | None,
+    bit_generator: np.random.BitGenerator | None = None,
+    stopping: Array | None = None,
+    kept: Array | None = None,
 ) -> None:
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
@@ -124,17 +107,31 @@ def train_epoch(
     rows. An epoch's loss is the mean of its batches' losses, each counted once per row.
     Weightless: a batch's weights add up to 0; params are those before its step.
 
+    A bit generator shuffles order before every epoch; an epoch of one batch takes the rows as they
+    are stored all the same. A stopping record ends training, finished, once its rule says so; kept
+    takes the parameters that its field finite tells of.
+
     The budget ends this version at the end of an epoch only.
     """
     numbers, at = read_step(step), cursor.view(CURSOR)[0]
     packed, states, n_epochs = packed_rows[0], packed_rows[1:], at["stop"]
     if at["status"] == STATUS["start"]:
         packed[:], at["status"], at["first"] = params, STATUS["running"], at["epoch"]
+    rule = None if stopping is None else stopping.view(STOPPING)[0]
+    if rule is not None and kept is not None and rule["finite"] < 0:
+        kept[0], rule["finite"] = packed, 0
     x = dense_rows(x, columns, row_starts, layer_units[0])
-    rows = np.arange(len(x)) if order is None or not len(order) else order
+    rows = np.arange(len(x))
+    if order is not None and len(order) and (bit_generator is None or numbers.batch_size < len(x)):
+        rows = order
     layers, work = split(packed, layer_units), 0.0
+    enough = False
     while at["epoch"] < n_epochs and work < numbers.budget:
         params[:] = packed
+        if bit_generator is not None and order is not None:
+            shuffle(bit_generator, order)
+        if rule is not None and kept is not None:
+            kept[1 - rule["finite"]] = packed
         total = 0.0
         for start in range(0, len(x), numbers.batch_size):
             batch = rows[start : start + numbers.batch_size]
@@ -164,9 +161,106 @@ def train_epoch(
         if not (numbers.keep_going or (np.isfinite(total) and np.isfinite(packed).all())):
             at["status"] = STATUS["diverged"]
             break
-        loss_curve[at["epoch"]] = total / len(x)
+        loss = loss_curve[at["epoch"]] = total / len(x)
         at["epoch"] += 1
-    if at["epoch"] >= n_epochs:
+        if rule is not None:
+            enough = _ends_training(rule, loss)
+            if enough:
+                break
+    if at["epoch"] >= n_epochs or enough:
         at["status"] = STATUS["finished"]
     if at["status"] == STATUS["finished"]:
         params[:] = packed
+
+
+def _ends_training(rule: Any, loss: float) -> bool:
+    """Take note of an epoch's loss; whether there is no improvement for too long."""
+    if np.isfinite(loss):
+        rule["finite"] = 1 - rule["finite"]
+    improves = not loss > rule["best_loss"] - rule["tol"]
+    rule["no_improvement_count"] = 0 if improves else rule["no_improvement_count"] + 1
+    if loss < rule["best_loss"]:
+        rule["best_loss"] = loss
+    return bool(rule["no_improvement_count"] > rule["n_iter_no_change"])
+
+
+class Epochs:
+    """The calls of `train_epoch` for one run.
+
+    Parameters are train_epoch's. `begin` takes those that differ from call to call, which must
+    stay as they are until `end`. status, epoch and n_steps are the cursor's; n_calls is how many
+    calls there were.
+    """
+
+    n_calls = 0
+
+    def __init__(
+        self,
+        packed_rows: Array,
+        layer_units: Array,
+        activations: Array,
+        step: Array,
+        workspace: Array,
+        cursor: Array,
+    ) -> None:
+        self._net = packed_rows, layer_units, activations, step
+        self._workspace, self._cursor = workspace, cursor
+        self._at = cursor.view(CURSOR)[0]
+        self._arguments: tuple[Any, ...] = ()
+
+    @property
+    def status(self) -> int:
+        return int(self._at["status"])
+
+    @property
+    def epoch(self) -> int:
+        return int(self._at["epoch"])
+
+    @property
+    def n_steps(self) -> int:
+        return int(self._at["step"])
+
+    @n_steps.setter
+    def n_steps(self, n: int) -> None:
+        self._at["step"] = n
+
+    def begin(
+        self,
+        params: Array,
+        x: Array,
+        columns: Array,
+        row_starts: Array,
+        y: Array,
+        order: Array | None,
+        team: Array | None,
+        loss_curve: Array,
+        output: Array | None,
+        bit_generator: Any = None,
+        stopping: Array | None = None,
+        kept: Array | None = None,
+    ) -> None:
+        """Train params on these data from now on."""
+        self._arguments = (
+            params, *self._net, x, columns, row_starts, y, order, self._workspace, team,
+            self._cursor, loss_curve, output, bit_generator, stopping, kept,
+        )  # fmt: skip
+
+    def seek(self, epoch: int) -> None:
+        """Go on with this epoch of loss_curve."""
+        self._at["epoch"], self._at["row"] = epoch, 0
+
+    def until(self, stop: int) -> None:
+        """Train until `stop` epochs are done, or for as long as the numbers are finite.
+
+        cursor.status says which.
+        """
+        if not self._arguments:
+            raise RuntimeError("there are no data to train on")
+        self._at["status"], self._at["stop"] = STATUS["start"], stop
+        while self.status < STATUS["finished"]:
+            train_epoch(*self._arguments)
+            self.n_calls += 1
+
+    def end(self) -> None:
+        """Let go of the data."""
+        self._arguments = ()

@@ -87,6 +87,24 @@ def check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, An
     TypeError, ValueError
         For an unknown name, or a value out of bounds.
     """
+    types = tuple(map(type, options.values()))  # 1 equals True, but is no switch
+    if not _COMPARABLE.issuperset(types):
+        return _check_options(dtype, options)
+    key = dtype, types, tuple(options.items())
+    checked = _checked.get(key)
+    if checked is None:
+        checked = _check_options(dtype, options)
+        if len(_checked) > 100:
+            _checked.clear()
+        _checked[key] = checked
+    return checked
+
+
+_COMPARABLE = frozenset((int, float, bool, str))
+_checked: dict[Any, dict[str, Any]] = {}  # what was found right before
+
+
+def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, Any]:
     for name in options:
         if name not in _DEFAULTS:
             hint = checks.did_you_mean(name, ARGUMENTS)

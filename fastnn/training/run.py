@@ -23,7 +23,7 @@ def draw_order(order: NDArray[np.intp], random_state: np.random.RandomState) -> 
 class TrainingRun:
     """Everything it takes to train one network on batches of one size.
 
-    As a context manager it has its threads at work; outside the block the caller works alone.
+    As a context manager it has its threads at work, and holds the data that it trains on.
 
     Parameters
     ----------
@@ -49,9 +49,8 @@ class TrainingRun:
         n_threads: int = 1,
         weighted: bool = False,
     ) -> None:
-        self._build = kernels.build
+        self.build = kernels.build
         self.layer_units, self.codes, self.step = layer_units, codes, step
-        self._train_epoch = kernels.for_dtype(self._build.train_epoch, dtype)
         n_states = options.n_states(step)
         self._packed_rows = parameters.new_packed(layer_units, dtype, n_states + 1)
         self.packed, self.packed_state = self._packed_rows[0], self._packed_rows[1:]
@@ -59,13 +58,17 @@ class TrainingRun:
         self.workspace = kernels.new_workspace(
             layer_units, batch_size, dtype, n_states, n_threads, weighted
         )
-        self._team = threads.Team(self._build, n_threads)
+        self._team, self.n_threads = threads.Team(self.build, n_threads), n_threads
+        self._data: tuple[Any, ...] = ()
         cursor = kernels.new_cursor()
-        self._epoch, self._row, self._n_steps = cursor["epoch"], cursor["row"], cursor["step"]
-        self._status, self._stop = cursor["status"], cursor["stop"]
-        self._step_bytes, self._n_threads = step.view(np.uint8), step["n_threads"]
-        self._learning_rate = step["learning_rate"]
-        self._cursor, self._epochs_before = cursor.view(np.uint8), 0
+        self._epochs_before = 0
+        self._n_threads, self._learning_rate = step["n_threads"], step["learning_rate"]
+        self._threads_at_work = self._n_threads.item()
+        self._solver: int = step["solver"].item()
+        self._calls = self.build.Epochs(
+            self._packed_rows, layer_units, codes, step.view(np.uint8), self.workspace,
+            cursor.view(np.uint8),
+        )  # fmt: skip
 
     def set_learning_rate(self, rate: float) -> None:
         """Take steps of this size from the next epoch on."""
@@ -76,23 +79,21 @@ class TrainingRun:
     @property
     def n_steps(self) -> int:
         """Steps that the solver has ever done."""
-        n: int = self._n_steps.item()
-        return n
+        return self._calls.n_steps
 
     @property
     def epochs_done(self) -> int:
         """Epochs that this run has done."""
-        n: int = self._epochs_before + self._epoch.item()
-        return n
+        return self._epochs_before + self._calls.epoch
 
     @property
     def state(self) -> SolverState:
         """The solver's state, which the run goes on changing."""
-        return SolverState(self.step["solver"].item(), self.packed_state, self.n_steps)
+        return SolverState(self._solver, self.packed_state, self._calls.n_steps)
 
     def go_on_from(self, state: SolverState) -> None:
         """Take a copy of another run's state, of the same solver and network."""
-        self.packed_state[:], self._n_steps[0] = state.packed, state.n_steps
+        self.packed_state[:], self._calls.n_steps = state.packed, state.n_steps
 
     def plain_state(self) -> NDArray[Any]:
         """The solver's vectors laid out like the parameters, (n_states, n_params)."""
@@ -101,7 +102,7 @@ class TrainingRun:
     def load_plain_state(self, plain: NDArray[Any], n_steps: int) -> None:
         """Go on from vectors laid out like the parameters, (n_states, n_params)."""
         self.packed_state[:] = parameters.pack_rows(plain, self.layer_units, self.codes)
-        self._n_steps[0] = n_steps
+        self._calls.n_steps = n_steps
 
     # ---- threads ----
 
@@ -111,6 +112,8 @@ class TrainingRun:
 
     def __exit__(self, *exception: object) -> None:
         self._team.__exit__(*exception)
+        self._calls.end()
+        self._data = ()
 
     # ---- epochs ----
 
@@ -147,7 +150,8 @@ class TrainingRun:
         ZeroDivisionError
             If the weights of a batch add up to 0. The parameters are those before its step.
         """
-        self.until(len(loss_curve), self.begin(params, x, y, loss_curve, order, output))
+        self.begin(params, x, y, loss_curve, order, output)
+        self.until(len(loss_curve))
 
     def begin(
         self,
@@ -159,76 +163,88 @@ class TrainingRun:
         output: NDArray[Any] | None = None,
         *,
         first: int = 0,
-        in_parts: bool = False,
-    ) -> tuple[Any, ...]:
-        """The arguments of `until`, which trains as `epochs` does but for some epochs at a time.
+        random_state: np.random.RandomState | None = None,
+        rule: StoppingRule | None = None,
+    ) -> None:
+        """Take up data that `until` then trains on, for some epochs at a time, as `epochs` does.
 
-        Call it while the run's threads are at work. The caller keeps the result, since the run may
-        outlive the data.
+        Call it while the run's threads are at work; the end of the block lets go of the data.
 
         Parameters
         ----------
         first : int
             Epochs of loss_curve that are done already.
-        in_parts : bool
-            Whether there will be many parts; the arrays are then inspected only once.
+        random_state : RandomState, optional
+            Shuffles order before each epoch. Nobody else may draw from it meanwhile: compiled
+            calls do not take its lock. For one that others have, call `draw_order`.
+        rule : StoppingRule, optional
+            May end a part sooner.
         """
-        packed, units, codes = self._packed_rows, self.layer_units, self.codes
-        step, workspace, cursor = self._step_bytes, self.workspace, self._cursor
         rows, columns, row_starts = as_rows(x)
-        self._n_threads[0] = self._team.n_threads
-        if in_parts:
-            (params, packed, units, codes, step, rows, y, order, workspace, cursor, loss_curve) = (
-                self._build.typed_views(
-                    params, packed, units, codes, step, rows, y, order, workspace, cursor,
-                    loss_curve,
-                )
-            )  # fmt: skip
+        if self._team.n_threads != self._threads_at_work:
+            self._n_threads[0] = self._threads_at_work = self._team.n_threads
+        self._data = params, rows, y
+        self._calls.begin(
+            params,
+            rows,
+            columns,
+            row_starts,
+            y,
+            order,
+            self._team.memory,
+            loss_curve,
+            output,
+            random_state._bit_generator if random_state else None,
+            *((rule.record, rule.kept) if rule else (None, None)),
+        )
         self._count_from(first)
-        return (
-            params, packed, units, codes, step, rows, columns, row_starts, y, order, workspace,
-            self._team.memory, cursor, loss_curve, output,
-        )  # fmt: skip
 
     def _count_from(self, epoch: int) -> None:
-        self._epochs_before = self.epochs_done - epoch
-        self._epoch[0], self._row[0] = epoch, 0
+        self._epochs_before += self._calls.epoch - epoch
+        self._calls.seek(epoch)
 
-    def again(self, arguments: tuple[Any, ...]) -> None:
-        """Train once more for the first epoch of `begin`, from the present parameters."""
+    def count_afresh(self) -> None:
+        """Call the next epoch the first."""
+        self._epochs_before = -self._calls.epoch
+
+    @property
+    def epoch(self) -> int:
+        """Epochs of the loss_curve that are done."""
+        return self._calls.epoch
+
+    def again(self, n_epochs: int = 1) -> None:
+        """Train once more for the first epochs of `begin`, from the present parameters."""
         self._count_from(0)
-        self.until(1, arguments)
+        self.until(n_epochs)
 
-    def until(self, stop: int, arguments: tuple[Any, ...]) -> None:
+    def until(self, stop: int) -> None:
         """Train until that many epochs of the loss_curve given to `begin` are done.
 
         Errors are those of `epochs`. After one, and after an interrupt, call `begin` again.
         """
-        status, train_epoch = self._status, self._train_epoch
-        status[0], self._stop[0] = kernels.START, stop
         try:
-            train_epoch(*arguments)
-            while status.item() < kernels.FINISHED:
-                train_epoch(*arguments)
-        except BaseException:  # Ctrl-C between two calls
-            if status.item() == kernels.RUNNING and (
-                self.step["keep_going"].item() or self._build.all_finite(self.packed)
+            self._calls.until(stop)
+        except BaseException:  # Ctrl-C between two compiled calls
+            if self._calls.status == kernels.RUNNING and (
+                self.step["keep_going"].item() or self.build.all_finite(self.packed)
             ):
-                self._build.unpack(
-                    self.packed, self.layer_units, self.codes, self.workspace, arguments[0]
+                self.build.unpack(
+                    self.packed, self.layer_units, self.codes, self.workspace, self._data[0]
                 )
             raise
-        if status.item() == kernels.WEIGHTLESS:
+        status = self._calls.status
+        if status == kernels.WEIGHTLESS:
             raise ZeroDivisionError(
                 "Weights sum to zero, can't be normalized: those of a batch in epoch "
                 f"{self.epochs_done + 1}. The parameters are those before its step"
             )
-        if status.item() == kernels.DIVERGED:
-            self.packed_state[:], self._n_steps[0] = 0, 0
+        if status == kernels.DIVERGED:
+            self.packed_state[:], self._calls.n_steps = 0, 0
+            _, x, y = self._data
             raise FloatingPointError(
                 f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is "
                 "no longer finite. The parameters are those before that epoch. "
-                + self._advice(np.asarray(arguments[5]), np.asarray(arguments[8]))
+                + self._advice(x, y)
             )
 
     def _advice(self, x: NDArray[Any], y: NDArray[Any]) -> str:
@@ -236,6 +252,58 @@ class TrainingRun:
         return advice(x, y[:, : self.layer_units[-1]], self.step["learning_rate"].item())
 
 
+class StoppingRule:
+    """scikit-learn's rule of stopping, and the last parameters that gave a finite loss.
+
+    An epoch improves if its loss is lower than the lowest before it by at least tol. Training ends
+    once more than n_iter_no_change epochs in a row did not improve; unless `set` is called, never.
+
+    Parameters
+    ----------
+    run : TrainingRun
+    """
+
+    def __init__(self, run: TrainingRun) -> None:
+        fields = kernels.new_stopping(best_loss=np.inf, n_iter_no_change=np.inf, finite=-1)
+        self.record, self._run = fields.view(np.uint8), run
+        self.kept = parameters.new_packed(run.layer_units, run.packed.dtype, 2)
+        self._fields = tuple(fields[name] for name in _RULE)
+        self._finite = fields["finite"]
+
+    def set(
+        self, tol: float, best_loss: float, n_iter_no_change: float, no_improvement_count: int
+    ) -> None:
+        """Take these numbers for the epochs to come."""
+        numbers = tol, best_loss, n_iter_no_change, no_improvement_count
+        for field, number in zip(self._fields, numbers, strict=True):
+            field[0] = number
+
+    @property
+    def best_loss(self) -> np.float64:
+        """The lowest loss so far."""
+        best: np.float64 = self._fields[1][0]
+        return best
+
+    @property
+    def no_improvement_count(self) -> int:
+        """How many epochs in a row did not improve."""
+        count: int = self._fields[3].item()
+        return count
+
+    def begin(self) -> None:
+        """No epoch of this fit is done: what it begins with comes first."""
+        self._finite[0] = -1
+
+    def go_back(self, params: NDArray[Any]) -> None:
+        """Put into params what the last epoch with a finite loss began with."""
+        run = self._run
+        if self._finite[0] >= 0:
+            row = self._finite.item()
+            kept = self.kept[row : row + 1]
+            params[:] = parameters.unpack_rows(kept, run.layer_units, run.codes)[0]
+
+
+_RULE = ("tol", "best_loss", "n_iter_no_change", "no_improvement_count")
 LARGE = 10.0  # numbers beyond are hardly of mean 0 and variance 1
 
 

@@ -23,12 +23,20 @@ CODES = {
 }
 
 
+CLASSES = ("Epochs", "Forward")
+
+
 def functions_of(module):
-    """Name -> function, without private ones and classes."""
-    return {
+    """Name -> function or, of a class, "Class.method"; without private ones."""
+    functions = {
         name: value for name, value in vars(module).items()
         if callable(value) and not name.startswith("_") and not inspect.isclass(value)
     }  # fmt: skip
+    for owner in CLASSES:
+        for name, value in vars(getattr(module, owner)).items():
+            if callable(value) and not name.startswith("_"):
+                functions[f"{owner}.{name}"] = value
+    return functions
 
 
 def parameters_of(function):
@@ -40,11 +48,18 @@ def parameters_of(function):
 def stub_functions():
     """Name -> [(parameter, whether it has a default)] in the stub file."""
     functions = {}
-    for node in ast.parse((FOLDER / "_kernels.pyi").read_text()).body:
-        if isinstance(node, ast.FunctionDef):
+    body = [("", node) for node in ast.parse((FOLDER / "_kernels.pyi").read_text()).body]
+    body += [(f"{top.name}.", node) for _, top in body if isinstance(top, ast.ClassDef)
+             and top.name in CLASSES for node in top.body]  # fmt: skip
+    for owner, node in body:
+        if (
+            isinstance(node, ast.FunctionDef)
+            and not node.name.startswith("_")
+            and not node.decorator_list  # properties
+        ):
             names = [a.arg for a in node.args.args]
             required = len(names) - len(node.args.defaults)
-            functions[node.name] = [(name, i >= required) for i, name in enumerate(names)]
+            functions[owner + node.name] = [(name, i >= required) for i, name in enumerate(names)]
     return functions
 
 
@@ -55,7 +70,9 @@ def test_at_least_one_build_runs():
 @pytest.mark.parametrize("name", COMPILED)
 def test_kernels_have_the_references_names_and_signatures(name):
     functions, twins = functions_of(builds.load(name)), functions_of(reference)
-    assert set(functions) == set(twins) == set(reference.__all__)
+    assert set(functions) == set(twins)
+    names = {name for name in twins if "." not in name}
+    assert {*names, *CLASSES} == set(reference.__all__)
     for function in functions:
         assert parameters_of(functions[function]) == parameters_of(twins[function]), function
         assert functions[function].__doc__, function
@@ -97,6 +114,7 @@ def test_record_layouts_are_the_catalogs(module):
     for name, fields, dtype in (
         ("step", records.STEP, builds.STEP),
         ("cursor", records.CURSOR, builds.CURSOR),
+        ("stopping", records.STOPPING, builds.STOPPING),
     ):
         layout = module.record_layouts()[name]
         assert [field for field, _, _ in layout] == [field[0] for field in fields]

@@ -9,10 +9,8 @@ from cases import (
     SOLVERS,
     WAYS,
     assert_close,
-    codes_of,
     problem,
     run,
-    step_of,
     units_of,
     with_weights,
 )
@@ -70,6 +68,75 @@ def test_train_epoch_with_weights(kernels, dtype, net, rng):
             args = (dtype, net, params, x, y, "momentum", batch_size, order, 1)
             got, want = run(kernels, *args, **options), run(reference, *args, **options)
             assert_runs_agree(got, want, dtype, net, params, n, -(-n // batch_size), "", 0)
+
+
+@pytest.mark.parametrize("budget", [1.0, 3e4, 1e9])
+@pytest.mark.parametrize("batch_size", [7, 40, 41])
+def test_orders_drawn_between_epochs(kernels, dtype, rng, budget, batch_size):
+    """They are those of RandomState.shuffle, each epoch shuffling the one before."""
+    n, n_epochs, net = 40, 5, NETS[2]
+    params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+    args = (dtype, net, params, x, y, "momentum", batch_size)
+    order = np.arange(n)
+    drawn = run(kernels, *args, order, n_epochs, seed=4, budget=budget)
+    shuffles, random_state = np.arange(n), np.random.RandomState(np.random.MT19937(4))
+    for _ in range(n_epochs):
+        random_state.shuffle(shuffles)
+    np.testing.assert_array_equal(order, shuffles)
+    oracle = run(reference, *args, np.arange(n), n_epochs, seed=4)
+    assert_close(drawn.params, oracle.params, dtype, 20 * n)
+    assert_close(drawn.curve, oracle.curve, dtype, 20 * n, floor=0.1)
+    if batch_size >= n:  # one batch has no order
+        assert_same_bits(drawn, run(kernels, *args, NO_ORDER, n_epochs))
+
+
+@pytest.mark.parametrize("n_iter_no_change", [0.0, 2.0, np.inf])
+@pytest.mark.parametrize("tol", [0.0, 0.02, 1.0])
+@pytest.mark.parametrize("budget", [1.0, 1e9])
+def test_training_ends_by_the_rule(kernels, dtype, rng, tol, n_iter_no_change, budget):
+    n, n_epochs, net = 30, 30, NETS[2]
+    params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+    args = (dtype, net, params, x, y, "momentum", 8, np.arange(n), n_epochs)
+    stopping = {"tol": tol, "best_loss": np.inf, "n_iter_no_change": n_iter_no_change}
+    options = {"learning_rate": 0.2, "keep_going": True, "stopping": stopping}
+    got = run(kernels, *args, budget=budget, **options)
+    losses = run(kernels, *args, learning_rate=0.2, keep_going=True).curve
+    best, count, done = np.inf, 0, 0
+    for loss in losses:  # scikit-learn's lines
+        done += 1
+        count = count + 1 if loss > best - tol else 0
+        best = min(best, loss)
+        if count > n_iter_no_change:
+            break
+    assert got.cursor[0] == done
+    assert got.cursor[3] == builds.FINISHED
+    np.testing.assert_array_equal(got.curve[:done], losses[:done])
+    assert not got.curve[done:].any()
+    assert got.rule[:4] == (tol, best, n_iter_no_change, count)
+    before = run(kernels, *args[:-1], done - 1, **options) if done > 1 else None
+    np.testing.assert_array_equal(got.kept, params if before is None else before.params)
+    want = run(reference, *args, **options)
+    assert want.cursor[0] == done
+    assert want.rule[3] == count
+    assert_close(got.kept, want.kept, dtype, 20 * n)
+
+
+def test_what_the_last_finite_loss_began_with_is_kept(kernels, dtype, rng):
+    """Losses that are not finite improve on nothing and end nothing."""
+    n, net = 20, NETS[2]
+    params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
+    args = (dtype, net, params, x, y, "sgd", n, NO_ORDER)
+    stopping = {"tol": 0.0, "best_loss": np.inf, "n_iter_no_change": 3.0}
+    rate = float(np.finfo(dtype).max) ** 0.5
+    options = {"learning_rate": rate, "keep_going": True, "alpha": 1.0, "stopping": stopping}
+    for module in (kernels, reference):
+        got = run(module, *args, 12, **options)
+        finite = np.isfinite(got.curve)
+        last = int(np.flatnonzero(finite)[-1])
+        assert not finite.all()
+        assert got.cursor[0] == 12
+        want = run(module, *args, last, **options).params if last else params
+        np.testing.assert_array_equal(got.kept, want)
 
 
 def test_many_full_batch_epochs(kernels, rng):
@@ -134,10 +201,10 @@ def test_the_budget_changes_nothing(kernels, dtype, batch_size, n, rng):
     assert_same_bits(pieces, whole)
 
 
-@pytest.mark.parametrize("views", [False, True])
+@pytest.mark.parametrize("short_way", [False, True])
 @EVERY_SOLVER
 @EVERY_WAY
-def test_pauses_change_nothing(kernels, dtype, way, solver, views, rng):
+def test_pauses_change_nothing(kernels, dtype, way, solver, short_way, rng):
     net, n, batch_size = WAYS[way]
     params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
     order = rng.permutation(n) if batch_size < n else None
@@ -148,7 +215,9 @@ def test_pauses_change_nothing(kernels, dtype, way, solver, views, rng):
     options = {"alpha": 0.1, "keep_going": solver == "sgd"}
     whole = run(*args, **options)
     for budget in (1e9, 1.0):
-        assert_same_bits(run(*args, pauses=[1, 3], views=views, budget=budget, **options), whole)
+        assert_same_bits(
+            run(*args, pauses=[1, 3], short_way=short_way, budget=budget, **options), whole
+        )
 
 
 def test_keep_going_changes_no_finite_training(kernels, dtype, rng):
@@ -156,22 +225,6 @@ def test_keep_going_changes_no_finite_training(kernels, dtype, rng):
     params, x, y = problem(rng, dtype, units_of(*net[0]), 300, net[2])
     args = (kernels, dtype, net, params, x, y, "adam", 128, NO_ORDER, 3)
     assert_same_bits(run(*args, keep_going=True), run(*args))
-
-
-def test_views_are_of_the_arrays(kernels, dtype):
-    params, packed, curve = np.zeros(3, dtype), np.zeros((1, 128), dtype), np.zeros(2)
-    x, y = np.zeros((4, 2), dtype), np.zeros((4, 1), dtype)
-    cursor, workspace = np.zeros(1, builds.CURSOR).view(np.uint8), np.zeros(4, np.uint8)
-    units, codes, step = units_of(2, 1), codes_of("relu"), step_of()
-    arrays = (params, packed, units, codes, step, x, y, None, workspace, cursor, curve)
-    views = kernels.typed_views(*arrays)
-    for view, array in zip(views, arrays, strict=True):
-        if array is None:
-            assert view is None
-        else:
-            assert np.asarray(view).dtype == array.dtype
-            assert np.asarray(view).shape == array.shape
-            assert np.shares_memory(view, array)
 
 
 # ---- ends -----------------------------------------------------------------------------------

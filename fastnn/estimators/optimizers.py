@@ -1,0 +1,122 @@
+"""scikit-learn's optimizers: schedules of the learning rate, and the solver's state between fits.
+
+An estimator has one of them as `_optimizer`. Its lists of moments or velocities are filled in when
+somebody looks at it; until then the state stays in the `Solver` that trained last, as the kernels
+have it, where the next `partial_fit` takes it up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+
+from fastnn import parameters
+from fastnn.estimators import arrays
+from fastnn.training import options
+from fastnn.training.run import StoppingRule, TrainingRun
+
+
+def new_optimizer(estimator: Any, whole: bool = True) -> AdamOptimizer | SGDOptimizer:
+    """One that has done no step. Without its state, if not whole, a run must start with it."""
+    given = [*estimator.coefs_, *estimator.intercepts_] if whole else []
+    if estimator.solver == "sgd":
+        return SGDOptimizer(
+            given, estimator.learning_rate_init, estimator.learning_rate, estimator.momentum,
+            estimator.nesterovs_momentum, estimator.power_t,
+        )  # fmt: skip
+    return AdamOptimizer(
+        given, estimator.learning_rate_init, estimator.beta_1, estimator.beta_2, estimator.epsilon
+    )
+
+
+def new_step(
+    optimizer: AdamOptimizer | SGDOptimizer, loss: str, batch_size: int, alpha: float
+) -> NDArray[Any]:
+    """The record of its steps."""
+    own: dict[str, Any]
+    if isinstance(optimizer, AdamOptimizer):
+        own = {
+            "solver": "adam", "beta_1": optimizer.beta_1, "beta_2": optimizer.beta_2,
+            "epsilon": optimizer.epsilon,
+        }  # fmt: skip
+    else:
+        own = {
+            "solver": "sgd", "momentum": optimizer.momentum,
+            "nesterovs_momentum": optimizer.nesterov,
+        }  # fmt: skip
+    return options.new_step(
+        loss, batch_size=batch_size, alpha=alpha, keep_going=True,
+        learning_rate_init=rate_of(optimizer), **own,
+    )  # fmt: skip
+
+
+def rate_of(optimizer: AdamOptimizer | SGDOptimizer) -> float:
+    """The learning rate of the next epoch, for Adam before its correction of bias."""
+    adam = isinstance(optimizer, AdamOptimizer)
+    return float(optimizer.learning_rate_init if adam else optimizer.learning_rate)
+
+
+def set_rate(optimizer: AdamOptimizer | SGDOptimizer, rate: float) -> None:
+    """Go on with this learning rate; a schedule goes on from it."""
+    if isinstance(optimizer, AdamOptimizer) or optimizer.lr_schedule == "constant":
+        optimizer.learning_rate_init = rate
+    else:
+        optimizer.learning_rate_init *= rate / optimizer.learning_rate
+    optimizer.learning_rate = rate
+
+
+class Solver:
+    """A run, and the optimizer whose state it goes on from.
+
+    Attributes
+    ----------
+    optimizer : AdamOptimizer or SGDOptimizer
+    run : TrainingRun
+    rule : StoppingRule
+    params : ndarray, (n_params,)
+        What it trains.
+    """
+
+    def __init__(
+        self, optimizer: AdamOptimizer | SGDOptimizer, run: TrainingRun, params: NDArray[Any]
+    ) -> None:
+        self.optimizer, self.run, self.params = optimizer, run, params
+        self.rule = StoppingRule(run)
+
+    def _lists(self) -> tuple[str, ...]:
+        """The names of the optimizer's lists, as many as the run has states."""
+        names = ("ms", "vs") if isinstance(self.optimizer, AdamOptimizer) else ("velocities",)
+        return names[: options.n_states(self.run.step)]
+
+    def load_state(self) -> None:
+        """Go on from the optimizer's state, unless it has none yet."""
+        n_layers = len(self.run.layer_units) - 1
+        lists = [getattr(self.optimizer, name) for name in self._lists()]
+        if all(lists):
+            plain = np.empty((len(lists), len(self.params)), self.params.dtype)
+            for row, given in zip(plain, lists, strict=True):
+                row[:] = arrays.join(given[:n_layers], given[n_layers:])
+            self.run.load_plain_state(plain, getattr(self.optimizer, "t", 0))
+
+    def keep_state_only(self) -> None:
+        """Give back the memory for training."""
+        del self.rule, self.run.workspace
+
+    def save_state(self) -> None:
+        """Give the optimizer its state."""
+        units = self.run.layer_units.tolist()
+        for row, name in zip(self.run.plain_state(), self._lists(), strict=True):
+            coefs, intercepts = parameters.split_params(row, units)
+            setattr(self.optimizer, name, coefs + intercepts)
+        if not self._lists() and not self.optimizer.velocities:  # gradient descent needs none
+            coefs, intercepts = parameters.split_params(np.zeros_like(self.params), units)
+            self.optimizer.velocities = coefs + intercepts
+        if isinstance(self.optimizer, AdamOptimizer) and self.run.n_steps:
+            adam, t = self.optimizer, self.run.n_steps
+            adam.t = t
+            adam.learning_rate = (
+                adam.learning_rate_init * np.sqrt(1 - adam.beta_2**t) / (1 - adam.beta_1**t)
+            )

@@ -1,0 +1,108 @@
+"""The short way from Python, which in NumPy is no shorter: the long way does everything."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastnn.reference.layout import Array
+
+
+def is_matrix(array: Any, type_number: int, n_rows: int, n_columns: int) -> bool:
+    """Whether array is an ndarray (n_rows, n_columns) as kernels read it.
+
+    type_number is its dtype's num.
+    """
+    return bool(
+        type(array) is np.ndarray
+        and array.dtype.num == type_number
+        and array.shape == (n_rows, n_columns)
+        and array.flags.c_contiguous
+        and array.flags.aligned
+        and array.dtype.isnative
+    )
+
+
+def is_ready(array: Any, type_number: int, n_columns: int) -> bool:
+    """Whether array is an ndarray (n, n_columns), n >= 1, of finite numbers, as kernels read it.
+
+    False for large arrays, too, which the caller looks at by itself.
+    """
+    n_rows = array.shape[0] if type(array) is np.ndarray and array.ndim else 0
+    return bool(
+        0 < n_rows * n_columns < 10_000
+        and is_matrix(array, type_number, n_rows, n_columns)
+        and np.isfinite(array).all()
+    )
+
+
+def can_train(
+    params: Array,
+    x: Any,
+    y: Any,
+    n_rows: int,
+    n_features: int,
+    n_outputs: int,
+    low: float,
+    high: float,
+    rows_sum_to_one: bool,
+) -> bool:
+    """Whether params may be trained on x and y without another look.
+
+    x, (n_rows, n_features), and y, (n_rows, n_outputs), are plain arrays of the type of params
+    that share no memory with it; all are finite; targets are between low and high, and each row
+    sums to 1 if it must.
+    """
+    for array, n_columns in ((x, n_features), (y, n_outputs)):
+        if not is_matrix(array, params.dtype.num, n_rows, n_columns):
+            return False
+        if not np.isfinite(array).all() or np.may_share_memory(array, params):
+            return False
+    sums = y.sum(axis=1, dtype=np.float64)
+    near = np.abs(sums - 1) <= 4 * np.finfo(y.dtype).eps * y.shape[1]
+    return bool(
+        np.isfinite(params).all()
+        and (y >= low).all()
+        and (y <= high).all()
+        and (near.all() or not rows_sum_to_one)
+    )
+
+
+def views_of(vector: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
+    """Views of consecutive parts of a plain vector, of one or two dimensions."""
+    views, at = [], 0
+    for shape in shapes:
+        size = math.prod(shape)
+        if min(shape) < 0 or at + size > len(vector):
+            raise ValueError("the shapes need more numbers than the vector has")
+        views.append(vector[at : at + size].reshape(shape))
+        at += size
+    return views
+
+
+def give_views(
+    objects: list[Any], names: tuple[str, ...], vector: Array, shapes: tuple[tuple[int, ...], ...]
+) -> tuple[Array, ...]:
+    """Views of a vector, as attributes `names` of each object in order; returns the views."""
+    views = tuple(views_of(vector, shapes))
+    places = [(one, name) for one in objects for name in names]
+    for (one, name), view in zip(places, views, strict=True):
+        setattr(one, name, view)
+    return views
+
+
+def holds(objects: list[Any], names: tuple[str, ...], values: tuple[Any, ...]) -> bool:
+    """Whether the attributes `names` of each object, in order, are these very values."""
+    found = [getattr(one, name, None) for one in objects for name in names]
+    return len(found) == len(values) and all(map(lambda a, b: a is b, found, values))
+
+
+class Forward:
+    """Forward passes through one net; here the long way does them all."""
+
+    def __init__(self, arrays: list[Any], activations: Array) -> None:
+        if len(arrays) == 0 or len(arrays) != 2 * len(activations):
+            raise ValueError("there must be a W and a b for each activation")
+
+    def __call__(self, x: Any, every: bool = False) -> None:
+        return None

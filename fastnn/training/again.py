@@ -1,0 +1,115 @@
+"""`partial_fit` once more: the run of the last call, for data and options just like its own."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import kernels
+from fastnn.catalog import activations, losses
+from fastnn.parameters import SolverState
+from fastnn.training.run import TrainingRun, draw_order
+
+MOST_BYTES = 1_000_000  # of memory that a network keeps between calls
+_COMPARABLE = frozenset((int, float, bool, str))
+
+
+class Again:
+    """What a call of `partial_fit` leaves for the next.
+
+    Parameters
+    ----------
+    run : TrainingRun
+        It has done the call's epoch.
+    state : SolverState
+        The network's, which is the run's.
+    options : dict
+        Of the call.
+    n_rows : int
+    shuffle : bool
+        Whether the rows come in a new order.
+    loss, out_activation : str
+        Names in the catalog, which say what targets may be.
+    """
+
+    def __init__(
+        self,
+        run: TrainingRun,
+        state: SolverState | None,
+        options: dict[str, Any],
+        n_rows: int,
+        shuffle: bool,
+        loss: str,
+        out_activation: str,
+    ) -> None:
+        self.run, self.state = run, state
+        self._options, self._types = options, _types(options)
+        self._curve, self._rows = np.empty(1), np.arange(n_rows)
+        self._order = self._rows.copy() if shuffle else None
+        units = run.layer_units
+        self._shape = n_rows, units[0].item(), units[-1].item()
+        self._targets = _targets(loss, out_activation)
+        size = run.workspace.nbytes + (1 + len(run.packed_state)) * run.packed.nbytes
+        #: whether it is worth keeping: one thread, little memory, options that compare
+        self.is_small = (
+            run.n_threads == 1 and size <= MOST_BYTES and _COMPARABLE.issuperset(self._types)
+        )
+
+    def takes(
+        self,
+        params: NDArray[Any],
+        state: SolverState | None,
+        x: Any,
+        y: Any,
+        options: dict[str, Any],
+    ) -> bool:
+        """Whether nothing has to be checked, converted or prepared for these."""
+        return (
+            state is self.state
+            and self._types == _types(options)
+            and self._options == options
+            and kernels.build.can_train(params, x, y, *self._shape, *self._targets)
+        )
+
+    def train(
+        self,
+        params: NDArray[Any],
+        x: Any,
+        y: Any,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Train for one epoch; errors are those of `TrainingRun.epochs`."""
+        run = self.run
+        if self._order is not None:
+            self._order[:] = self._rows
+            draw_order(self._order, random_state)
+        run.count_afresh()
+        with run:
+            run.begin(params, x, y, self._curve, self._order)
+            run.until(1)
+
+    def losses(self) -> list[float]:
+        """The loss of the epoch that `train` has done; nothing after an error."""
+        return [self._curve.item()] if self.run.epochs_done else []
+
+
+@functools.cache
+def _targets(loss: str, out_activation: str) -> tuple[float, float, bool]:
+    """What targets must be for the loss and for the output's activation to reach them."""
+    row, output = losses.BY_NAME[loss], activations.BY_NAME[out_activation]
+    return max(row.low, output.low), min(row.high, output.high), row.rows_sum_to_one
+
+
+def can_train(
+    params: NDArray[Any], x: NDArray[Any], y: NDArray[Any], loss: str, out_activation: str
+) -> bool:
+    """Whether params may be trained on x and y, which were checked, without another look."""
+    shape = len(x), x.shape[1], y.shape[1]
+    return kernels.build.can_train(params, x, y, *shape, *_targets(loss, out_activation))
+
+
+def _types(options: dict[str, Any]) -> tuple[type, ...]:
+    return tuple(map(type, options.values()))
