@@ -6,8 +6,8 @@ does nothing every 25 epochs, and with a `Recorder` that copies the parameters a
 end in the same parameters. Ratios compare runs of the same round: their median, and what eight of
 ten lie between. Exit status 1 if the callback costs more than 5%.
 
-Then what a compiled call of one epoch takes when its arrays are looked at in every call and when
-that is done once, as between the pauses of a fit, and what doing it takes.
+Then what a compiled call of one epoch takes, as between the pauses of a fit, and what taking up
+the arrays takes, which a fit does once.
 
 With --frames, instead, the CPU time of a frame of LivePlot and animate: all of it drawn, and only
 what moves; two features as a plane, one as a curve.
@@ -73,19 +73,19 @@ def ways(dtype, units, epochs):
         return time.perf_counter() - begin, net.params_
 
     def one_epoch_a_call(calls):
-        """Microseconds of a call without and with views, and of begin without and with them."""
+        """Microseconds of a call that trains for one epoch, and of begin, which it needs once."""
         run, data = prepared(new())
-        times = [[], [], [], []]
+        times = [], []
         with run:
-            for i in range(2 * calls):
-                begin = time.perf_counter()
-                arguments = run.begin(*data, np.zeros(1), in_parts=bool(i % 2))
+            for _ in range(calls):
+                start = time.perf_counter()
+                run.begin(*data, np.zeros(1))
                 begun = time.perf_counter()
-                times[2 + i % 2].append(begun - begin)
-                run.again(arguments)  # which finds everything in the cache for the next
-                begin = time.perf_counter()
-                run.again(arguments)
-                times[i % 2].append(time.perf_counter() - begin)
+                run.again()  # which finds everything in the cache for the next
+                again = time.perf_counter()
+                run.again()
+                times[0].append(time.perf_counter() - again)
+                times[1].append(begun - start)
         return [1e6 * statistics.median(some) for some in times]
 
     return one_epoch_a_call, {
@@ -160,11 +160,8 @@ def main():
                 print(f"  {name:<28} {milliseconds:7.2f} ms   {figure}")
                 if "callback" in name and middle > LIMIT:
                     failed.append(f"{'-'.join(map(str, units))} {dtype}: {middle:.3f}x")
-            plain, views, begin_plain, begin_views = one_epoch_a_call(10 * rounds)
-            print(
-                f"  one epoch a call: {plain:.2f} us, {views:.2f} us with views, which take "
-                f"{begin_views - begin_plain:.2f} us once"
-            )
+            epoch, begin = one_epoch_a_call(10 * rounds)
+            print(f"  one epoch a call: {epoch:.2f} us, and {begin:.2f} us to begin, once")
     if failed and not options.smoke:
         sys.exit(f"callbacks cost more than {LIMIT:.2f}x: " + ", ".join(failed))
 
