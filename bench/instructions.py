@@ -1,11 +1,10 @@
 """Instructions per step by valgrind, against stored counts: `python bench/instructions.py`.
 
 Counts repeat to a fraction of a percent where times do not, so a regression of a few percent shows
-on the noisiest machine. Each workload runs in a fresh Python under `valgrind --tool=callgrind` for
-two numbers of epochs; the difference is what the epochs cost. The counts stored in
+on the noisiest machine. Each workload runs under `valgrind --tool=callgrind` once to warm up, then
+for two numbers of epochs or calls: the difference is what these cost. The counts stored in
 instructions.json belong to a compiler, a Python and a NumPy; with others there is nothing to
-compare with. valgrind
-knows AVX2 but not AVX-512.
+compare with. valgrind knows AVX2 but not AVX-512.
 """
 
 import argparse
@@ -16,12 +15,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 STORED = Path(__file__).with_suffix(".json")
 TOLERANCE = 0.02
+MARKER = "getppid"  # called before and after what is counted; callgrind starts a new count there
 
 # name -> what one run of n epochs does; the smaller and the larger n
 WORKLOADS = {
@@ -127,7 +128,7 @@ WORKLOADS = {
         (10, 60),
     ),
 }
-# A run takes some seconds: each kernel once, not every combination.
+# each kernel once, not every combination
 COUNTED = [
     ("2-4-8-1 full batch 500", "float64", "avx2"),
     ("2-4-8-1 full batch 500", "float32", "baseline"),
@@ -145,8 +146,9 @@ COUNTED = [
     ("MLPClassifier.predict_proba a row, 64-100-10", "float64", "avx2"),
     ("MLPRegressor.predict a row, 10-100-1", "float64", "avx2"),
 ]
+# Run with a list of (code, dtype, the smaller n, the larger n).
 PROGRAM = """
-import sys, warnings
+import ast, gc, os, sys, warnings
 import numpy as np
 from fastnn import Network, tutorial
 def tutorial_net(dtype):
@@ -155,7 +157,13 @@ def tutorial_net(dtype):
     for layer in net:
         layer.W, layer.b = layer.W.astype(dtype), layer.b.astype(dtype)
     return net
-rng, dtype, n = np.random.RandomState(0), sys.argv[1], int(sys.argv[2])
+gc.disable()
+for code, dtype, few, many in ast.literal_eval(sys.argv[1]):
+    code = compile(code, "workload", "exec")
+    for n in (few, few, many):
+        os.getppid()
+        exec(code, globals() | {"rng": np.random.RandomState(0), "dtype": dtype, "n": n})
+    os.getppid()
 """
 
 
@@ -213,38 +221,51 @@ def count_all(only=""):
     python, numpy = (v.rpartition(".")[0] for v in (platform.python_version(), np.__version__))
     compiler = kernels.build.build_info()["compiler"]
     versions = f"{compiler}, Python {python}, NumPy {numpy}"
-    jobs = {
-        f"{name} {dtype} {isa}": (*WORKLOADS[name], dtype, isa)
-        for name, dtype, isa in COUNTED
-        if only in f"{name} {dtype} {isa}"
-    }
+    jobs = [job for job in COUNTED if only in " ".join(job)]
+    shares = [
+        share
+        for isa in dict.fromkeys(job[-1] for job in jobs)
+        for share in halves([job for job in jobs if job[-1] == isa])
+    ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # counts do not mind company
-        counts = pool.map(lambda job: per_epoch(*job), jobs.values())
-        return versions, dict(zip(jobs, counts, strict=True))
+        counts = {k: v for found in pool.map(count, shares) for k, v in found.items()}
+    return versions, {name: counts[name] for name in map(" ".join, jobs)}
 
 
-def per_epoch(code, numbers, dtype, isa):
-    few, many = (count(code, dtype, isa, n) for n in numbers)
-    return round((many - few) / (numbers[1] - numbers[0]), 1)
+def halves(jobs):
+    """What two processes do at the same time."""
+    return [half for half in (jobs[::2], jobs[1::2]) if half]
 
 
-def count(code, dtype, isa, n):
-    """Instructions of a whole Python that runs n epochs."""
-    done = subprocess.run(
-        [
-            "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-            sys.executable, "-P", "-c", PROGRAM + textwrap.dedent(code), dtype, str(n),
-        ],
-        capture_output=True, text=True,
-        env={
-            **os.environ, "FASTNN_ISA": isa, "FASTNN_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
-            "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
-        },
-    )  # fmt: skip
-    collected = re.search(r"Collected : (\d+)", done.stderr)
-    if done.returncode or not collected:
-        sys.exit(f"valgrind failed on {isa}: {done.stderr[-2000:]}")
-    return int(collected[1])
+def count(jobs):
+    """name -> instructions of an epoch or call, for jobs of one build, in one process."""
+    listed = [
+        (textwrap.dedent(WORKLOADS[name][0]), dtype, *WORKLOADS[name][1])
+        for name, dtype, _ in jobs
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "counts"
+        done = subprocess.run(
+            [
+                "valgrind", "--tool=callgrind", f"--callgrind-out-file={file}",
+                f"--dump-before={MARKER}", sys.executable, "-P", "-c", PROGRAM, repr(listed),
+            ],
+            capture_output=True, text=True,
+            env={
+                **os.environ, "FASTNN_ISA": jobs[0][-1], "FASTNN_NUM_THREADS": "1",
+                "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+            },
+        )  # fmt: skip
+        parts = [Path(f"{file}.{part}") for part in range(1, 4 * len(jobs) + 1)]
+        if done.returncode or not all(part.exists() for part in parts):
+            sys.exit(f"valgrind failed on {jobs[0][-1]}: {done.stderr[-2000:]}")
+        # what was counted before each marker: what came before, warming up, few, many
+        totals = [int(re.search(r"^totals: (\d+)", p.read_text(), re.M)[1]) for p in parts]
+    counts = {}
+    for i, job in enumerate(jobs):
+        (_, (few, many)), (*_, less, more) = WORKLOADS[job[0]], totals[4 * i : 4 * i + 4]
+        counts[" ".join(job)] = round((more - less) / (many - few), 1)
+    return counts
 
 
 if __name__ == "__main__":
