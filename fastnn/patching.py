@@ -2,8 +2,8 @@
 imports them from `sklearn.neural_network`, and takes them out again.
 
 While they are in place, instances of scikit-learn's own classes count as instances of them, too
-(see `estimators.classes.InPlace`), and a finder in `sys.meta_path` puts them back after the module
-was executed again, by `importlib.reload` for one.
+(see `estimators.classes.InPlace`), and a finder in `sys.meta_path` puts them in place after the module
+was executed: when it is imported for the first time, or again by `importlib.reload`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _put_in_place(room: types.ModuleType) -> None:
 
 
 class _Keeper(importlib.abc.MetaPathFinder):
-    """Finds sklearn.neural_network as the others do; executing it then keeps the patch."""
+    """Finds sklearn.neural_network as the others do; executing it then ends with the patch."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
@@ -78,7 +78,8 @@ def _update() -> None:
         sys.meta_path.insert(0, _keeper)
     elif not _reasons and _keeper in sys.meta_path:
         sys.meta_path.remove(_keeper)
-    _put_in_place(importlib.import_module(ROOM))
+    if ROOM in sys.modules:  # else the finder has it patched when it is imported
+        _put_in_place(importlib.import_module(ROOM))  # which waits for another thread's import
 
 
 class _Patch:

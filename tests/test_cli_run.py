@@ -12,12 +12,17 @@ from conftest import PYTHON
 import fastnn
 from fastnn.cli.main import main
 
-# Prints what a program sees of how it was started, and whether scikit-learn is patched.
-PROGRAM = """
+# Prints whether scikit-learn is patched, and what a program sees of how it was started. Importing
+# scikit-learn takes ten times as long as the rest: with its last argument only.
+IMPORT = "import it"
+PROGRAM = f"""
 import sys
-from sklearn.neural_network import MLPRegressor
+if sys.argv[-1] == "{IMPORT}":
+    from sklearn.neural_network import MLPRegressor
+    print(MLPRegressor.__module__.split(".")[0])
+else:
+    print("fastnn" if "fastnn.patching" in sys.modules else "sklearn")
 me = sys.modules["__main__"]
-print(MLPRegressor.__module__.split(".")[0])
 print(__name__, vars(me) is globals(), me.__name__, __package__, __doc__)
 print(None if __spec__ is None else (__spec__.name, __spec__.origin), type(__loader__).__name__)
 print(globals().get("__file__"), globals().get("__cached__"), type(__builtins__).__name__)
@@ -28,19 +33,19 @@ sys.exit(3)
 BESIDE = "print('beside', __name__)"
 
 TARGETS = {
-    "a script": ["folder/program.py", "-x", "--help", "-", "--", "-m"],
+    "a script": ["folder/program.py", "-x", "--help", "-", "--", "-m", IMPORT],
     "a script above": ["../program.py"],
     "a script without a suffix": ["folder/program"],
     "a script right here": ["./link.py"],
     "a link to a script": ["link.py"],
     "a compiled script": ["folder/compiled.pyc"],
-    "a folder": ["folder", "run"],
+    "a folder": ["folder", "run", IMPORT],
     "a folder, the long way": ["package/../folder/"],
     "the present folder": ["."],
     "a zip archive": ["program.zip", "-v"],
     "a zip archive with a first line": ["program.pyz"],
-    "standard input": ["-", "-a", "b"],
-    "a module": ["-m", "program", "-m", "x"],
+    "standard input": ["-", "-a", "b", IMPORT],
+    "a module": ["-m", "program", "-m", IMPORT],
     "a module, in one word": ["-mprogram", "x"],
     "a module of a package": ["-m", "package.program"],
     "a package": ["-m", "package", "--version"],
@@ -112,6 +117,7 @@ def test_the_module_outlives_its_last_line(here):
     """Exit handlers, threads and pickles find __main__, and scikit-learn patched."""
     program = """
 import atexit, pickle
+import sklearn.utils  # not for the first time while Python ends: that fails without fastnn, too
 class Own:
     pass
 def last():

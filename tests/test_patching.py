@@ -296,6 +296,7 @@ def test_a_script_is_run_as_python_runs_it(tmp_path):
     (folder / "train.py").write_text("""
 import atexit, os, pathlib, pickle, sys
 import beside
+import sklearn.utils  # not for the first time while Python ends: that fails without fastnn, too
 try:
     import elsewhere
 except ImportError:
