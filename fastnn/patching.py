@@ -2,8 +2,8 @@
 imports them from `sklearn.neural_network`, and takes them out again.
 
 While they are in place, instances of scikit-learn's own classes count as instances of them, too
-(see `estimators.classes.InPlace`), and a finder in `sys.meta_path` puts them in place after the module
-was executed: when it is imported for the first time, or again by `importlib.reload`.
+(see `estimators.classes.InPlace`), and a finder in `sys.meta_path` puts them in place after the
+module was executed: when it is imported for the first time, or again by `importlib.reload`.
 """
 
 from __future__ import annotations
