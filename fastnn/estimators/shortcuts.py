@@ -104,7 +104,7 @@ def must_validate() -> bool:
 
 
 # Values of these types are valid or not whoever they belong to ...
-_BY_VALUE = frozenset({int, float, str, bool, type(None)})
+_BY_VALUE = frozenset({int, float, str, bool, type(None), np.float64, np.int64})
 # ... and these whatever is in them.
 _BY_TYPE = frozenset({tuple, list, np.random.RandomState})
 

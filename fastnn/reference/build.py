@@ -19,7 +19,7 @@ def all_finite(x: Array) -> bool:
 
 def peak_multiply_adds(turns: int, sink: Array) -> float:
     """Run 12 independent chains of `turns` multiply-adds; return how many that were."""
-    chains = np.arange(12, dtype=sink.dtype)
+    chains = sink + np.arange(12, dtype=sink.dtype)
     for _ in range(turns):
         chains = chains * 0.999 + 1e-3
     sink[0] = chains.sum()

@@ -144,31 +144,43 @@ FASTNN_INLINE VEC FN(select)(IVEC mask, VEC a, VEC b)
 #else
 #define LANES (VECTOR_BYTES / 8)
 #endif
-/* LOW and HIGH interleave the lower and the upper halves of two vectors. AVX2 does that in each
- * 128 bits with one instruction, across them with two; so vectors of 32 bytes are shuffled as two
- * PARTS, and the parts change places at the end (FIRST and SECOND). */
-#if VECTOR_BYTES == 32
+/* LOW and HIGH interleave the lower and the upper halves of two vectors. AVX2 and AVX-512 do that
+ * in each 128 bits with their cheapest instruction; so long vectors are shuffled as PARTS of 16
+ * bytes, and then parts change places: EVEN and ODD take every other part of two vectors, FIRST
+ * and SECOND the halves of each. */
+#if VECTOR_BYTES == 64
+#define PARTS 4
+#if LANES == 16
+#define LOW 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define HIGH 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+#define FIRST 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define SECOND 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define EVEN 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+#else
+#define LOW 0, 8, 2, 10, 4, 12, 6, 14
+#define HIGH 1, 9, 3, 11, 5, 13, 7, 15
+#define FIRST 0, 1, 2, 3, 8, 9, 10, 11
+#define SECOND 4, 5, 6, 7, 12, 13, 14, 15
+#define EVEN 0, 1, 4, 5, 8, 9, 12, 13
+#define ODD 2, 3, 6, 7, 10, 11, 14, 15
+#endif
+#elif VECTOR_BYTES == 32
 #define PARTS 2
 #if LANES == 8
 #define LOW 0, 8, 1, 9, 4, 12, 5, 13
 #define HIGH 2, 10, 3, 11, 6, 14, 7, 15
-#define FIRST 0, 1, 2, 3, 8, 9, 10, 11
-#define SECOND 4, 5, 6, 7, 12, 13, 14, 15
+#define EVEN 0, 1, 2, 3, 8, 9, 10, 11
+#define ODD 4, 5, 6, 7, 12, 13, 14, 15
 #else
 #define LOW 0, 4, 2, 6
 #define HIGH 1, 5, 3, 7
-#define FIRST 0, 1, 4, 5
-#define SECOND 2, 3, 6, 7
+#define EVEN 0, 1, 4, 5
+#define ODD 2, 3, 6, 7
 #endif
 #else
 #define PARTS 1
-#if LANES == 16
-#define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif LANES == 8
-#define LOW 0, 8, 1, 9, 2, 10, 3, 11
-#define HIGH 4, 12, 5, 13, 6, 14, 7, 15
-#elif LANES == 4
+#if LANES == 4
 #define LOW 0, 4, 1, 5
 #define HIGH 2, 6, 3, 7
 #else
@@ -201,11 +213,25 @@ FASTNN_INLINE void FN(transpose_block)(VEC *v)
         FASTNN_UNROLL
         for (int i = 0; i < LANES; i++) v[i] = t[i];
     }
-#if PARTS == 2
+#if PARTS == 4
+    FASTNN_UNROLL
+    for (int i = 0; i < LANES / 2; i++) { /* of groups 0 and 1, then of 2 and 3 */
+        const int from = i + i / SIDE * SIDE;
+        t[from] = SHUFFLE(v[from], v[from + SIDE], FIRST);
+        t[from + SIDE] = SHUFFLE(v[from], v[from + SIDE], SECOND);
+    }
     FASTNN_UNROLL
     for (int i = 0; i < SIDE; i++) {
-        t[i] = SHUFFLE(v[i], v[i + SIDE], FIRST);
-        v[i + SIDE] = SHUFFLE(v[i], v[i + SIDE], SECOND);
+        v[i] = SHUFFLE(t[i], t[i + 2 * SIDE], EVEN);
+        v[i + SIDE] = SHUFFLE(t[i], t[i + 2 * SIDE], ODD);
+        v[i + 2 * SIDE] = SHUFFLE(t[i + SIDE], t[i + 3 * SIDE], EVEN);
+        v[i + 3 * SIDE] = SHUFFLE(t[i + SIDE], t[i + 3 * SIDE], ODD);
+    }
+#elif PARTS == 2
+    FASTNN_UNROLL
+    for (int i = 0; i < SIDE; i++) {
+        t[i] = SHUFFLE(v[i], v[i + SIDE], EVEN);
+        v[i + SIDE] = SHUFFLE(v[i], v[i + SIDE], ODD);
         v[i] = t[i];
     }
 #endif
@@ -227,8 +253,13 @@ FASTNN_INLINE void FN(sum_lanes)(VEC *v)
             v[at] = SHUFFLE(v[at], v[at + half], LOW) + SHUFFLE(v[at], v[at + half], HIGH);
         }
     }
-#if PARTS == 2
-    v[0] = SHUFFLE(v[0], v[SIDE], FIRST) + SHUFFLE(v[0], v[SIDE], SECOND);
+#if PARTS == 4
+    const VEC a = SHUFFLE(v[0], v[SIDE], FIRST) + SHUFFLE(v[0], v[SIDE], SECOND);
+    const VEC b = SHUFFLE(v[2 * SIDE], v[3 * SIDE], FIRST)
+                  + SHUFFLE(v[2 * SIDE], v[3 * SIDE], SECOND);
+    v[0] = SHUFFLE(a, b, EVEN) + SHUFFLE(a, b, ODD);
+#elif PARTS == 2
+    v[0] = SHUFFLE(v[0], v[SIDE], EVEN) + SHUFFLE(v[0], v[SIDE], ODD);
 #endif
 #else
     (void)v;
@@ -241,6 +272,8 @@ FASTNN_INLINE void FN(sum_lanes)(VEC *v)
 #undef HIGH
 #undef FIRST
 #undef SECOND
+#undef EVEN
+#undef ODD
 #undef PARTS
 #undef SIDE
 #undef SHUFFLE
