@@ -76,6 +76,24 @@ WORKLOADS = {
         """,
         (10, 110),
     ),
+    "loss of a row, 64-100-10": (
+        """
+        net = Network([64, 100, 10], "relu", loss="log_loss", dtype=dtype, random_state=0)
+        x, y = rng.randn(1, 64).astype(dtype), np.eye(10, dtype=dtype)[:1]
+        for _ in range(n):
+            net.loss(x, y)
+        """,
+        (10, 210),
+    ),
+    "Network and fit of an epoch, 8-32-32-2": (
+        """
+        X, y = rng.randn(100, 8).astype(dtype), np.eye(2, dtype=dtype)[rng.randint(2, size=100)]
+        for _ in range(n):
+            net = Network([8, 32, 32, 2], "relu", loss="log_loss", dtype=dtype, random_state=0)
+            net.fit(X, y, max_iter=1)
+        """,
+        (10, 110),
+    ),
     "tutorial.train a step, 2-4-8-1": (
         """
         X, y = rng.randn(500, 2).astype(dtype), rng.rand(500, 1).astype(dtype)
@@ -140,6 +158,8 @@ COUNTED = [
     ("64-100-10 batch 200", "float64", "baseline"),
     ("predict a row, 64-100-10", "float32", "avx2"),
     ("partial_fit a row, 8-32-32-2", "float64", "avx2"),
+    ("loss of a row, 64-100-10", "float32", "avx2"),
+    ("Network and fit of an epoch, 8-32-32-2", "float64", "avx2"),
     ("tutorial.train a step, 2-4-8-1", "float64", "avx2"),
     ("tutorial.train a point, 2-4-8-1", "float64", "avx2"),
     ("tutorial.train a point, never trained, 2-4-8-1", "float64", "avx2"),

@@ -28,7 +28,7 @@ from fastnn.layers import Layers
 from fastnn.parameters import RealType
 from fastnn.training import options
 from fastnn.training.again import Again, can_train
-from fastnn.training.objective import MeanLoss
+from fastnn.training.objective import MeanLoss, short_loss
 from fastnn.training.options import SolverOptions, hints_at_keywords, takes_solver_options
 from fastnn.training.run import TrainingRun, draw_order
 
@@ -121,7 +121,7 @@ class Network(Layers, Displayable):
         self.n_jobs = n_jobs
         self._make(units, names, loss_name, parameters.new_params(units, real))
         gains = [activations.BY_NAME[name].gain for name in names[:-1] or names]
-        draw(self._random_state, self._coefs, self._intercepts, gains)
+        draw(self._random_state, self._coefs[:], self._intercepts[:], gains)
         self._drawn = parameters.checksum(self._params)  # tells whether they are still those
 
     # ---- looking ----
@@ -192,7 +192,7 @@ class Network(Layers, Displayable):
         -------
         float
         """
-        return self._mean_loss(X, y, alpha)(self._params, np.empty(0, self._dtype))
+        return self._mean_loss(X, y, alpha)
 
     def loss_and_grad(
         self, X: ArrayLike, y: ArrayLike, *, alpha: float = 0.0
@@ -212,15 +212,21 @@ class Network(Layers, Displayable):
         intercept_grads : list of ndarray, (fan_out,)
         """
         grads = np.empty_like(self._params)
-        loss = self._mean_loss(X, y, alpha)(self._params, grads)
+        loss = self._mean_loss(X, y, alpha, grads)
         return loss, *parameters.split_params(grads, self._layer_units)
 
-    def _mean_loss(self, X: ArrayLike, y: ArrayLike, alpha: float) -> MeanLoss:
-        x, y = self._check_loss_data(X, y)
-        checks.loss_domain(y, self._loss)
-        alpha = checks.real_number("alpha", alpha, 0, closed="left")
-        self._check_params()
-        return MeanLoss(self._units, self._codes, self._loss, alpha, x, y, self._n_jobs)
+    def _mean_loss(self, X: Any, y: Any, alpha: Any, grads: NDArray[Any] | None = None) -> float:
+        threads.from_environment()  # a bad number is refused in small work too
+        net = self._units, self._codes, self._loss
+        loss = short_loss(self._params, *net, alpha, X, y, grads)
+        if loss is None:
+            x, y = self._check_loss_data(X, y)
+            checks.loss_domain(y, self._loss)
+            alpha = checks.real_number("alpha", alpha, 0, closed="left")
+            self._check_params()
+            grads = np.empty(0, self._dtype) if grads is None else grads
+            loss = MeanLoss(*net, alpha, x, y, self._n_jobs)(self._params, grads)
+        return loss
 
     # ---- training ----
 
@@ -309,16 +315,18 @@ class Network(Layers, Displayable):
         """
         x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
-        listeners = Listeners(callback, callback_every)
-        before = self.loss_curve_, self._dropped, self._state
-        self.loss_curve_, self._dropped, self._state = [], 0, None
+        checks.whole_number("callback_every", callback_every)
+        listeners = NOBODY if callback is None else Listeners(callback, callback_every)
+        own = vars(self)  # __setattr__ would take 0.2 us each time
+        before = {name: own[name] for name in ("loss_curve_", "_dropped", "_state")}
+        own.update(loss_curve_=[], _dropped=0, _state=None)
         if callback is None:
             self._train(x, y, step, shuffle, curve)
             return self
         try:
             listeners.begin(self, x, y, len(curve))
         except BaseException:
-            self.loss_curve_, self._dropped, self._state = before
+            own.update(before)
             raise
         with listeners:
             self._train(x, y, step, shuffle, curve, listeners)
@@ -378,9 +386,11 @@ class Network(Layers, Displayable):
         self, X: Any, y: Any, batch_size: Any, shuffle: Any, solver_options: Any
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool]:
         """Refuse all bad input to a fit before anything changes."""
-        x, y = self.check_data(X, y)
-        if not can_train(self._params, x, y, self._loss, self._activations[-1]):
-            checks.targets(y, self._loss, self._activations[-1])
+        units, out_activation = self._layer_units, self._activations[-1]
+        x = X
+        if not can_train(self._params, x, y, units[0], units[-1], self._loss, out_activation):
+            x, y = self.check_data(X, y)
+            checks.targets(y, self._loss, out_activation)
             self._check_params()
             # training must not change its own data: views of the parameters are copied
             x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
@@ -411,17 +421,18 @@ class Network(Layers, Displayable):
 
         def note() -> None:  # each time all of it: a callback may have trained this network, too
             nonlocal done
-            self._state = run.state
+            own["_state"] = run.state
             new_losses = curve[done : run.epochs_done].tolist()
-            self.loss_curve_ += new_losses
+            self.loss_curve_.extend(new_losses)
             done += len(new_losses)
 
-        outer, self._step = self._step, step  # of a fit whose callback called this one
+        own = vars(self)
+        outer, own["_step"] = self._step, step  # of a fit whose callback called this one
         try:
             with run:
                 for stop in listeners.stops(self, len(curve)):
                     if self._params is not params:  # at first, and after a callback's __setstate__
-                        if self._architecture() != architecture:
+                        if done and self._architecture() != architecture:
                             raise ValueError(
                                 "a callback made this another network: it is not trained on"
                             )
@@ -441,7 +452,7 @@ class Network(Layers, Displayable):
                             note()
                             raise
         finally:
-            self._step = outer
+            own["_step"] = outer
         return run
 
     def _architecture(self) -> tuple[Any, ...]:
@@ -474,15 +485,7 @@ class Network(Layers, Displayable):
         return self.check_data(X, y)
 
     def _check_y(self, y: ArrayLike, n_rows: int) -> NDArray[Any]:
-        y = checks.numeric_array("y", y)
-        if y.ndim == 1 and self._layer_units[-1] == 1:
-            y = y.reshape(-1, 1)
-        elif y.ndim == 1:
-            raise ValueError(
-                f"y must have shape ({n_rows}, {self._layer_units[-1]}), one column for each "
-                f"output, got {y.shape}; for class numbers use np.eye({self._layer_units[-1]})[y]"
-            )
-        return checks.matrix("y", y, self._dtype, self._layer_units[-1], "output", n_rows)
+        return checks.outputs(y, self._dtype, self._layer_units[-1], n_rows)
 
     def _check_x(self, X: ArrayLike) -> NDArray[Any]:
         return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")

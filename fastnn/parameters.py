@@ -6,7 +6,9 @@ The solver's state has the same layout. The kernels keep both packed (see kernel
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
@@ -27,12 +29,19 @@ RealType: TypeAlias = (
 )
 
 
-def count_params(layer_units: Iterable[int]) -> int:
+@functools.lru_cache
+def shapes_of(layer_units: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Shapes of each layer's coefs (fan_in, fan_out) and intercepts (fan_out,)."""
+    return tuple(s for k, n in itertools.pairwise(layer_units) for s in ((k, n), (n,)))
+
+
+@functools.lru_cache
+def count_params(layer_units: tuple[int, ...]) -> int:
     """How many coefs and intercepts a network of these units has."""
-    return sum((k + 1) * n for k, n in itertools.pairwise(layer_units))
+    return sum(map(math.prod, shapes_of(layer_units)))
 
 
-def new_params(layer_units: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
+def new_params(layer_units: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """A zero vector for all parameters.
 
     Raises
@@ -53,14 +62,17 @@ def split_params(
     params: NDArray[Any], layer_units: Iterable[int]
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Views of a flat vector: each layer's coefs (fan_in, fan_out) and intercepts (fan_out,)."""
-    shapes = tuple(s for k, n in itertools.pairwise(layer_units) for s in ((k, n), (n,)))
-    views = kernels.build.views_of(params, shapes)
+    views = kernels.build.views_of(params, shapes_of(tuple(layer_units)))
     return views[::2], views[1::2]
+
+
+_BITS: dict[int, np.dtype[Any]] = {4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
 
 
 def checksum(params: NDArray[Any]) -> int:
     """A number that a change of parameters changes."""
-    return int(params.view(f"u{params.itemsize}").sum(dtype=np.uint64))
+    bits: NDArray[Any] = params.view(_BITS[params.itemsize])
+    return int(np.add.reduce(bits, dtype=bits.dtype))
 
 
 # ---- as kernels have them -----------------------------------------------------------------------
@@ -69,7 +81,8 @@ def checksum(params: NDArray[Any]) -> int:
 def new_packed(layer_units: NDArray[np.intp], dtype: np.dtype[Any], n_rows: int) -> NDArray[Any]:
     """n_rows zero vectors in the kernels' layout, (n_rows, packed size)."""
     n_packed = kernels.build.packed_size(layer_units, dtype.itemsize)
-    return kernels.aligned_zeros(n_rows * n_packed, dtype).reshape(n_rows, n_packed)
+    memory = kernels.build.aligned_bytes(n_rows * n_packed * dtype.itemsize, True)
+    return np.ndarray((n_rows, n_packed), dtype, memory)
 
 
 def pack_rows(
@@ -87,7 +100,7 @@ def unpack_rows(
     packed: NDArray[Any], layer_units: NDArray[np.intp], codes: NDArray[np.int32]
 ) -> NDArray[Any]:
     """The inverse of `pack_rows`."""
-    plain = np.empty((len(packed), count_params(layer_units.tolist())), packed.dtype)
+    plain = np.empty((len(packed), count_params(tuple(layer_units.tolist()))), packed.dtype)
     scratch = kernels.new_workspace(layer_units, 1, packed.dtype)
     for row, packed_row in zip(plain, packed, strict=True):
         kernels.build.unpack(packed_row, layer_units, codes, scratch, row)
@@ -169,6 +182,9 @@ def check_finite(views: Iterable[ParameterList]) -> None:
             items._checked(i, items[i])
 
 
+_REAL = frozenset(map(np.dtype, (np.float64, np.float32)))
+
+
 def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """dtype as float64 or float32.
 
@@ -182,6 +198,6 @@ def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         checked = np.dtype(dtype)
     except TypeError:
         checked = None
-    if dtype is None or checked is None or checked not in (np.float64, np.float32):
+    if dtype is None or checked is None or checked not in _REAL:
         raise ValueError(f'dtype must be "float64" or "float32", got {checks.shown(dtype)}')
     return checked

@@ -1,7 +1,7 @@
 """How much work a compiled call does, and how many threads that is worth."""
 
+import functools
 import itertools
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ BUDGET = 2e8
 WORTH_A_THREAD = 4e8
 
 
-def training_work(layer_units: Iterable[int]) -> float:
+@functools.lru_cache
+def training_work(layer_units: tuple[int, ...]) -> float:
     """Multiply-adds of training on one row."""
     # an activation and its delta cost about as much as 20 multiply-adds
     return sum(3.0 * k * n + 20.0 * n for k, n in itertools.pairwise(layer_units))
@@ -29,7 +30,7 @@ def training_threads(
 ) -> int:  # fmt: skip
     """How many threads to train on that many samples, each counted once an epoch."""
     threads.from_environment()  # a bad number is refused in small work too
-    if samples * training_work(layer_units.tolist()) < WORTH_A_THREAD:
+    if samples * training_work(tuple(layer_units.tolist())) < WORTH_A_THREAD:
         return 1
     n_threads = threads.resolve(n_jobs)
     if n_threads > 1:

@@ -168,6 +168,92 @@ def test_loss_and_grad_by_central_differences(every_build, rng):
             )
 
 
+@pytest.mark.parametrize("n", [1, 40, 1024, 1025])
+def test_the_loss_of_lists_is_that_of_arrays(every_build, dtype, n, rng):
+    net = Network([3, 7, 2], "tanh", loss="log_loss", dtype=dtype, random_state=0)
+    X, y = rng.randn(n, 3).astype(dtype), np.eye(2, dtype=dtype)[rng.randint(2, size=n)]
+    for alpha in (0.0, 0.1):
+        assert net.loss(X, y, alpha=alpha) == net.loss(X.tolist(), y.tolist(), alpha=alpha)
+        plain = net.loss_and_grad(X, y, alpha=alpha)
+        listed = net.loss_and_grad(X.tolist(), y.tolist(), alpha=alpha)
+        assert plain[0] == listed[0] == net.loss(X, y, alpha=np.float64(alpha))
+        for grads, others in zip(plain[1:], listed[1:], strict=True):
+            for grad, other in zip(grads, others, strict=True):
+                np.testing.assert_array_equal(grad, other)
+
+
+def test_the_loss_still_refuses_bad_input(every_build, monkeypatch):
+    net = Network([2, 3, 1], "tanh", loss="binary_log_loss", random_state=0)
+    X, y = np.ones((4, 2)), np.ones((4, 1))
+    for method in (net.loss, net.loss_and_grad):
+        for options, error in (({"alpha": True}, TypeError), ({"alpha": -1.0}, ValueError),
+                               ({"alpha": np.nan}, ValueError)):  # fmt: skip
+            with pytest.raises(error, match="alpha"):
+                method(X, y, **options)
+        with pytest.raises(ValueError, match="X\\[0, 0\\] is nan"):
+            method(X * np.nan, y)
+        with pytest.raises(ValueError, match="y must be between 0 and 1"):
+            method(X, y * 2)
+        with pytest.raises(ValueError, match="y must have 4 rows"):
+            method(X, y[:3])
+        with monkeypatch.context() as patch:
+            patch.setenv("FASTNN_NUM_THREADS", "none")
+            with pytest.raises(ValueError, match="FASTNN_NUM_THREADS"):
+                method(X, y)
+    # of a loss, unlike a fit, the output need not reach the targets
+    reach = Network([2, 3, 1], random_state=0)
+    assert reach.loss(X, y * 346) == reach.loss(X.tolist(), y * 346)
+    net.coefs_[0][0, 0] = np.nan
+    with pytest.raises(ValueError, match="coefs_"):
+        net.loss(X, y)
+
+
+def test_a_fit_of_lists_is_that_of_arrays(every_build, dtype, rng):
+    X, y = rng.randn(30, 3).astype(dtype), rng.rand(30, 2).astype(dtype)
+    for options in ({}, {"batch_size": 8}, {"solver": "sgd", "alpha": 0.1}):
+        plain, listed = (Network([3, 5, 2], dtype=dtype, random_state=0) for _ in range(2))
+        plain.fit(X, y, max_iter=3, **options)
+        listed.fit(X.tolist(), y.tolist(), max_iter=3, **options)
+        np.testing.assert_array_equal(plain.params_, listed.params_)
+        assert plain.loss_curve_ == listed.loss_curve_
+
+
+def test_a_fit_still_refuses_bad_input(every_build):
+    net = Network([2, 3, 1], random_state=0)
+    X, y = np.ones((4, 2)), np.ones((4, 1))
+    net.fit(X, y, max_iter=2)
+    before, curve = net.params_.copy(), list(net.loss_curve_)
+    for data, options in (
+        ((X * np.inf, y), {}), ((X[:, :1], y), {}), ((X, y[:2]), {}), ((X, y * 346), {}),
+        ((X, y), {"batch_size": 0}), ((X, y), {"alpha": True}), ((X, y), {"shuffle": 1}),
+        ((X, y), {"max_iter": 0}), ((X, y), {"callback_every": 0}), ((X, y), {"callback": 3}),
+    ):  # fmt: skip
+        with pytest.raises((TypeError, ValueError)):
+            net.fit(*data, **options)
+        assert (net.params_ == before).all()
+        assert net.loss_curve_ == curve
+
+
+def test_layer_units_are_whole_numbers_of_any_type():
+    for units in (np.array([2, 3]), (n for n in (2, 3)), [np.int8(2), 3]):
+        assert Network(units, random_state=0).layer_units == (2, 3)
+    for units in ([True, 3], [2.0, 3], [2, 0], [2, 2**48 + 1]):
+        Network([1, 3] if units[0] is True else [2, 3])  # what equals it was taken before
+        with pytest.raises((TypeError, ValueError), match="layer_units\\["):
+            Network(units)
+
+
+def test_a_step_has_no_other_fields():
+    step = kernels.new_step(alpha=0.5, batch_size=7)
+    assert step["alpha"] == 0.5
+    assert step["batch_size"] == 7
+    assert step["budget"] == np.inf
+    assert step["n_threads"] == 1
+    assert step["momentum"] == step["loss"] == 0
+    with pytest.raises(ValueError, match="no velocity"):
+        kernels.new_step(velocity=1.0)
+
+
 def test_parameters_are_views_that_may_be_read_set_and_edited(rng):
     net = Network([2, 3, 1], random_state=0)
     X = rng.randn(5, 2)

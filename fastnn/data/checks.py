@@ -16,6 +16,7 @@ from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.names import NOT_HERE, OTHER_NAMES
 
 BLOCK = 50_000  # elements that are examined together
+MOST = 2**48  # the largest whole number that is taken
 
 _T = TypeVar("_T")
 
@@ -136,7 +137,20 @@ def matrix(
     return finite_array(name, value, dtype)
 
 
-def whole_number(name: str, value: Any, low: int = 1, high: int = 2**48) -> int:
+def outputs(y: Any, dtype: np.dtype[Any], n_outputs: int, n_rows: int) -> NDArray[Any]:
+    """y as `matrix` makes it; for one output it may have one dimension."""
+    y = numeric_array("y", y)
+    if y.ndim == 1 and n_outputs == 1:
+        y = y.reshape(-1, 1)
+    elif y.ndim == 1:
+        raise ValueError(
+            f"y must have shape ({n_rows}, {n_outputs}), one column for each output, got "
+            f"{y.shape}; for class numbers use np.eye({n_outputs})[y]"
+        )
+    return matrix("y", y, dtype, n_outputs, "output", n_rows)
+
+
+def whole_number(name: str, value: Any, low: int = 1, high: int = MOST) -> int:
     """value as an int from low to high.
 
     Raises
@@ -299,6 +313,8 @@ def random_state(value: Any) -> np.random.RandomState:
     TypeError, ValueError
         For anything else, or a seed outside 0 .. 2**32 - 1.
     """
+    if type(value) is int and 0 <= value < 2**32:
+        return seeded(value)
     if value is None:
         return np.random.mtrand._rand
     if isinstance(value, np.random.RandomState):
@@ -343,7 +359,9 @@ def layer_units(value: Any, name: str = "layer_units") -> tuple[int, ...]:
         raise TypeError(
             f"{name} must be a sequence of whole numbers such as [2, 4, 8, 1], got {shown(value)}"
         )
-    units = tuple(whole_number(f"{name}[{i}]", n) for i, n in enumerate(value))
+    units = tuple(value)
+    if not all(type(n) is int and 1 <= n <= MOST for n in units):
+        units = tuple(whole_number(f"{name}[{i}]", n) for i, n in enumerate(units))
     if len(units) < 2:
         raise ValueError(
             f"{name} must hold at least inputs and outputs, such as [2, 1], got {list(units)}"

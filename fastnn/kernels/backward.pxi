@@ -171,6 +171,41 @@ cdef void mean_gradient(
         j += layer.fan_out
 
 
+cdef double loss_of_net(
+    const real *params, const Py_ssize_t *layer_units, const int *activations,
+    Py_ssize_t n_layers, int loss, double alpha, const Rows *rows, const real *y,
+    Py_ssize_t n_rows, bint weighted, unsigned char *workspace, real *grads
+) noexcept nogil:
+    """`loss_and_grad`, for n_rows rows; without grads (NULL) the loss alone."""
+    cdef Plan plan
+    cdef Chunk chunk
+    cdef real *work
+    cdef double total = 0, weight = n_rows
+    cdef Py_ssize_t row = 0
+    work = open_workspace(&plan, layer_units, activations, n_layers, loss, n_rows, -1, 1, weighted,
+                          workspace, params)
+    if weighted:
+        weight = weight_of(y, NULL, 0, n_rows, plan.n_targets)
+    memset(work + plan.params, 0, plan.packed_size * sizeof(real))
+    pack_params(params, &plan, work + plan.params)
+    while row < n_rows:
+        chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
+        chunk.sparse = as_stored(rows, &plan, &chunk, False)
+        gather_inputs(rows, &plan, &chunk, work, 0, 1)
+        gather(y, NULL, row, chunk.count, plan.n_targets, plan.lanes, work + chunk.y, 0, 1)
+        forward_chunk(&plan, work + plan.params, work, &chunk, 0)
+        total += loss_of(&plan, work, &chunk, loss)
+        if grads != NULL:
+            backward_chunk(&plan, work + plan.params, work, &chunk)
+        row += chunk.count
+    if alpha != 0:
+        penalty_part(&plan, work + plan.params, work, 0, 1)
+        total += penalty(&plan, work, alpha)
+    if grads != NULL:
+        mean_gradient(&plan, work, params, weight, alpha, grads)
+    return total / weight
+
+
 def loss_and_grad(
     const real[::1] params,             # IN  plain parameters
     const Py_ssize_t[::1] layer_units,
@@ -188,40 +223,16 @@ def loss_and_grad(
     If y has one column more than there are outputs, that is the weight of each row: the mean is
     weighted, and n is the sum of the weights.
     """
-    cdef Plan plan
-    cdef Chunk chunk
-    cdef real *work
     cdef Rows rows = rows_of(x, columns, row_starts)
     cdef const Step *numbers = <const Step *> &step[0]
-    cdef double total = 0, weight = y.shape[0], alpha = numbers.alpha
-    cdef Py_ssize_t row = 0, n_rows = y.shape[0]
-    cdef bint weighted = y.shape[1] > layer_units[layer_units.shape[0] - 1]
+    cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
+    cdef real *out = &grads[0] if grads.shape[0] else NULL
+    cdef double loss
     with nogil:
-        work = open_workspace(&plan, &layer_units[0], &activations[0],
-                              layer_units.shape[0] - 1, numbers.loss, n_rows, -1, 1, weighted,
-                              &workspace[0], &params[0])
-        if weighted:
-            weight = weight_of(&y[0, 0], NULL, 0, n_rows, plan.n_targets)
-        memset(work + plan.params, 0, plan.packed_size * sizeof(real))
-        pack_params(&params[0], &plan, work + plan.params)
-        while row < n_rows:
-            chunk = at_desk(&plan, row, min(plan.chunk, n_rows - row), 0)
-            chunk.sparse = as_stored(&rows, &plan, &chunk, False)
-            gather_inputs(&rows, &plan, &chunk, work, 0, 1)
-            gather(&y[0, 0], NULL, row, chunk.count, plan.n_targets, plan.lanes, work + chunk.y,
-                   0, 1)
-            forward_chunk(&plan, work + plan.params, work, &chunk, 0)
-            total += loss_of(&plan, work, &chunk, numbers.loss)
-            if grads.shape[0]:
-                backward_chunk(&plan, work + plan.params, work, &chunk)
-            row += chunk.count
-        if alpha != 0:
-            penalty_part(&plan, work + plan.params, work, 0, 1)
-            total += penalty(&plan, work, alpha)
-        total /= weight
-        if grads.shape[0]:
-            mean_gradient(&plan, work, &params[0], weight, alpha, &grads[0])
-    return total
+        loss = loss_of_net(&params[0], &layer_units[0], &activations[0], n_layers, numbers.loss,
+                           numbers.alpha, &rows, &y[0, 0], y.shape[0],
+                           y.shape[1] > layer_units[n_layers], &workspace[0], out)
+    return loss
 
 
 def propagate_delta(

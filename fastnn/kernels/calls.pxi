@@ -27,6 +27,8 @@ cdef void *data_of(object array, int type_number, int ndim, bint written=False) 
 
 cdef enum:
     SHORT = 10000           # numbers; to look at more takes longer than the long way's first steps
+    ONE_PART = 1024         # rows: a mean over more may be one of parts (training/objective.py)
+    BRIEF = 1000000         # multiply-adds for which other threads may wait
 
 
 def is_matrix(array, int type_number, Py_ssize_t n_rows, Py_ssize_t n_columns):
@@ -84,6 +86,26 @@ cdef bint are_targets(const real *y, Py_ssize_t n_rows, Py_ssize_t n_columns, do
     return True
 
 
+cdef bint are_fit(
+    object params, object x, object y, Py_ssize_t n_rows, Py_ssize_t n_features,
+    Py_ssize_t n_outputs, double low, double high, bint rows_sum_to_one
+) noexcept:
+    """`can_train`."""
+    cdef int number = cnp.PyArray_TYPE(params)
+    if n_rows <= 0 and is_plain(x, number, 2):
+        n_rows = cnp.PyArray_DIM(x, 0)
+    if not (n_rows > 0 and is_matrix(x, number, n_rows, n_features)
+            and is_matrix(y, number, n_rows, n_outputs)
+            and is_finite(params) and is_finite(x) and is_finite(y)
+            and is_apart(params, x) and is_apart(params, y)):
+        return False
+    if number == cnp.NPY_FLOAT32:
+        return are_targets(<const float *> cnp.PyArray_DATA(y), n_rows, n_outputs, low, high,
+                           rows_sum_to_one)
+    return are_targets(<const double *> cnp.PyArray_DATA(y), n_rows, n_outputs, low, high,
+                       rows_sum_to_one)
+
+
 def can_train(
     params, x, y, Py_ssize_t n_rows, Py_ssize_t n_features, Py_ssize_t n_outputs, double low,
     double high, bint rows_sum_to_one,
@@ -92,18 +114,77 @@ def can_train(
 
     x, (n_rows, n_features), and y, (n_rows, n_outputs), are plain arrays of the type of params
     that share no memory with it; all are finite; targets are between low and high, and each row
-    sums to 1 if it must.
+    sums to 1 if it must. n_rows 0: any number of them.
+    """
+    return are_fit(params, x, y, n_rows, n_features, n_outputs, low, high, rows_sum_to_one)
+
+
+cdef double loss_of_arrays(
+    object x, object y, object layer_units, object activations, int loss, double alpha,
+    const real *params, real *grads
+) except? -1:
+    """`short_loss`, of arrays that were looked at."""
+    cdef Py_ssize_t n_rows = cnp.PyArray_DIM(x, 0), n_layers = cnp.PyArray_SIZE(activations), size
+    cdef const Py_ssize_t *units = <Py_ssize_t *> data_of(layer_units, cnp.NPY_INTP, 1)
+    cdef const int *codes = <int *> data_of(activations, cnp.NPY_INT32, 1)
+    cdef const real *targets = <const real *> cnp.PyArray_DATA(y)
+    cdef unsigned char *memory
+    cdef unsigned char *workspace
+    cdef double value
+    cdef Plan plan
+    cdef Rows rows
+    memset(&rows, 0, sizeof(rows))
+    rows.values = cnp.PyArray_DATA(x)
+    make_plan(&plan, units, NULL, n_layers, -1, n_rows, sizeof(real), -1, 1, False, NULL)
+    size = round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128) + plan.size * sizeof(real)
+    memory = <unsigned char *> PyMem_RawMalloc(128 + size)
+    if memory == NULL:
+        raise MemoryError
+    workspace = <unsigned char *> round_up(<Py_ssize_t> memory, 128)
+    if n_rows * plan.packed_size < BRIEF:
+        value = loss_of_net(params, units, codes, n_layers, loss, alpha, &rows, targets, n_rows,
+                            False, workspace, grads)
+    else:
+        with nogil:
+            value = loss_of_net(params, units, codes, n_layers, loss, alpha, &rows, targets,
+                                n_rows, False, workspace, grads)
+    PyMem_RawFree(memory)
+    return value
+
+
+def short_loss(
+    params, layer_units, activations, x, y, int loss, alpha, double low, double high,
+    bint rows_sum_to_one, grads,
+):
+    """`loss_and_grad` if params, x and y are as `can_train` wants them; or None.
+
+    grads is None for the loss alone. None as well if alpha is no finite float >= 0, or if there
+    are so many rows that the work is cut into parts.
     """
     cdef int number = cnp.PyArray_TYPE(params)
-    if not (is_matrix(x, number, n_rows, n_features) and is_matrix(y, number, n_rows, n_outputs)
-            and is_finite(params) and is_finite(x) and is_finite(y)
-            and is_apart(params, x) and is_apart(params, y)):
-        return False
+    cdef double strength = alpha if type(alpha) is float else -1.0
+    cdef Py_ssize_t n_layers = cnp.PyArray_SIZE(activations)
+    cdef const Py_ssize_t *units = <Py_ssize_t *> data_of(layer_units, cnp.NPY_INTP, 1)
+    cdef void *data = data_of(params, number, 1)
+    cdef void *out = NULL if grads is None else data_of(grads, number, 1, True)
+    if not (strength >= 0 and isfinite(strength)
+            and is_plain(x, number, 2) and cnp.PyArray_DIM(x, 0) <= ONE_PART
+            and are_fit(params, x, y, 0, units[0], units[n_layers], low, high, rows_sum_to_one)):
+        return None
     if number == cnp.NPY_FLOAT32:
-        return are_targets(<const float *> cnp.PyArray_DATA(y), n_rows, cnp.PyArray_DIM(y, 1),
-                           low, high, rows_sum_to_one)
-    return are_targets(<const double *> cnp.PyArray_DATA(y), n_rows, cnp.PyArray_DIM(y, 1), low,
-                       high, rows_sum_to_one)
+        return loss_of_arrays(x, y, layer_units, activations, loss, strength, <float *> data,
+                              <float *> out)
+    return loss_of_arrays(x, y, layer_units, activations, loss, strength, <double *> data,
+                          <double *> out)
+
+
+def aligned_bytes(Py_ssize_t n_bytes, bint zeros):
+    """n_bytes at a multiple of 128, zeros or uninitialised."""
+    cdef cnp.npy_intp size = n_bytes + 128
+    raw = (cnp.PyArray_ZEROS(1, &size, cnp.NPY_UINT8, 0) if zeros
+           else cnp.PyArray_EMPTY(1, &size, cnp.NPY_UINT8, 0))
+    cdef Py_ssize_t at = <Py_ssize_t> cnp.PyArray_DATA(raw), start = round_up(at, 128) - at
+    return raw[start:start + n_bytes]
 
 
 def views_of(vector, tuple shapes):
@@ -139,7 +220,6 @@ def give_views(objects, tuple names, vector, tuple shapes):
 
 cdef enum:
     AT_ONCE = 100000000     # multiply-adds, some milliseconds, for which Ctrl-C may wait
-    BRIEF = 1000000         # and so many, for which other threads may wait
 
 
 cdef class Forward:
@@ -149,13 +229,17 @@ cdef class Forward:
     fan_out numbers, all of one type. They are read where they are at each call.
     """
     cdef tuple arrays
-    cdef const int[::1] activations
+    cdef object codes       # which activations points into
+    cdef const int *activations
+    cdef Py_ssize_t n_layers
     cdef int type_number
 
-    def __init__(self, arrays, const int[::1] activations):
-        if len(arrays) == 0 or len(arrays) != 2 * activations.shape[0]:
+    def __init__(self, arrays, activations):
+        self.arrays, self.codes = tuple(arrays), activations
+        self.activations = <int *> data_of(activations, cnp.NPY_INT32, 1)
+        self.n_layers = cnp.PyArray_SIZE(activations)
+        if self.n_layers == 0 or len(self.arrays) != 2 * self.n_layers:
             raise ValueError("there must be a W and a b for each activation")
-        self.arrays, self.activations = tuple(arrays), activations
         self.type_number = arrays[0].dtype.num
 
     def __call__(self, x, bint every=False):
@@ -173,7 +257,7 @@ cdef class Forward:
         return None
 
     cdef object forward(self, object array, const real *x, bint every):
-        cdef Py_ssize_t n_layers = self.activations.shape[0], n_rows = cnp.PyArray_DIM(array, 0)
+        cdef Py_ssize_t n_layers = self.n_layers, n_rows = cnp.PyArray_DIM(array, 0)
         cdef Py_ssize_t n_params = 0, width = 0, i
         cdef Py_ssize_t *units
         cdef cnp.npy_intp[2] shape
@@ -212,7 +296,7 @@ cdef class Forward:
         Py_ssize_t width
     ) except *:
         """From the arrays where they are."""
-        cdef Py_ssize_t n_layers = self.activations.shape[0], i, widest = 0
+        cdef Py_ssize_t n_layers = self.n_layers, i, widest = 0
         cdef Py_ssize_t step = units[0], a_step
         cdef real *scratch = NULL
         cdef real *a
@@ -241,8 +325,8 @@ cdef class Forward:
         real *out, Py_ssize_t width
     ) except *:
         """As `forward`, from the arrays side by side."""
-        cdef Py_ssize_t n_layers = self.activations.shape[0], size
-        cdef const int *activations = &self.activations[0]
+        cdef Py_ssize_t n_layers = self.n_layers, size
+        cdef const int *activations = self.activations
         cdef Plan plan
         cdef Rows rows
         cdef unsigned char *memory

@@ -1,9 +1,13 @@
-# What happens between two epochs: the next one's order of rows, and the rule that ends training.
+# What is drawn, and the rule that ends training.
+#
+# Draws are those of NumPy's RandomState: of the first parameters, and of the next epoch's order of
+# rows.
 
 cdef struct BitGenerator:               # the first fields of numpy/random/bitgen.h's
     void *state
     void *next_uint64
     uint32_t (*next_uint32)(void *state) noexcept nogil
+    double (*next_double)(void *state) noexcept nogil
 
 
 cdef BitGenerator *generator_of(bit_generator) except NULL:
@@ -35,6 +39,44 @@ def shuffle(bit_generator, Py_ssize_t[::1] order):
     if order.shape[0]:
         with nogil:
             shuffle_rows(generator, order.shape[0], &order[0])
+
+
+cdef void fill_uniform(
+    BitGenerator *generator, double bound, Py_ssize_t n, real *out
+) noexcept nogil:
+    """n numbers, uniform in [-bound, bound)."""
+    cdef double[64] products        # stored before the sum, or a compiler fuses the two
+    cdef Py_ssize_t i, count
+    while n > 0:
+        count = min(n, 64)
+        for i in range(count):
+            products[i] = 2 * bound * generator.next_double(generator.state)
+        for i in range(count):
+            out[i] = <real> (products[i] - bound)
+        out += count
+        n -= count
+
+
+def draw_uniform(bit_generator, bounds, arrays):
+    """Each array of arrays[...] = RandomState(bit_generator).uniform(-bound, bound, array.shape).
+
+    One after the other, with a bound for each.
+    """
+    cdef BitGenerator *generator = generator_of(bit_generator)
+    cdef double bound
+    cdef Py_ssize_t n
+    cdef int number
+    cdef void *data
+    for number_of, array in zip(bounds, arrays, strict=True):
+        bound, number, n = number_of, cnp.PyArray_TYPE(array), cnp.PyArray_SIZE(array)
+        if number != cnp.NPY_FLOAT32:
+            number = cnp.NPY_FLOAT64
+        data = data_of(array, number, cnp.PyArray_NDIM(array), True)
+        with nogil:
+            if number == cnp.NPY_FLOAT32:
+                fill_uniform(generator, bound, n, <float *> data)
+            else:
+                fill_uniform(generator, bound, n, <double *> data)
 
 
 cdef bint ends_training(Stopping *rule, double loss) noexcept nogil:

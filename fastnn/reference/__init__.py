@@ -9,11 +9,13 @@ from fastnn.reference.activations import activate, derivative, softmax
 from fastnn.reference.build import all_finite, build_info, enumerations, peak_multiply_adds
 from fastnn.reference.calls import (
     Forward,
+    aligned_bytes,
     can_train,
     give_views,
     holds,
     is_matrix,
     is_ready,
+    short_loss,
     views_of,
 )
 from fastnn.reference.dense import dense_forward, forward, propagate_delta
@@ -30,7 +32,7 @@ from fastnn.reference.layout import (
     workspace_size,
 )
 from fastnn.reference.records import record_layouts
-from fastnn.reference.rows import shuffle
+from fastnn.reference.rows import draw_uniform, shuffle
 from fastnn.reference.solvers import solver_update
 from fastnn.reference.training import Epochs, loss_and_grad, train_epoch
 
@@ -38,12 +40,14 @@ __all__ = [
     "Epochs",
     "Forward",
     "activate",
+    "aligned_bytes",
     "all_finite",
     "build_info",
     "can_train",
     "close_team",
     "dense_forward",
     "derivative",
+    "draw_uniform",
     "enumerations",
     "forward",
     "free_team",
@@ -59,6 +63,7 @@ __all__ = [
     "propagate_delta",
     "record_layouts",
     "serve_team",
+    "short_loss",
     "shuffle",
     "softmax",
     "solver_update",

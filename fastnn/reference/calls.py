@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.reference.layout import Array
+from fastnn.reference.training import mean_loss
 
 
 def is_matrix(array: Any, type_number: int, n_rows: int, n_columns: int) -> bool:
@@ -51,8 +52,11 @@ def can_train(
 
     x, (n_rows, n_features), and y, (n_rows, n_outputs), are plain arrays of the type of params
     that share no memory with it; all are finite; targets are between low and high, and each row
-    sums to 1 if it must.
+    sums to 1 if it must. n_rows 0: any number of them.
     """
+    n_rows = n_rows or (len(x) if type(x) is np.ndarray and x.ndim else 0)
+    if n_rows == 0:
+        return False
     for array, n_columns in ((x, n_features), (y, n_outputs)):
         if not is_matrix(array, params.dtype.num, n_rows, n_columns):
             return False
@@ -66,6 +70,42 @@ def can_train(
         and (y <= high).all()
         and (near.all() or not rows_sum_to_one)
     )
+
+
+def short_loss(
+    params: Array,
+    layer_units: Array,
+    activations: Array,
+    x: Any,
+    y: Any,
+    loss: int,
+    alpha: Any,
+    low: float,
+    high: float,
+    rows_sum_to_one: bool,
+    grads: Array | None,
+) -> float | None:
+    """`loss_and_grad` if params, x and y are as `can_train` wants them; or None.
+
+    grads is None for the loss alone. None as well if alpha is no finite float >= 0, or if there
+    are so many rows that the work is cut into parts.
+    """
+    shape = 0, layer_units[0], layer_units[-1]
+    if (
+        type(alpha) is not float
+        or not 0 <= alpha < math.inf
+        or not can_train(params, x, y, *shape, low, high, rows_sum_to_one)
+        or len(x) > 1024
+    ):
+        return None
+    return mean_loss(params, layer_units, activations, loss, alpha, x, y, grads)
+
+
+def aligned_bytes(n_bytes: int, zeros: bool) -> Array:
+    """n_bytes at a multiple of 128, zeros or uninitialised."""
+    raw = (np.zeros if zeros else np.empty)(n_bytes + 128, np.uint8)
+    start = -raw.__array_interface__["data"][0] % 128
+    return raw[start : start + n_bytes]
 
 
 def views_of(vector: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:

@@ -1,5 +1,7 @@
 """Rows of inputs and targets, and their order."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fastnn.reference.layout import Array
@@ -24,3 +26,14 @@ def weights_of(y: Array, n_outputs: int) -> Array:
 def shuffle(bit_generator: np.random.BitGenerator, order: Array) -> None:
     """Shuffle order as NumPy's RandomState does."""
     np.random.RandomState(bit_generator).shuffle(order)
+
+
+def draw_uniform(
+    bit_generator: np.random.BitGenerator, bounds: Sequence[float], arrays: Sequence[Array]
+) -> None:
+    """Each array of arrays[...] = RandomState(bit_generator).uniform(-bound, bound, array.shape).
+
+    One after the other, with a bound for each.
+    """
+    for bound, array in zip(bounds, arrays, strict=True):
+        array[...] = np.random.RandomState(bit_generator).uniform(-bound, bound, array.shape)

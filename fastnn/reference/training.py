@@ -62,14 +62,30 @@ def loss_and_grad(
     """
     numbers = read_step(step)
     x = dense_rows(x, columns, row_starts, layer_units[0])
+    out = grads if len(grads) else None
+    return mean_loss(params, layer_units, activations, numbers.loss, numbers.alpha, x, y, out)
+
+
+@quiet
+def mean_loss(
+    params: Array,
+    layer_units: Array,
+    activations: Array,
+    loss: int,
+    alpha: float,
+    x: Array,
+    y: Array,
+    grads: Array | None,
+) -> float:
+    """`loss_and_grad` of dense rows; grads is None for the loss alone."""
     n = float(weights_of(y, layer_units[-1]).sum(dtype=np.float64))
-    total, sums, _ = gradient_sums(params, layer_units, activations, numbers.loss, x, y)
-    if len(grads):
+    total, sums, _ = gradient_sums(params, layer_units, activations, loss, x, y)
+    if grads is not None:
         grads[:] = sums / n
         layers = zip(split(params, layer_units), split(grads, layer_units), strict=True)
         for (coef, _), (coef_grad, _) in layers:
-            coef_grad += numbers.alpha * coef / n
-    return float(np.divide(total + penalty(params, layer_units, numbers.alpha), n))
+            coef_grad += alpha * coef / n
+    return float(np.divide(total + penalty(params, layer_units, alpha), n))
 
 
 @quiet

@@ -104,11 +104,13 @@ def _targets(loss: str, out_activation: str) -> tuple[float, float, bool]:
 
 
 def can_train(
-    params: NDArray[Any], x: NDArray[Any], y: NDArray[Any], loss: str, out_activation: str
-) -> bool:
-    """Whether params may be trained on x and y, which were checked, without another look."""
-    shape = len(x), x.shape[1], y.shape[1]
-    return kernels.build.can_train(params, x, y, *shape, *_targets(loss, out_activation))
+    params: NDArray[Any], x: Any, y: Any, n_features: int, n_outputs: int, loss: str,
+    out_activation: str,
+) -> bool:  # fmt: skip
+    """Whether params may be trained on x and y without another look."""
+    return kernels.build.can_train(
+        params, x, y, 0, n_features, n_outputs, *_targets(loss, out_activation)
+    )
 
 
 def _types(options: dict[str, Any]) -> tuple[type, ...]:

@@ -16,6 +16,24 @@ from fastnn.catalog import losses
 from fastnn.data.rows import Rows, as_rows
 
 
+def short_loss(
+    params: NDArray[Any],
+    layer_units: NDArray[np.intp],
+    codes: NDArray[np.int32],
+    loss: str,
+    alpha: Any,
+    x: Any,
+    y: Any,
+    grads: NDArray[Any] | None = None,
+) -> float | None:
+    """What `MeanLoss` gives, or None where something must be checked, converted or divided."""
+    row = losses.BY_NAME[loss]
+    return kernels.build.short_loss(
+        params, layer_units, codes, x, y, row.code, alpha, row.low, row.high, row.rows_sum_to_one,
+        grads,
+    )  # fmt: skip
+
+
 class MeanLoss:
     """The mean loss over the rows, with its penalty, and its gradient, at any parameters.
 
@@ -52,7 +70,7 @@ class MeanLoss:
         code = losses.CODES[loss]
         # the first part takes the penalty, the others none
         self._steps = [kernels.new_step(loss=code, alpha=a).view(np.uint8) for a in (alpha, 0.0)]
-        units = layer_units.tolist()
+        units = tuple(layer_units.tolist())
         weighted = y.shape[1] > units[-1]
         work_per_row = work.training_work(units)
         parts, self._weights = _fixed_parts(work_per_row, y, weighted)

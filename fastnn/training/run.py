@@ -60,14 +60,14 @@ class TrainingRun:
         )
         self._team, self.n_threads = threads.Team(self.build, n_threads), n_threads
         self._data: tuple[Any, ...] = ()
-        cursor = kernels.new_cursor()
+        cursor = np.zeros(kernels.CURSOR.itemsize, np.uint8)
         self._epochs_before = 0
         self._n_threads, self._learning_rate = step["n_threads"], step["learning_rate"]
         self._threads_at_work = self._n_threads.item()
         self._solver: int = step["solver"].item()
         self._calls = self.build.Epochs(
             self._packed_rows, layer_units, codes, step.view(np.uint8), self.workspace,
-            cursor.view(np.uint8),
+            cursor,
         )  # fmt: skip
 
     def set_learning_rate(self, rate: float) -> None:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from cases import DENSE, EVERY_BUILD, codes_of, units_of
+from cases import DENSE, EVERY_BUILD, codes_of, new_workspace, step_of, units_of
 
-from fastnn import Network, tutorial
+from fastnn import Network, initializers, tutorial
 from fastnn import kernels as builds
+from fastnn.catalog import losses
 
 SHAPES = [
     ([2, 4, 8, 1], "tanh"),
@@ -96,7 +97,65 @@ def test_nothing_else_goes_the_short_way(kernels, dtype, name):
     assert not kernels.is_ready(x, dtype.num, 3)
     y, params = np.ones((4, 2), dtype), np.ones(8, dtype)
     assert not kernels.can_train(params, x, y, 4, 3, 2, -1, 1, False)
+    assert not kernels.can_train(params, x, y, 0, 3, 2, -1, 1, False)
+    assert short_loss(kernels, params, x, y) is None
     assert kernels.can_train(params, np.ones((4, 3), dtype), y, 4, 3, 2, -1, 1, False)
+
+
+def short_loss(module, params, x, y, alpha=0.0, low=-1.0, high=1.0, to_one=False, grads=None):
+    """The loss of a net 3-2."""
+    net = params, units_of(3, 2), codes_of("tanh")
+    return module.short_loss(*net, x, y, losses.CODES["squared_error"], alpha, low, high, to_one,
+                             grads)  # fmt: skip
+
+
+@EVERY_BUILD
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("n", [1, 13, 97, 1024])
+@pytest.mark.parametrize(
+    ("units", "names", "loss"),
+    [
+        ([2, 4, 8, 1], ["tanh", "silu", "sigmoid"], "binary_log_loss"),
+        ([64, 100, 10], ["relu", "softmax"], "log_loss"),
+        ([3, 1], ["identity"], "squared_error"),
+    ],
+)
+def test_short_loss_has_the_bits_of_the_kernel(module, dtype, units, names, loss, n, alpha, rng):
+    net = Network(units, names, loss=loss, random_state=0, dtype=dtype)
+    params, codes, layer_units = net.params_, codes_of(*names), units_of(*units)
+    x, row = rng.randn(n, units[0]).astype(dtype), losses.BY_NAME[loss]
+    y = np.eye(units[-1], dtype=dtype)[rng.randint(units[-1], size=n)]
+    step, workspace = step_of(loss=loss, alpha=alpha), new_workspace(module, layer_units, n, dtype)
+    expected, grads = np.empty_like(params), np.empty_like(params)
+    value = module.loss_and_grad(
+        params, layer_units, codes, step, x, *DENSE, y, workspace, expected
+    )
+    args = (params, layer_units, codes, x, y, row.code, alpha, row.low, row.high,
+            row.rows_sum_to_one)  # fmt: skip
+    assert module.short_loss(*args, grads) == value
+    np.testing.assert_array_equal(grads, expected)
+    assert module.short_loss(*args, None) == value
+
+
+@EVERY_BUILD
+def test_other_losses_go_the_long_way(module, dtype):
+    params, x, y = np.ones(8, dtype), np.ones((4, 3), dtype), np.zeros((4, 2), dtype)
+    assert short_loss(module, params, x, y) is not None
+    assert short_loss(module, params, x, y, alpha=0.5) is not None
+    for alpha in (0, True, -1.0, np.nan, np.inf, np.float64(0.5), "0.5", None):
+        assert short_loss(module, params, x, y, alpha) is None
+    assert short_loss(module, params, x, y, low=0.5) is None
+    assert short_loss(module, params, x, y, high=-0.5) is None
+    assert short_loss(module, params, x, y, to_one=True) is None
+    assert short_loss(module, params, x[:3], y) is None
+    assert short_loss(module, params, x, y[:, :1].copy()) is None
+    assert short_loss(module, params, x, None) is None
+    # more rows may be cut into parts, whose sum may have other bits
+    x, y = np.ones((1025, 3), dtype), np.zeros((1025, 2), dtype)
+    assert short_loss(module, params, x, y) is None
+    assert short_loss(module, params, x[:-1], y[:-1]) is not None
+    params[5] = np.inf
+    assert short_loss(module, params, x[:4], y[:4]) is None
 
 
 @pytest.mark.parametrize("spoil", ["nan", "shape", "type", "removed"])
@@ -149,6 +208,85 @@ def test_views_outlive_the_vector(kernels):
     (view,) = kernels.views_of(np.full(1000, 7.0), ((10, 100),))
     np.zeros(1000)
     assert (view == 7).all()
+
+
+@EVERY_BUILD
+@pytest.mark.parametrize("n", [0, 1, 127, 128, 100_000])
+def test_aligned_bytes(module, n):
+    for zeros in (True, False):
+        memory = module.aligned_bytes(n, zeros)
+        assert memory.shape == (n,)
+        assert memory.dtype == np.uint8
+        assert memory.flags.carray
+        assert n == 0 or memory.ctypes.data % 128 == 0
+        assert not zeros or not memory.any()
+        memory[:] = 1
+
+
+@EVERY_BUILD
+@pytest.mark.parametrize("random_state", [7, "generator"])
+def test_draw_uniform_is_numpys(module, dtype, random_state):
+    def fresh():
+        if random_state == "generator":
+            return np.random.RandomState(np.random.Generator(np.random.PCG64(3)).bit_generator)
+        return np.random.RandomState(random_state)
+
+    ours, theirs = fresh(), fresh()
+    arrays = [np.empty(shape, dtype) for shape in ((3, 21), (64,), (1, 65), (0,), (1000,))]
+    bounds = [0.1, 1.0, 1e-3, 1.0, 7 / 3]
+    module.draw_uniform(ours._bit_generator, bounds, arrays)
+    for bound, array in zip(bounds, arrays, strict=True):
+        expected = theirs.uniform(-bound, bound, array.shape).astype(dtype)
+        # a compiler may have fused product and sum in NumPy
+        np.testing.assert_allclose(array, expected, rtol=0, atol=bound * np.finfo(dtype).eps)
+    assert ours.randint(2**32) == theirs.randint(2**32)
+
+
+def test_draw_uniform_refuses_what_it_cannot_write(kernels):
+    generator, good = np.random.MT19937(0), np.empty(3)
+    read_only = np.empty(3)
+    read_only.flags.writeable = False
+    for wrong in (np.empty(3, int), np.empty((3, 3)).T[:2], np.empty(6)[::2], read_only):
+        with pytest.raises(TypeError, match="not an array that kernels can use"):
+            kernels.draw_uniform(generator, [1.0], [wrong])
+    with pytest.raises(ValueError, match="shorter"):
+        kernels.draw_uniform(generator, [1.0, 1.0], [good])
+
+
+@pytest.mark.parametrize("init", ["glorot", "uniform"])
+@pytest.mark.parametrize("short", [True, False])
+def test_first_parameters_have_the_bits_of_numpys(init, short, dtype, monkeypatch):
+    if not short:  # as where NumPy's compiler fused product and sum
+        monkeypatch.setattr(initializers, "_rounds_as_numpy", lambda build: False)
+    units, rng = [5, 33, 2], np.random.RandomState(11)
+    net = Network(units, "relu", init=init, dtype=dtype, random_state=11)
+    for coef, intercept in zip(net.coefs_, net.intercepts_, strict=True):
+        bound = 1.0 if init == "uniform" else np.sqrt(6 / sum(coef.shape))
+        for array in (coef, intercept) if init == "glorot" else (intercept, coef):
+            expected = rng.uniform(-bound, bound, array.shape).astype(dtype)
+            np.testing.assert_array_equal(array, expected)
+    assert net._random_state.randint(2**32) == rng.randint(2**32)
+
+
+def test_a_random_state_of_ones_own_is_asked():
+    class Halves(np.random.RandomState):
+        def uniform(self, low=0.0, high=1.0, size=None):
+            return np.full(size, high / 2)
+
+    net = Network([3, 2], init="uniform", random_state=Halves(0))
+    assert (net.params_ == 0.5).all()
+
+
+@EVERY_BUILD
+def test_draws_that_round_otherwise_are_noticed(module):
+    class Fused:
+        @staticmethod
+        def draw_uniform(bit_generator, bounds, arrays):
+            module.draw_uniform(bit_generator, bounds, arrays)
+            for array in arrays:
+                array[-1] = np.nextafter(array[-1], 2)
+
+    assert not initializers._rounds_as_numpy(Fused)
 
 
 @EVERY_BUILD
