@@ -226,8 +226,7 @@ def main():
         (options.json or RESULTS).write_text(json.dumps(results, indent=1) + "\n")
     if options.write_readme:
         readme = Path(__file__).parents[1] / "README.md"
-        text = readme.read_text()
-        before, rest = text.split(START)
+        before, rest = readme.read_text().split(START)
         readme.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}")
 
 

@@ -224,8 +224,12 @@ def train(
         return _forward(neural_net, X)
     lr = checks.real_number("lr", lr, 0)
     epochs = checks.whole_number("epochs", epochs)
-    trained = _Trained.last(neural_net)
-    if trained is not None and l2_cost is _COST and trained.takes(X, Y):
+    trained = _Trained.last(neural_net) if l2_cost is _COST else None
+    if trained is not None and epochs == 1:
+        output = trained.step(neural_net, X, Y, lr)
+        if output is not None:
+            return output
+    if trained is not None and trained.takes(X, Y):
         x, y = trained.as_type(X), trained.as_type(Y)
     else:
         layer_units, arrays, dtype = _check_layers(neural_net, X, Y)
@@ -268,8 +272,10 @@ class _Trained:
         )  # fmt: skip
         n_threads = work.training_threads(self.units, n_samples, dtype, n_samples * epochs)
         self.run = TrainingRun(self.units, self.codes, step, dtype, n_threads=n_threads)
+        self.alone = n_threads == 1
         self.is_small = len(self.run.workspace) <= 1_000_000
         self.x_like, self.y_like = ((np.asarray(a).dtype.num, *np.shape(a)) for a in data)
+        self.same_type = self.x_like[0] == self.y_like[0] == dtype.num
         self.dtype, self.params = dtype, _flat(arrays, dtype)
         self.arrays: tuple[NDArray[Any], ...] = ()  # W and b of each layer
         self.act_fs = tuple(layer.act_f for layer in neural_net)
@@ -304,9 +310,7 @@ class _Trained:
     ) -> NDArray[Any]:
         """Steps from self.params on, into new arrays: those of the step before stay."""
         run = self.run
-        if lr != self.lr:
-            run.set_learning_rate(lr)
-            self.lr = lr
+        self._set_learning_rate(lr)
         if epochs != len(self.loss_curve):
             self.loss_curve = np.empty(epochs)
         params = self.params = self.params.copy()
@@ -316,14 +320,44 @@ class _Trained:
                 run.begin(params, X, Y, self.loss_curve, None, output)
                 run.until(epochs)
         except FloatingPointError:
-            # A kept run has not checked the numbers: they may be what is wrong.
-            _flat(_check_layers(neural_net)[1], self.dtype)
-            checks.finite_array("X", X, X.dtype)
-            checks.finite_array("Y", Y, Y.dtype)
+            self._check_numbers(neural_net, X, Y)
             raise
         finally:
             self._give(neural_net)
         return output
+
+    def step(self, neural_net: Sequence[Layer], X: Any, Y: Any, lr: float) -> NDArray[Any] | None:
+        """`train` for one step by one thread on data that `takes` lets pass, or None."""
+        if not self.alone:
+            return None
+        self._set_learning_rate(lr)
+        try:
+            if not self.same_type and self.takes(X, Y):  # such as labels of whole numbers
+                X, Y = self.as_type(X), self.as_type(Y)
+            done = self.run.one(self.params, X, Y, self.loss_curve)
+        except BaseException as error:
+            self._give(neural_net)
+            if isinstance(error, FloatingPointError):
+                self._check_numbers(neural_net, X, Y)
+            raise
+        if done is None:
+            return None
+        self.params, output = done
+        self._give(neural_net)
+        return output
+
+    def _set_learning_rate(self, lr: float) -> None:
+        if lr != self.lr:
+            self.run.set_learning_rate(lr)
+            self.lr = lr
+
+    @staticmethod
+    def _check_numbers(neural_net: Sequence[Layer], X: NDArray[Any], Y: NDArray[Any]) -> None:
+        """Refuse what a kept run has not checked: numbers that may be what is wrong."""
+        arrays, dtype = _check_layers(neural_net)[1:]
+        _flat(arrays, dtype)
+        checks.finite_array("X", X, X.dtype)
+        checks.finite_array("Y", Y, Y.dtype)
 
     def _give(self, neural_net: Sequence[Layer]) -> None:
         """Give the layers the new parameters, and keep the run for the next step."""

@@ -441,6 +441,9 @@ cdef class Epochs:
         """
         if self.data is None:
             raise RuntimeError("there are no data to train on")
+        self.train_until(stop)
+
+    cdef int train_until(self, Py_ssize_t stop) except -1:
         self.t.cursor.status, self.t.cursor.stop = START, stop
         while self.t.cursor.status < FINISHED:
             with nogil:
@@ -450,6 +453,35 @@ cdef class Epochs:
                     train_net(&self.t, <double *> self.t.params)
             self.n_calls += 1
             PyErr_CheckSignals()
+        return 0
+
+    def one(self, params, x, y, loss_curve):
+        """An epoch on dense rows in their order, by one thread, of a copy of params.
+
+        Returns the copy and the outputs before its steps, or None if x and y are no plain arrays
+        of the right type and shape: those of a batch of all rows. The first of loss_curve takes
+        the loss. cursor.status says whether all numbers are finite.
+        """
+        cdef Training *t = &self.t
+        cdef Py_ssize_t n_rows = t.step.batch_size
+        cdef cnp.npy_intp[2] shape
+        shape[0], shape[1] = n_rows, t.layer_units[t.n_layers]
+        if not (is_matrix(x, self.type_number, n_rows, t.layer_units[0])
+                and is_matrix(y, self.type_number, n_rows, shape[1])):
+            return None
+        trained = cnp.PyArray_NewCopy(params, cnp.NPY_CORDER)
+        outputs = cnp.PyArray_EMPTY(2, shape, self.type_number, 0)
+        self.data = None
+        t.params = data_of(trained, self.type_number, 1, True)
+        memset(&t.x, 0, sizeof(Rows))
+        t.x.values, t.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
+        t.output = cnp.PyArray_DATA(outputs)
+        t.n_rows, t.n_targets = n_rows, shape[1]
+        t.loss_curve = <double *> data_of(loss_curve, cnp.NPY_FLOAT64, 1, True)
+        t.order, t.team, t.generator, t.rule, t.kept = NULL, NULL, NULL, NULL, NULL
+        t.cursor.epoch, t.cursor.row = 0, 0
+        self.train_until(1)
+        return trained, outputs
 
     def end(self):
         """Let go of the data."""

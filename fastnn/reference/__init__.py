@@ -13,7 +13,6 @@ from fastnn.reference.calls import (
     can_train,
     give_views,
     holds,
-    is_matrix,
     is_ready,
     short_loss,
     views_of,
@@ -32,7 +31,7 @@ from fastnn.reference.layout import (
     workspace_size,
 )
 from fastnn.reference.records import record_layouts
-from fastnn.reference.rows import draw_uniform, shuffle
+from fastnn.reference.rows import draw_uniform, is_matrix, shuffle
 from fastnn.reference.solvers import solver_update
 from fastnn.reference.training import Epochs, loss_and_grad, train_epoch
 

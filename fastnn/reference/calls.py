@@ -6,22 +6,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.reference.layout import Array
+from fastnn.reference.rows import is_matrix
 from fastnn.reference.training import mean_loss
-
-
-def is_matrix(array: Any, type_number: int, n_rows: int, n_columns: int) -> bool:
-    """Whether array is an ndarray (n_rows, n_columns) as kernels read it.
-
-    type_number is its dtype's num.
-    """
-    return bool(
-        type(array) is np.ndarray
-        and array.dtype.num == type_number
-        and array.shape == (n_rows, n_columns)
-        and array.flags.c_contiguous
-        and array.flags.aligned
-        and array.dtype.isnative
-    )
 
 
 def is_ready(array: Any, type_number: int, n_columns: int) -> bool:

@@ -1,6 +1,7 @@
 """Rows of inputs and targets, and their order."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,3 +38,18 @@ def draw_uniform(
     """
     for bound, array in zip(bounds, arrays, strict=True):
         array[...] = np.random.RandomState(bit_generator).uniform(-bound, bound, array.shape)
+
+
+def is_matrix(array: Any, type_number: int, n_rows: int, n_columns: int) -> bool:
+    """Whether array is an ndarray (n_rows, n_columns) as kernels read it.
+
+    type_number is its dtype's num.
+    """
+    return bool(
+        type(array) is np.ndarray
+        and array.dtype.num == type_number
+        and array.shape == (n_rows, n_columns)
+        and array.flags.c_contiguous
+        and array.flags.aligned
+        and array.dtype.isnative
+    )

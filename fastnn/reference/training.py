@@ -9,9 +9,11 @@ from fastnn.reference.activations import slope_or_value
 from fastnn.reference.dense import forward_pass, propagate_delta
 from fastnn.reference.layout import Array, quiet, split
 from fastnn.reference.losses import loss_delta
-from fastnn.reference.records import CURSOR, STOPPING, read_step
-from fastnn.reference.rows import dense_rows, shuffle, weights_of
+from fastnn.reference.records import CURSOR, STEP, STOPPING, read_step
+from fastnn.reference.rows import dense_rows, is_matrix, shuffle, weights_of
 from fastnn.reference.solvers import solver_update
+
+_DENSE = np.empty(0, np.int32), np.empty(0, np.intp)  # columns and row_starts
 
 
 @quiet
@@ -276,6 +278,29 @@ class Epochs:
         while self.status < STATUS["finished"]:
             train_epoch(*self._arguments)
             self.n_calls += 1
+
+    def one(
+        self, params: Array, x: Array, y: Array, loss_curve: Array
+    ) -> tuple[Array, Array] | None:
+        """An epoch on dense rows in their order, by one thread, of a copy of params.
+
+        Returns the copy and the outputs before its steps, or None if x and y are no plain arrays
+        of the right type and shape: those of a batch of all rows. The first of loss_curve takes
+        the loss. cursor.status says whether all numbers are finite.
+        """
+        _, units, _, step = self._net
+        n_rows, number = int(step.view(STEP)["batch_size"][0]), params.dtype.num
+        if not (
+            is_matrix(x, number, n_rows, int(units[0]))
+            and is_matrix(y, number, n_rows, int(units[-1]))
+        ):
+            return None
+        trained, outputs = params.copy(), np.empty_like(y)
+        self.begin(trained, x, *_DENSE, y, None, None, loss_curve, outputs)
+        self.seek(0)
+        self.until(1)
+        self._arguments = ()
+        return trained, outputs
 
     def end(self) -> None:
         """Let go of the data."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,20 +232,40 @@ class TrainingRun:
                     self.packed, self.layer_units, self.codes, self.workspace, self._data[0]
                 )
             raise
+        if self._calls.status != kernels.FINISHED:
+            _, x, y = self._data
+            self._failed(x, y)
+
+    def one(
+        self, params: NDArray[Any], x: Any, y: Any, loss_curve: NDArray[np.float64]
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """An epoch of one step on dense rows, of a copy of params, on this thread alone.
+
+        Returns the copy and the outputs before the step, or None if x and y have another type or
+        shape. Errors are those of `epochs`; params stay as they are.
+        """
+        calls = self._calls
+        before = calls.epoch
+        done = calls.one(params, x, y, loss_curve)
+        if done is not None:
+            self._epochs_before += before
+            if calls.status != kernels.FINISHED:
+                self._failed(x, y)
+        return done
+
+    def _failed(self, x: Any, y: NDArray[Any]) -> NoReturn:
+        """Say why training ended before its time."""
         status = self._calls.status
         if status == kernels.WEIGHTLESS:
             raise ZeroDivisionError(
                 "Weights sum to zero, can't be normalized: those of a batch in epoch "
                 f"{self.epochs_done + 1}. The parameters are those before its step"
             )
-        if status == kernels.DIVERGED:
-            self.packed_state[:], self._calls.n_steps = 0, 0
-            _, x, y = self._data
-            raise FloatingPointError(
-                f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is "
-                "no longer finite. The parameters are those before that epoch. "
-                + self._advice(x, y)
-            )
+        self.packed_state[:], self._calls.n_steps = 0, 0
+        raise FloatingPointError(
+            f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is "
+            "no longer finite. The parameters are those before that epoch. " + self._advice(x, y)
+        )
 
     def _advice(self, x: NDArray[Any], y: NDArray[Any]) -> str:
         """What to try after the loss left the finite numbers."""

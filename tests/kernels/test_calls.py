@@ -368,6 +368,49 @@ def test_epochs_refuse_what_kernels_cannot_read(kernels, dtype):
         epochs.begin(*good)
 
 
+@EVERY_BUILD
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_one_epoch_is_what_begin_and_until_do(module, dtype, solver, rng):
+    units, codes = units_of(3, 5, 2), codes_of("tanh", "sigmoid")
+    size = module.packed_size(units, dtype.itemsize)
+    x, y = rng.randn(9, 3).astype(dtype), rng.rand(9, 2).astype(dtype)
+    params = rng.randn(5 * 4 + 2 * 6).astype(dtype)
+    step = step_of(loss="squared_error", solver=solver, batch_size=9, budget=np.inf)
+    memory = module.workspace_size(units, 9, dtype.itemsize, 2, 1)
+
+    def new():
+        packed = builds.aligned_zeros(3 * size, dtype).reshape(3, size)
+        workspace = builds.aligned_zeros(memory, np.uint8)
+        cursor = builds.new_cursor().view(np.uint8)
+        return module.Epochs(packed, units, codes, step, workspace, cursor), packed
+
+    (epochs, packed), (other, other_packed) = new(), new()
+    curve, other_curve, outputs = np.zeros(3), np.zeros(1), np.empty_like(y)
+    given, want = params.copy(), params.copy()
+    for _ in range(3):
+        got = epochs.one(given, x, y, curve)
+        assert not np.may_share_memory(got[0], given)
+        other.begin(want, x, *DENSE, y, None, None, other_curve, outputs)
+        other.seek(0)
+        other.until(1)
+        given = got[0]
+        for a, b in ((given, want), (got[1], outputs), (curve[:1], other_curve)):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(packed, other_packed)
+        assert epochs.status == other.status == builds.FINISHED
+        assert epochs.n_steps == other.n_steps
+    for wrong in (x[:8], x[:, :2], x.tolist(), x.T, x.astype("f2"), x[::-1], x[0]):
+        assert epochs.one(given, wrong, y, curve) is None
+        assert epochs.one(given, x, wrong, curve) is None
+    np.testing.assert_array_equal(given, want)
+    with pytest.raises(RuntimeError, match="no data"):
+        epochs.until(1)
+    x[3, 1] = np.nan
+    epochs.one(given, x, y, curve)
+    assert epochs.status == builds.DIVERGED
+    np.testing.assert_array_equal(given, want)
+
+
 # ---- what stands on it --------------------------------------------------------------------------
 
 
