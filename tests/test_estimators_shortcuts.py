@@ -553,3 +553,47 @@ def test_weights_by_position():
     a = fastnn.MLPRegressor(random_state=0, max_iter=2).fit(X, y, weights)
     b = fastnn.MLPRegressor(random_state=0, max_iter=2).fit(X, y, sample_weight=weights)
     np.testing.assert_array_equal(a.coefs_[0], b.coefs_[0])
+
+
+@pytest.mark.parametrize("batch_size", [0, -3, 1, 7, 1000])
+def test_partial_fit_clips_batch_sizes_as_scikit_learn_does(batch_size, rng):
+    """It validates no parameters: a batch of no rows reached the kernels."""
+    X, y = rng.rand(40, 3), rng.rand(40)
+    ours, theirs = (
+        cls(hidden_layer_sizes=(5,), random_state=0).partial_fit(X, y)
+        for cls in (fastnn.MLPRegressor, originals.MLPRegressor)
+    )
+    for net in (ours, theirs):
+        net.batch_size = batch_size
+    heard = []
+    for net in (ours, theirs):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            net.partial_fit(X, y)
+        heard.append([str(warning.message) for warning in caught])
+    assert heard[0] == heard[1]
+    for a, b in zip(ours.coefs_, theirs.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "value"), [("batch_size", 2.5), ("alpha", "x")])
+def test_partial_fit_refuses_other_types(name, value, rng):
+    X, y = rng.rand(40, 3), rng.rand(40)
+    net = fastnn.MLPRegressor(hidden_layer_sizes=(5,), random_state=0).partial_fit(X, y)
+    before = [coef.copy() for coef in net.coefs_]
+    setattr(net, name, value)
+    with pytest.raises(TypeError, match=name):
+        net.partial_fit(X, y)
+    for a, b in zip(before, net.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_hidden_layer_sizes_may_be_another_equal_array(rng):
+    X, y = rng.rand(40, 3), rng.rand(40)
+    sizes = np.array([5, 4])
+    one, other = (fastnn.MLPRegressor(hidden_layer_sizes=sizes, random_state=0) for _ in range(2))
+    for _ in range(3):
+        one.partial_fit(X, y)
+        other.set_params(hidden_layer_sizes=sizes.copy()).partial_fit(X, y)
+    for a, b in zip(one.coefs_, other.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)

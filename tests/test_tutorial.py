@@ -418,3 +418,41 @@ def test_activations_by_name():
         tutorial.activation("tahn")
     with pytest.raises(ValueError, match="must be one of"):
         tutorial.activation("softmax")
+
+
+def test_a_rate_too_large_leaves_a_net_that_trains():
+    """An infinite step made NaN of the padding, which the next step began with."""
+    dtype = "float32"
+    np.random.seed(0)
+    net = tutorial.create_nn([2, 3, 1], tutorial.activation("tanh"))
+    for layer in net:
+        layer.W, layer.b = layer.W.astype(dtype), layer.b.astype(dtype)
+    X, Y = np.ones((4, 2), dtype), np.zeros((4, 1), dtype)
+    tutorial.train(net, X, Y, tutorial.l2_cost, 0.01)
+    with pytest.raises(FloatingPointError):
+        tutorial.train(net, X, Y, tutorial.l2_cost, 1e200)
+    fresh = copy.deepcopy(net)
+    for one in (net, fresh):
+        tutorial.train(one, X, Y, tutorial.l2_cost, 0.01)
+    for a, b in zip(net, fresh, strict=True):
+        np.testing.assert_array_equal(a.W, b.W)
+
+
+class Growing:
+    """Data that adds a layer to the net while it is read."""
+
+    def __init__(self, net):
+        self.net = net
+
+    def __len__(self):
+        return 4
+
+    def __array__(self, dtype=None, copy=None):
+        self.net.append(tutorial.neural_layer(2, 2, tutorial.sigm))
+        return np.ones((4, 2))
+
+
+def test_a_list_that_grows_meanwhile_is_refused():
+    net = tutorial.create_nn([2, 3, 2], tutorial.sigm)
+    with pytest.raises(ValueError, match="came or went"):
+        tutorial.train(net, Growing(net), np.ones((4, 2)), tutorial.l2_cost)

@@ -242,7 +242,9 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
 
     def _settings(self: Any) -> tuple[Any, ...]:
         """All that a fit goes by besides data, parameters and optimizer."""
-        return (*type(self)._valid.values_of(self), self.out_activation_)
+        values = (*type(self)._valid.values_of(self), self.out_activation_)
+        # hidden_layer_sizes: lists may be changed in place, and arrays have no single comparison
+        return tuple(tuple(v) if isinstance(v, (list, np.ndarray)) else v for v in values)
 
     # ---- callbacks ----
 

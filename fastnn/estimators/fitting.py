@@ -284,13 +284,16 @@ class Training:
         given, n, self._warned = self._estimator.batch_size, self.n_samples, False
         if given == "auto":
             return min(200, n)
+        clipped = max(1, min(given, n))
+        if not isinstance(clipped, Integral):
+            raise TypeError(f"batch_size must be an integer, got {given}")
         self._warned = given > n
         if self._warned:
             warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                 "clipped"
             )
-        return int(min(given, n))
+        return int(clipped)
 
     def _new_solver(self, units: NDArray[np.intp]) -> Solver:
         """One that goes on from the state of the estimator's optimizer."""

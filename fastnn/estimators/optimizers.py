@@ -7,6 +7,7 @@ have it, where the next `partial_fit` takes it up.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ def new_step(
     optimizer: AdamOptimizer | SGDOptimizer, loss: str, batch_size: int, alpha: float
 ) -> NDArray[Any]:
     """The record of its steps."""
+    if not isinstance(alpha, Real):  # partial_fit validates no parameters
+        raise TypeError(f"alpha must be a number, got {alpha!r}")
     own: dict[str, Any]
     if isinstance(optimizer, AdamOptimizer):
         own = {

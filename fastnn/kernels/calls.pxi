@@ -210,8 +210,10 @@ def views_of(vector, tuple shapes):
 def give_views(objects, tuple names, vector, tuple shapes):
     """Views of a vector, as attributes `names` of each object in order; returns the views."""
     cdef Py_ssize_t i = 0
-    cdef list views = views_of(vector, shapes)
-    for one in objects:
+    cdef list views = views_of(vector, shapes), all_objects = list(objects)
+    if len(all_objects) * len(names) != len(views):
+        raise ValueError(f"{len(views)} arrays for {len(all_objects)} layers: others came or went")
+    for one in all_objects:
         for name in names:
             setattr(one, name, views[i])
             i += 1

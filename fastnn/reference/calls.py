@@ -112,6 +112,9 @@ def give_views(
     """Views of a vector, as attributes `names` of each object in order; returns the views."""
     views = tuple(views_of(vector, shapes))
     places = [(one, name) for one in objects for name in names]
+    if len(places) != len(views):
+        n_objects = len(places) // len(names)
+        raise ValueError(f"{len(views)} arrays for {n_objects} layers: others came or went")
     for (one, name), view in zip(places, views, strict=True):
         setattr(one, name, view)
     return views

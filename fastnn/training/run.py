@@ -261,7 +261,8 @@ class TrainingRun:
                 "Weights sum to zero, can't be normalized: those of a batch in epoch "
                 f"{self.epochs_done + 1}. The parameters are those before its step"
             )
-        self.packed_state[:], self._calls.n_steps = 0, 0
+        # the padding, too, which nobody else writes
+        self._packed_rows[:], self._calls.n_steps = 0, 0
         raise FloatingPointError(
             f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is "
             "no longer finite. The parameters are those before that epoch. " + self._advice(x, y)

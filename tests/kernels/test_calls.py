@@ -335,6 +335,20 @@ def test_can_train_looks_at_params(module, dtype):
 
 
 @EVERY_BUILD
+def test_give_views_counts_before_it_gives(module, dtype):
+    class Layer:
+        W = b = None
+
+    for n in (1, 3):
+        layers = [Layer() for _ in range(n)]
+        with pytest.raises(ValueError, match="came or went"):
+            module.give_views(
+                layers, ("W", "b"), np.zeros(14, dtype), ((2, 3), (3,), (1, 4), (1,))
+            )
+        assert all(layer.W is None for layer in layers)
+
+
+@EVERY_BUILD
 def test_epochs_need_data(module, dtype):
     units, codes = units_of(2, 1), codes_of("identity")
     packed = builds.aligned_zeros(module.packed_size(units, dtype.itemsize), dtype)
