@@ -544,7 +544,10 @@ def test_divergence_restores_and_explains(every_build, dtype, batch_size, moons)
      ([30, 1000, 1000, 1], 2000, 256)],
 )  # fmt: skip
 def test_ctrl_c_answers_and_leaves_the_net_usable(monkeypatch, layer_units, n, batch_size):
-    """After the compiled call that it interrupts; an epoch here takes several."""
+    """After the compiled call that it interrupts; an epoch here takes several.
+
+    Calls are counted once the signal is pending: on a busy machine the presser can wait before.
+    """
     net = Network(layer_units, "tanh", random_state=0)
     rng = np.random.RandomState(0)
     X, y = rng.randn(n, 30), rng.randn(n, 1)
@@ -554,16 +557,19 @@ def test_ctrl_c_answers_and_leaves_the_net_usable(monkeypatch, layer_units, n, b
         def until(self, stop):
             runs.append(self)
             if len(runs) == 1:
-                threading.Timer(0.05, press).start()
+                presser.start()
             super().until(stop)
 
     def press():
-        pressed.append(sum(run.n_calls for run in set(runs)))
         signal.raise_signal(signal.SIGINT)
+        pressed.append(sum(run.n_calls for run in set(runs)))
+
+    presser = threading.Timer(0.05, press)
 
     monkeypatch.setattr(kernels.build, "Epochs", Watched)
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, y, max_iter=1000, batch_size=batch_size)
+    presser.join()
     assert runs[-1].n_calls - pressed[0] <= 1
     assert np.isfinite(flat(net)).all()
     assert net.n_iter_ < 1000
