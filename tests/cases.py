@@ -41,14 +41,11 @@ def codes_of(*names):
 
 
 def step_of(**fields):
-    """The bytes of a step record; a loss or solver may be given by name."""
+    """The bytes of a step record; a loss or solver may be given by name, see `new_step`."""
     fields = {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8} | fields
     for field, codes in (("loss", LOSSES), ("solver", SOLVERS)):
         fields[field] = codes.get(fields.get(field, 0), fields.get(field, 0))
-    step = np.zeros(1, builds.STEP)
-    for field, value in fields.items():
-        step[field] = value
-    return step.view(np.uint8)
+    return builds.step_bytes(builds.new_step(**{"budget": 0, "n_threads": 0} | fields))
 
 
 def new_workspace(

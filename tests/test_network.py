@@ -254,6 +254,17 @@ def test_a_step_has_no_other_fields():
         kernels.new_step(velocity=1.0)
 
 
+def test_a_step_ends_with_the_numbers_of_its_loss_and_of_dropout():
+    step = kernels.new_step(loss_numbers=[0.1, 0.9], dropout=[0.5, 0.25, 0.0], seed=7)
+    data = kernels.step_bytes(step)
+    assert len(data) == kernels.STEP.itemsize + 5 * 8
+    assert data[: kernels.STEP.itemsize].view(kernels.STEP)["seed"] == 7
+    assert data[kernels.STEP.itemsize :].view("f8").tolist() == [0.1, 0.9, 0.5, 0.25, 0.0]
+    step["seed"] = 8  # the bytes are the record's
+    assert data[: kernels.STEP.itemsize].view(kernels.STEP)["seed"] == 8
+    assert len(kernels.step_bytes(kernels.new_step())) == kernels.STEP.itemsize
+
+
 def test_parameters_are_views_that_may_be_read_set_and_edited(rng):
     net = Network([2, 3, 1], random_state=0)
     X = rng.randn(5, 2)

@@ -6,6 +6,8 @@ structs. A test compares names, types and offsets.
 
 # (name, NumPy type, meaning)
 
+# In the bytes that kernels read, as many f8 follow the record as its last fields say.
+
 STEP = (
     ("learning_rate", "f8", "the step size"),
     ("alpha", "f8", "strength of the penalty alpha / (2 samples) sum W^2"),
@@ -14,13 +16,24 @@ STEP = (
     ("beta_2", "f8", "Adam's decay of its mean of squared gradients"),
     ("epsilon", "f8", "Adam's, added to the root of that mean"),
     ("budget", "f8", "a compiled call returns after about this many multiply-adds"),
+    ("weight_decay", "f8", "AdamW's: coefs shrink by this times the learning rate"),
+    ("clip_norm", "f8", "gradients longer than this are shortened to it; 0: none are"),
+    ("ema", "f8", "decay of the average of parameters; 0: there is none"),
+    ("input_noise", "f8", "standard deviation of what is added to inputs while training"),
     ("batch_size", "i8", "samples of a step"),
+    ("seed", "i8", "of dropout and noise"),
     ("loss", "i4", "code of the loss"),
     ("solver", "i4", "code of the solver"),
     ("sum_coef_grads", "i4", "the tutorial's arithmetic: coefs by the sum over the batch"),
     ("keep_going", "i4", "scikit-learn's way: go on whatever is not finite"),
     ("n_threads", "i4", "threads of the team"),
-    ("reserved", "i4", "0; keeps the record a multiple of 8 bytes"),
+    ("decay_intercepts", "i4", "whether weight_decay is for intercepts, too"),
+    (
+        "n_loss_numbers",
+        "i4",
+        "numbers (f8) after the record: the loss's, one for each output or none",
+    ),
+    ("n_dropout", "i4", "numbers (f8) after those: share of each layer's units dropped, or none"),
 )
 
 CURSOR = (

@@ -8,7 +8,7 @@ import functools
 import importlib
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -28,17 +28,39 @@ STOPPING = np.dtype([field[:2] for field in records.STOPPING], align=True)
 START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS = records.STATUS.values()
 
 
-def new_step(**fields: float) -> NDArray[np.void]:
-    """A step record, an array of length 1.
+def new_step(
+    *, loss_numbers: Sequence[float] = (), dropout: Sequence[float] = (), **fields: float
+) -> NDArray[np.void]:
+    """A step record, an array of length 1, over the bytes that kernels take: `step_bytes`.
 
-    Fields that are not given are 0, but budget is infinite and n_threads 1. Kernels take the
-    record as bytes: `step.view(np.uint8)`.
+    Fields that are not given are 0, but budget is infinite and n_threads 1.
+
+    Parameters
+    ----------
+    loss_numbers : sequence of float
+        The loss's parameter, one for each output, or empty if it has none.
+    dropout : sequence of float
+        The share of units dropped in each layer, or empty.
+    **fields : float
+        Of the record.
     """
     values = {**_NO_STEP, **fields}
     if len(values) > len(_NO_STEP):
         raise ValueError(f"a step has no {', '.join(values.keys() - _NO_STEP.keys())}")
+    tail = b""
+    if loss_numbers or dropout:
+        values["n_loss_numbers"], values["n_dropout"] = len(loss_numbers), len(dropout)
+        tail = struct.pack(f"={len(loss_numbers) + len(dropout)}d", *loss_numbers, *dropout)
     # to set the fields one by one would take 4 us
-    return np.frombuffer(bytearray(_STEP_BYTES.pack(*values.values())), STEP)
+    return np.frombuffer(bytearray(_STEP_BYTES.pack(*values.values()) + tail), STEP, 1)
+
+
+def step_bytes(step: NDArray[np.void]) -> NDArray[np.uint8]:
+    """The bytes of a record from `new_step`, and of the numbers that follow it; no copy."""
+    if step["n_loss_numbers"].item() or step["n_dropout"].item():
+        assert step.base is not None
+        return np.frombuffer(step.base, np.uint8)
+    return step.view(np.uint8)
 
 
 _NO_STEP: dict[str, float] = {field[0]: 0 for field in records.STEP}

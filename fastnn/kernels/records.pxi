@@ -5,8 +5,10 @@
 
 cdef struct Step:
     double learning_rate, alpha, momentum, beta_1, beta_2, epsilon, budget
-    int64_t batch_size
-    int32_t loss, solver, sum_coef_grads, keep_going, n_threads, reserved
+    double weight_decay, clip_norm, ema, input_noise
+    int64_t batch_size, seed
+    int32_t loss, solver, sum_coef_grads, keep_going, n_threads
+    int32_t decay_intercepts, n_loss_numbers, n_dropout
 
 cdef struct Cursor:
     int64_t epoch, row, step, status, first, stop
@@ -14,6 +16,18 @@ cdef struct Cursor:
 cdef struct Stopping:
     double tol, best_loss, n_iter_no_change
     int64_t no_improvement_count, finite
+
+
+cdef inline const double *loss_numbers_of(const Step *step) noexcept nogil:
+    """One for each output, or NULL."""
+    return <const double *> (step + 1) if step.n_loss_numbers else NULL
+
+
+cdef inline const double *dropout_of(const Step *step) noexcept nogil:
+    """The share of units that is dropped, one for each layer, or NULL."""
+    if step.n_dropout == 0:
+        return NULL
+    return <const double *> (step + 1) + step.n_loss_numbers
 
 
 cdef dict codes_of(const fastnn_enumerator *rows):
@@ -48,13 +62,21 @@ def record_layouts():
             ("beta_2", <char *> &step.beta_2 - <char *> &step, sizeof(double)),
             ("epsilon", <char *> &step.epsilon - <char *> &step, sizeof(double)),
             ("budget", <char *> &step.budget - <char *> &step, sizeof(double)),
+            ("weight_decay", <char *> &step.weight_decay - <char *> &step, sizeof(double)),
+            ("clip_norm", <char *> &step.clip_norm - <char *> &step, sizeof(double)),
+            ("ema", <char *> &step.ema - <char *> &step, sizeof(double)),
+            ("input_noise", <char *> &step.input_noise - <char *> &step, sizeof(double)),
             ("batch_size", <char *> &step.batch_size - <char *> &step, sizeof(int64_t)),
+            ("seed", <char *> &step.seed - <char *> &step, sizeof(int64_t)),
             ("loss", <char *> &step.loss - <char *> &step, sizeof(int32_t)),
             ("solver", <char *> &step.solver - <char *> &step, sizeof(int32_t)),
             ("sum_coef_grads", <char *> &step.sum_coef_grads - <char *> &step, sizeof(int32_t)),
             ("keep_going", <char *> &step.keep_going - <char *> &step, sizeof(int32_t)),
             ("n_threads", <char *> &step.n_threads - <char *> &step, sizeof(int32_t)),
-            ("reserved", <char *> &step.reserved - <char *> &step, sizeof(int32_t)),
+            ("decay_intercepts", <char *> &step.decay_intercepts - <char *> &step,
+             sizeof(int32_t)),
+            ("n_loss_numbers", <char *> &step.n_loss_numbers - <char *> &step, sizeof(int32_t)),
+            ("n_dropout", <char *> &step.n_dropout - <char *> &step, sizeof(int32_t)),
         ],
         "cursor": [
             ("epoch", <char *> &cursor.epoch - <char *> &cursor, sizeof(int64_t)),

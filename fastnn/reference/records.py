@@ -13,11 +13,18 @@ STOPPING = np.dtype([field[:2] for field in records.STOPPING], align=True)
 
 
 def read_step(step: Array) -> SimpleNamespace:
-    """The fields of a step record, or of its bytes, as Python numbers.
+    """The fields of a step record's bytes as Python numbers, and the numbers that follow it.
 
-    NumPy's numbers would turn float32 arrays into float64 ones.
+    Those are `loss_numbers` and `dropout`, arrays. NumPy's numbers would turn float32 arrays into
+    float64 ones.
     """
-    return SimpleNamespace(**dict(zip(STEP.names or (), step.view(STEP)[0].item(), strict=True)))
+    raw = step.view(np.uint8)
+    values = raw[: STEP.itemsize].view(STEP)[0].item()
+    numbers = SimpleNamespace(**dict(zip(STEP.names or (), values, strict=True)))
+    tail = raw[STEP.itemsize :].view(np.float64)
+    numbers.loss_numbers = tail[: numbers.n_loss_numbers]
+    numbers.dropout = tail[numbers.n_loss_numbers :][: numbers.n_dropout]
+    return numbers
 
 
 def record_layouts() -> dict[str, list[tuple[str, int, int]]]:

@@ -9,7 +9,7 @@ from fastnn.reference.activations import slope_or_value
 from fastnn.reference.dense import forward_pass, propagate_delta
 from fastnn.reference.layout import Array, quiet, split
 from fastnn.reference.losses import loss_delta
-from fastnn.reference.records import CURSOR, STEP, STOPPING, read_step
+from fastnn.reference.records import CURSOR, STOPPING, read_step
 from fastnn.reference.rows import dense_rows, is_matrix, shuffle, weights_of
 from fastnn.reference.solvers import solver_update
 
@@ -289,7 +289,7 @@ class Epochs:
         the loss. cursor.status says whether all numbers are finite.
         """
         _, units, _, step = self._net
-        n_rows, number = int(step.view(STEP)["batch_size"][0]), params.dtype.num
+        n_rows, number = read_step(step).batch_size, params.dtype.num
         if not (
             is_matrix(x, number, n_rows, int(units[0]))
             and is_matrix(y, number, n_rows, int(units[-1]))

@@ -69,7 +69,9 @@ class MeanLoss:
         self._net = layer_units, codes
         code = losses.CODES[loss]
         # the first part takes the penalty, the others none
-        self._steps = [kernels.new_step(loss=code, alpha=a).view(np.uint8) for a in (alpha, 0.0)]
+        self._steps = [
+            kernels.step_bytes(kernels.new_step(loss=code, alpha=a)) for a in (alpha, 0.0)
+        ]
         units = tuple(layer_units.tolist())
         weighted = y.shape[1] > units[-1]
         work_per_row = work.training_work(units)

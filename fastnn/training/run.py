@@ -66,7 +66,7 @@ class TrainingRun:
         self._threads_at_work = self._n_threads.item()
         self._solver: int = step["solver"].item()
         self._calls = self.build.Epochs(
-            self._packed_rows, layer_units, codes, step.view(np.uint8), self.workspace,
+            self._packed_rows, layer_units, codes, kernels.step_bytes(step), self.workspace,
             cursor,
         )  # fmt: skip
 
