@@ -3,6 +3,7 @@
 `Network` is the network; `MLPClassifier` and `MLPRegressor` stand in for scikit-learn's, and
 `patch_sklearn` puts them in their place; `fastnn.tutorial` has the tutorial's own names,
 `fastnn.reference` the NumPy oracle, `fastnn.callbacks` what listens while a network trains,
+`fastnn.schedules` how learning rates change, `find_learning_rate` one to begin with,
 `fastnn.plotting` the pictures. What is not part of `Network` loads when first asked for.
 """
 
@@ -34,6 +35,7 @@ __all__ = [
     "MLPRegressor",
     "Network",
     "__version__",
+    "find_learning_rate",
     "get_num_threads",
     "patch_sklearn",
     "set_num_threads",
@@ -45,12 +47,14 @@ __all__ = [
 _LAZY = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "find_learning_rate": "rate_finder",
     "patch_sklearn": "patching",
     "unpatch_sklearn": "patching",
     "callbacks": None,
     "estimators": None,
     "plotting": None,
     "reference": None,
+    "schedules": None,
     "tutorial": None,
 }
 

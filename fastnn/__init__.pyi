@@ -7,12 +7,14 @@ from fastnn import callbacks as callbacks
 from fastnn import estimators as estimators
 from fastnn import plotting as plotting
 from fastnn import reference as reference
+from fastnn import schedules as schedules
 from fastnn import tutorial as tutorial
 from fastnn.estimators import MLPClassifier as MLPClassifier
 from fastnn.estimators import MLPRegressor as MLPRegressor
 from fastnn.network import Network as Network
 from fastnn.patching import patch_sklearn as patch_sklearn
 from fastnn.patching import unpatch_sklearn as unpatch_sklearn
+from fastnn.rate_finder import find_learning_rate as find_learning_rate
 from fastnn.threads import get_num_threads as get_num_threads
 from fastnn.threads import set_num_threads as set_num_threads
 
@@ -22,6 +24,7 @@ __all__ = [
     "MLPRegressor",
     "Network",
     "__version__",
+    "find_learning_rate",
     "get_num_threads",
     "patch_sklearn",
     "set_num_threads",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fastnn.catalog import activations, losses, solvers
+from fastnn.catalog import activations, losses, schedules, solvers
 
 
 def complete(doc: str | None, **more: str) -> str:
@@ -68,7 +68,7 @@ _LISTS = {
 
 
 def tables() -> str:
-    """Tables of all activations, losses, solvers and their parameters, in Markdown."""
+    """Tables of all activations, losses, solvers with parameters and schedules, in Markdown."""
     parts = [
         "# What there is\n\nWritten from the rows in `fastnn/catalog/` by\n`python -c 'from "
         "fastnn.documentation import tables; print(tables())' > docs/catalog.md`.",
@@ -111,6 +111,16 @@ def tables() -> str:
             ["name", "type", "default", "what it is"],
             [[f"`{p.name}`", _kind(p), str(p.default), p.help] for p in solvers.PARAMETERS],
         ),
+        _table(
+            "Schedules",
+            ["name", "other spellings", "factor of `learning_rate_init`", "what it is"],
+            [
+                [f"`{row.name}`", _spelt(row.aliases), f"`{row.formula}`", row.help]
+                for row in schedules.SCHEDULES
+            ],
+        ),
+        "t is the share of the training that is done, from 0 up to, not including, 1. "
+        "`fastnn.schedules` has an object for\neach, with parameters.",
     ]  # fmt: skip
     return "\n\n".join(parts)
 

@@ -14,8 +14,9 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # a room imports only rooms that stand before it
 ORDER = [
     "catalog", "documentation", "reference", "kernels", "data", "threads", "parameters",
-    "initializers", "work", "forward", "callbacks", "training", "layers", "displayable",
-    "network", "tutorial", "estimators", "patching", "plotting", "cli",
+    "schedules", "initializers", "work", "forward", "callbacks", "training", "layers",
+    "displayable", "network", "tutorial", "estimators", "patching", "plotting", "rate_finder",
+    "cli",
 ]  # fmt: skip
 # what `import fastnn` itself may load at once
 TOP = {"network", "threads", "data", "kernels"}
@@ -77,7 +78,9 @@ def test_no_room_is_too_large():
 OWN = ("self", "cls", "estimator", "self._estimator")
 
 
-@pytest.mark.parametrize("room", ["callbacks", "tutorial", "estimators", "plotting", "cli"])
+@pytest.mark.parametrize(
+    "room", ["callbacks", "tutorial", "estimators", "plotting", "rate_finder", "cli"]
+)
 def test_rooms_around_network_use_its_public_names(room):
     """Whatever fastnn's own callbacks, pictures and commands do, anybody can."""
     private = {name for name in vars(fastnn.Network([2, 1])) if name.startswith("_")} | {

@@ -15,7 +15,7 @@ import sklearn
 
 import fastnn
 from fastnn import estimators
-from fastnn.catalog import activations, losses, solvers
+from fastnn.catalog import activations, losses, schedules, solvers
 from fastnn.training.options import SolverOptions
 
 HERE = Path(__file__).parent
@@ -160,6 +160,7 @@ def test_names_for_checkers_are_the_catalogs():
     for literal, spellings in (
         (activations.ActivationName, activations.SPELLINGS),
         (losses.LossName, losses.SPELLINGS),
+        (schedules.ScheduleName, schedules.SPELLINGS),
         (solvers.SolverName, solvers.SPELLINGS),
     ):
         assert set(literal.__args__) == set(spellings)

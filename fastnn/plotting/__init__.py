@@ -1,7 +1,8 @@
 """Pictures. Only this room imports matplotlib, and only when something is drawn.
 
 - `LossCurveDisplay`, `NetworkDisplay`, `HiddenUnitsDisplay`, `ActivationDisplay`: displays in
-  scikit-learn's manner, of a `Network` or an estimator.
+  scikit-learn's manner, of a `Network` or an estimator; `LearningRateDisplay`, of what
+  `fastnn.find_learning_rate` found.
 - `FeatureSlice`: a model of many features as one of two, for scikit-learn's
   `DecisionBoundaryDisplay`, which takes a `Network` as it is.
 - `LivePlot`, a callback that draws while a network trains, and `animate`, which makes a GIF or an
@@ -17,6 +18,7 @@ from fastnn.plotting.boundary import FeatureSlice
 from fastnn.plotting.displays import (
     ActivationDisplay,
     HiddenUnitsDisplay,
+    LearningRateDisplay,
     LossCurveDisplay,
     NetworkDisplay,
 )
@@ -26,6 +28,7 @@ __all__ = [
     "ActivationDisplay",
     "FeatureSlice",
     "HiddenUnitsDisplay",
+    "LearningRateDisplay",
     "LivePlot",
     "LossCurveDisplay",
     "NetworkDisplay",

@@ -12,12 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Network, callbacks, tutorial
+from fastnn import (
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    callbacks,
+    find_learning_rate,
+    schedules,
+    tutorial,
+)
 from fastnn.callbacks import Callback, ProgressBar, Recorder, ValidationLoss
 from fastnn.plotting import (
     ActivationDisplay,
     FeatureSlice,
     HiddenUnitsDisplay,
+    LearningRateDisplay,
     LivePlot,
     LossCurveDisplay,
     NetworkDisplay,
@@ -91,6 +100,24 @@ def networks() -> None:
     print(shared.params_.sum())
 
 
+# ---- learning rates -----------------------------------------------------------------------------
+
+
+def learning_rates() -> None:
+    net = Network([2, 4, 1], "tanh", random_state=0)
+    found = find_learning_rate(net, X, y, low=1e-5, high=1.0, n_steps=20, solver="sgd")
+    found = find_learning_rate(MLPRegressor(), X, y, batch_size=20, alpha=0.1, random_state=1)
+    best: float = found.suggestion + found.valley
+    losses: NDArray[np.float64] = found.losses + found.batch_losses + found.learning_rates
+    for schedule in (
+        schedules.Constant(), schedules.Linear(0.1), schedules.Cosine(warm_up=0.1, end=0.01),
+        schedules.OneCycle(pct_start=0.2), schedules.Step([0.3, 0.6], 0.5), schedules.Step(0.5),
+        schedules.Exponential(0.1), schedules.InverseSquareRoot(0.1), 0.5 * schedules.Cosine(),
+    ):  # fmt: skip
+        factors: NDArray[np.float64] = schedule(np.linspace(0, 0.9, 10))
+        print(schedule, factors.sum(), best, losses.sum())
+
+
 # ---- callbacks ----------------------------------------------------------------------------------
 
 
@@ -153,6 +180,8 @@ def pictures() -> None:
     NetworkDisplay.from_network(net, kind="graph", feature_names=["a", "b"])
     HiddenUnitsDisplay.from_network(net, X)
     ActivationDisplay.from_names("silu", "tanh", limits=(-3, 3), derivative=False)
+    rates: LearningRateDisplay = find_learning_rate(net, X, y).plot(ax, color="C1")
+    print(rates.line_)
     wide = Network([3, 1], random_state=0)
     wide.fit(np.column_stack([X, y]), y, max_iter=1)
     petals = FeatureSlice(wide, np.column_stack([X, y]), features=(0, 2))
@@ -240,12 +269,19 @@ def settings() -> None:
     version: str = fastnn.__version__
     print(threads, version, dir(fastnn), fastnn.reference.__doc__)
     fastnn.show_config()
-    for room in (fastnn.callbacks, fastnn.estimators, fastnn.plotting, fastnn.tutorial):
+    for room in (
+        fastnn.callbacks,
+        fastnn.estimators,
+        fastnn.plotting,
+        fastnn.schedules,
+        fastnn.tutorial,
+    ):
         print(room.__name__)
 
 
 if __name__ == "__main__":
     networks()
+    learning_rates()
     listening()
     pictures()
     the_tutorial()
