@@ -22,7 +22,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as originals
 from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 
-from fastnn import kernels, network, work
+from fastnn import kernels, trainable, work
 from fastnn.data.rows import SparseRows
 from fastnn.estimators import arrays, optimizers
 from fastnn.estimators.following import Followers
@@ -149,8 +149,8 @@ def _keep_short(estimator: Any) -> None:
     """Drop the oldest losses and scores where calls that may come for ever would add to them."""
     for name in ("loss_curve_", "validation_scores_"):
         values = getattr(estimator, name, None)
-        if values is not None and len(values) >= network.LONGEST_CURVE:
-            del values[: len(values) - network.LONGEST_CURVE // 2]
+        if values is not None and len(values) >= trainable.LONGEST_CURVE:
+            del values[: len(values) - trainable.LONGEST_CURVE // 2]
 
 
 def _split_validation(
