@@ -24,7 +24,7 @@ from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 
 from fastnn import kernels, trainable, work
 from fastnn.data.rows import SparseRows
-from fastnn.estimators import arrays, optimizers
+from fastnn.estimators import arrays, extras, optimizers
 from fastnn.estimators.following import Followers
 from fastnn.estimators.optimizers import Solver
 from fastnn.training import options
@@ -39,7 +39,7 @@ MOST_EPOCHS = 1000  # of one compiled call
 _FIXED = (
     "hidden_layer_sizes", "activation", "solver", "batch_size", "learning_rate", "power_t",
     "max_iter", "loss", "shuffle", "momentum", "nesterovs_momentum", "early_stopping",
-    "validation_fraction", "beta_1", "beta_2", "epsilon",
+    "validation_fraction", "beta_1", "beta_2", "epsilon", *extras.FIXED,
     "learning_rate_",  # no estimator has it: the network that callbacks get does
 )  # fmt: skip
 FIXED_BY_LBFGS = (*_FIXED, "alpha", "learning_rate_init", "tol", "n_iter_no_change", "max_fun")
