@@ -27,6 +27,14 @@ needs_poisson = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 ha
 # ---- what is refused ----------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(VERSION >= (1, 7), reason="newer scikit-learn has weights")
+def test_scikit_learn_without_weights_is_named():
+    with pytest.raises(TypeError, match="sample_weight needs scikit-learn"):
+        fastnn.MLPClassifier().fit([[0], [1]], [0, 1], sample_weight=[1, 2])
+    with pytest.raises(ValueError, match="class_weight needs scikit-learn"):
+        fastnn.MLPClassifier(class_weight="balanced").fit([[0], [1]], [0, 1])
+
+
 @pytest.mark.parametrize("n_jobs", [0, -2, 1.5, "2"])
 def test_n_jobs_is_checked(n_jobs):
     with pytest.raises(ValueError, match="n_jobs' parameter of MLPClassifier must be"):

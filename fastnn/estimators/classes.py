@@ -27,7 +27,7 @@ from sklearn.utils.validation import _check_sample_weight
 from fastnn import kernels, parameters, threads
 from fastnn.catalog import activations, losses
 from fastnn.data import checks
-from fastnn.estimators import arrays, extras, fitting, labels, lbfgs, shortcuts
+from fastnn.estimators import arrays, extras, fitting, labels, lbfgs, shortcuts, weighting
 from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers, wrap
 from fastnn.estimators.keeping import NOT_COPIED, Keeping, attributes_of
 
@@ -53,6 +53,7 @@ def _in_turn(original: Any, name: str) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         turns = self.__dict__.get("_turns") or self.__dict__.setdefault("_turns", _Turns())
         with turns.get(os.getpid()) or turns.setdefault(os.getpid(), threading.RLock()):
+            weighting.check_call(self, name, kwargs)
             # the context that scikit-learn fits in is for callbacks and nested validation
             if len(args) == 2 and kwargs.keys() <= known and not self.early_stopping:
                 if not shortcuts.is_heard(self) and self._may_begin(name, **kwargs):
@@ -315,6 +316,10 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
             if isinstance(random_state, np.random.Generator):  # which scikit-learn refuses
                 self.random_state = checks.random_state(random_state)
             if self._trains_itself():
+                if self._weighs_classes():
+                    options["sample_weight"] = weighting.weights(
+                        self, y, options.get("sample_weight"), False
+                    )
                 super()._fit(X, y, **options)
             else:
                 self._fit_compiled(X, y, **options)
@@ -336,15 +341,21 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
             getattr(type(self), name) is not getattr(_Compiled, name) for name in fits
         )
 
+    def _weighs_classes(self) -> bool:
+        return getattr(self, "class_weight", None) is not None
+
     def _fit_compiled(
         self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
     ) -> None:
         """scikit-learn's `_fit`, without what its own arithmetic needs."""
         hidden = shortcuts.hidden_layers(self.hidden_layer_sizes)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        given_y = y
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None and not shortcuts.are_weights(sample_weight, X.shape[0]):
             sample_weight = _check_sample_weight(sample_weight, X)
+        if self._weighs_classes():
+            sample_weight = weighting.weights(self, given_y, sample_weight, incremental)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         self.n_outputs_ = y.shape[1]
         units = [X.shape[1], *hidden, y.shape[1]]

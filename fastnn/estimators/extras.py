@@ -10,7 +10,7 @@ import inspect
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
-from sklearn.utils._param_validation import Interval, Options
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 
 class Extra(NamedTuple):
@@ -52,6 +52,19 @@ EXTRAS = (
         scikit-learn's class.
 """,
         changes_fits=False,
+    ),
+    Extra(
+        "class_weight", None, (dict, StrOptions({"balanced"}), None),
+        """
+    class_weight : dict or 'balanced', default=None
+        Weights of the classes, ``{label: weight}``, which are multiplied with
+        ``sample_weight``: a fit is the same, to the last bit, as one with
+        ``sklearn.utils.compute_sample_weight(class_weight, y)`` for weights.
+        'balanced' is ``n_samples / (n_classes * np.bincount(y))``; None is 1.
+        `partial_fit` takes a dict only. Needs scikit-learn 1.7. Not a
+        parameter of scikit-learn's class.
+""",
+        of="classifier",
     ),
 )  # fmt: skip
 
