@@ -32,7 +32,14 @@ LONGEST_CURVE = 100_000
 class Trainable(Layers):
     """Layers that train, the part of `fastnn.Network` with a mean over samples in it."""
 
-    def loss(self, X: ArrayLike, y: ArrayLike, *, alpha: float = 0.0) -> float:
+    def loss(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        alpha: float = 0.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """The mean loss over the rows, plus the penalty alpha / (2 n) times the sum of W^2.
 
         Parameters
@@ -41,15 +48,22 @@ class Trainable(Layers):
         y : array-like, (n, layer_units[-1]), or (n,) for one output
             Within the domain of the loss.
         alpha : float >= 0
+        sample_weight : array-like >= 0, (n,), optional
+            The mean is then a weighted one, and n in the penalty the sum of the weights.
 
         Returns
         -------
         float
         """
-        return self._mean_loss(X, y, alpha)
+        return self._mean_loss(X, y, alpha, sample_weight)
 
     def loss_and_grad(
-        self, X: ArrayLike, y: ArrayLike, *, alpha: float = 0.0
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        alpha: float = 0.0,
+        sample_weight: ArrayLike | None = None,
     ) -> tuple[float, list[NDArray[Any]], list[NDArray[Any]]]:
         """The mean loss over the rows, with its penalty, and its gradient.
 
@@ -58,6 +72,7 @@ class Trainable(Layers):
         X : array-like, (n, layer_units[0])
         y : array-like, (n, layer_units[-1]), or (n,) for one output
         alpha : float >= 0
+        sample_weight : array-like >= 0, (n,), optional
 
         Returns
         -------
@@ -66,21 +81,33 @@ class Trainable(Layers):
         intercept_grads : list of ndarray, (fan_out,)
         """
         grads = np.empty_like(self._params)
-        loss = self._mean_loss(X, y, alpha, grads)
+        loss = self._mean_loss(X, y, alpha, sample_weight, grads)
         return loss, *parameters.split_params(grads, self._layer_units)
 
-    def _mean_loss(self, X: Any, y: Any, alpha: Any, grads: NDArray[Any] | None = None) -> float:
+    def _mean_loss(
+        self, X: Any, y: Any, alpha: Any, sample_weight: Any, grads: NDArray[Any] | None = None
+    ) -> float:
         threads.from_environment()  # a bad number is refused in small work too
-        net = self._units, self._codes, self._loss
-        loss = short_loss(self._params, *net, alpha, X, y, grads)
+        net, loss = (self._units, self._codes, self._loss), None
+        if sample_weight is None:
+            loss = short_loss(self._params, *net, alpha, X, y, grads)
         if loss is None:
             x, y = self._check_loss_data(X, y)
             checks.loss_domain(y, self._loss)
+            if sample_weight is not None:
+                y = self._with_weights(y, sample_weight)
             alpha = checks.real_number("alpha", alpha, 0, closed="left")
             self._check_params()
             grads = np.empty(0, self._dtype) if grads is None else grads
             loss = MeanLoss(*net, alpha, x, y, self._n_jobs)(self._params, grads)
         return loss
+
+    def _with_weights(
+        self, y: NDArray[Any], sample_weight: Any, name: str = "sample_weight"
+    ) -> NDArray[Any]:
+        """y with the weights as its last column, as the kernels read it."""
+        weights = checks.weights(name, sample_weight, self._dtype, len(y))
+        return np.hstack([y, weights[:, np.newaxis]])
 
     # ---- training ----
 
@@ -124,6 +151,7 @@ class Trainable(Layers):
         max_iter: int = 200,
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
+        sample_weight: ArrayLike | None = None,
         callback: CallbackLike | Sequence[CallbackLike] | None = None,
         callback_every: int = 1,
         **solver_options: Unpack[SolverOptions],
@@ -142,6 +170,8 @@ class Trainable(Layers):
             Samples for each step; "auto" is min(200, n). With n, every epoch is one step.
         shuffle : bool
             Whether to draw a new order of the samples for each epoch of several batches.
+        sample_weight : array-like >= 0, (n,), optional
+            Losses and gradients are then weighted means, each batch's by its own weights.
         callback : callable, or sequence of callables
             Functions of the network, called between epochs, which end the training by returning
             True; or a `fastnn.callbacks.Callback`, such as `ProgressBar`, `Recorder`,
@@ -164,18 +194,21 @@ class Trainable(Layers):
             Raised by a callback; the parameters are those reached.
         FloatingPointError
             If training leaves the finite numbers; the parameters are those before that epoch.
+        ZeroDivisionError
+            If the weights of a batch are all 0; the parameters are those before its step.
         KeyboardInterrupt
             On Ctrl-C; the parameters are those reached.
         """
         x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
         checks.whole_number("callback_every", callback_every)
+        rows = y if sample_weight is None else self._with_weights(y, sample_weight)
         listeners = NOBODY if callback is None else Listeners(callback, callback_every)
         own = vars(self)  # __setattr__ would take 0.2 us each time
         before = {name: own[name] for name in ("loss_curve_", "_dropped", "_state")}
         own.update(loss_curve_=[], _dropped=0, _state=None)
         if callback is None:
-            self._train(x, y, step, shuffle, curve)
+            self._train(x, rows, step, shuffle, curve)
             return self
         try:
             listeners.begin(cast("Network", self), x, y, len(curve))
@@ -183,7 +216,7 @@ class Trainable(Layers):
             own.update(before)
             raise
         with listeners:
-            self._train(x, y, step, shuffle, curve, listeners)
+            self._train(x, rows, step, shuffle, curve, listeners)
         return self
 
     @takes_solver_options
@@ -194,6 +227,7 @@ class Trainable(Layers):
         *,
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
+        sample_weight: ArrayLike | None = None,
         **solver_options: Unpack[SolverOptions],
     ) -> Self:
         """Train for one epoch, the solver going on where it was.
@@ -212,8 +246,12 @@ class Trainable(Layers):
         again, own["_again"] = self._again, None  # out of other threads' sight
         if type(y) is np.ndarray and y.ndim == 1 and self._layer_units[-1] == 1:
             y = y.reshape(-1, 1)
+        if sample_weight is not None:
+            again = None
         if again is None or not again.takes(self._params, self._state, X, y, options):
             x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
+            if sample_weight is not None:
+                y = self._with_weights(y, sample_weight)
             run = self._train(x, y, step, shuffle, np.zeros(1))
             in_batches = shuffle and step["batch_size"].item() < len(x)
             again = Again(
@@ -225,7 +263,7 @@ class Trainable(Layers):
             finally:
                 self.loss_curve_.extend(again.losses())
                 own["_state"] = again.state = again.run.state
-        if again.is_small:
+        if again.is_small and sample_weight is None:
             own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:
             self._dropped += LONGEST_CURVE // 2
@@ -267,7 +305,10 @@ class Trainable(Layers):
         n_threads = work.training_threads(
             self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
         )
-        run = TrainingRun(self._units, self._codes, step, self._dtype, n_threads=n_threads)
+        run = TrainingRun(
+            self._units, self._codes, step, self._dtype, n_threads=n_threads,
+            weighted=y.shape[1] > self._layer_units[-1],
+        )  # fmt: skip
         if self._state is not None and self._state.solver == step["solver"].item():
             run.go_on_from(self._state)
         order = np.arange(len(x)) if shuffle and batch_size < len(x) else None

@@ -150,6 +150,29 @@ def outputs(y: Any, dtype: np.dtype[Any], n_outputs: int, n_rows: int) -> NDArra
     return matrix("y", y, dtype, n_outputs, "output", n_rows)
 
 
+def weights(name: str, value: Any, dtype: np.dtype[Any], n_rows: int) -> NDArray[Any]:
+    """value as n_rows finite weights >= 0 of dtype, of which some are above 0."""
+    value = numeric_array(name, value)
+    if value.shape != (n_rows,):
+        raise ValueError(
+            f"{name} must have shape ({n_rows},), one weight for each row of X, got {value.shape}"
+        )
+    array = finite_array(name, value, dtype)
+    at = first_where(lambda block: block < 0, array)
+    if at is not None:
+        raise ValueError(f"{name} must be at least 0, got {name}[{at[0]}] = {value[at]}")
+    with np.errstate(over="ignore"):
+        total = array.sum()
+    if not (total > 0 and np.isfinite(total)):
+        what = (
+            "is 0 for every row: the weights must add up to more"
+            if total == 0
+            else (f"adds up to more than {dtype} can hold")
+        )
+        raise ValueError(f"{name} {what}")
+    return array
+
+
 def whole_number(name: str, value: Any, low: int = 1, high: int = MOST) -> int:
     """value as an int from low to high.
 
