@@ -55,6 +55,9 @@ class Layers:
     """Dense layers over one vector of parameters; `fastnn.Network` trains them."""
 
     loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_iteration_: int | None
     _layer_units: tuple[int, ...]
     _activations: tuple[ActivationName, ...]
     _loss: str
@@ -143,6 +146,9 @@ class Layers:
             _dtype=params.dtype,
             _step=None,  # the record of the fit that is running
             loss_curve_=[],
+            validation_scores_=None,
+            validation_loss_curve_=None,
+            best_iteration_=None,
             _dropped=0,  # how many losses were dropped before those
             _state=None,
         )

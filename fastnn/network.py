@@ -70,6 +70,13 @@ class Network(Trainable, Displayable):
         The last of them; NaN before any.
     n_iter_ : int
         How many epochs that were.
+    validation_scores_ : list of float or None
+        After each epoch of a `fit` with X_val, what `scoring` gave; without one, minus the mean
+        loss on X_val.
+    validation_loss_curve_ : list of float or None
+        The mean loss on X_val after each epoch, of a fit without `scoring`.
+    best_iteration_ : int or None
+        The epoch with the best of these scores, the first being 1; None if none was a number.
 
     Raises
     ------

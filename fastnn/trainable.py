@@ -6,7 +6,7 @@ Input is checked here, before anything changes; epochs run in `training.run`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
 
 import numpy as np
@@ -21,12 +21,20 @@ from fastnn.training.again import Again, can_train
 from fastnn.training.objective import MeanLoss, short_loss
 from fastnn.training.options import SolverOptions, takes_solver_options
 from fastnn.training.run import TrainingRun, draw_order
+from fastnn.training.stopping import Scoring, Validation, scorer
 
 if TYPE_CHECKING:
     from fastnn.network import Network
 
 # partial_fit keeps this many losses at most: it may be called for ever.
 LONGEST_CURVE = 100_000
+
+
+# what a fit begins with
+_OF_FIT: dict[str, Any] = {
+    "loss_curve_": [], "_dropped": 0, "_state": None, "validation_scores_": None,
+    "validation_loss_curve_": None, "best_iteration_": None,
+}  # fmt: skip
 
 
 class Trainable(Layers):
@@ -152,6 +160,12 @@ class Trainable(Layers):
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        scoring: Scoring = None,
+        n_iter_no_change: int | None = None,
+        tol: float = 1e-4,
         callback: CallbackLike | Sequence[CallbackLike] | None = None,
         callback_every: int = 1,
         **solver_options: Unpack[SolverOptions],
@@ -172,6 +186,19 @@ class Trainable(Layers):
             Whether to draw a new order of the samples for each epoch of several batches.
         sample_weight : array-like >= 0, (n,), optional
             Losses and gradients are then weighted means, each batch's by its own weights.
+        X_val, y_val, sample_weight_val : array-like, optional
+            A validation set, shaped as X, y and sample_weight. After each epoch its mean loss,
+            without penalty, or its score goes into ``validation_scores_``.
+        scoring : str or callable, optional
+            Instead of the loss: the name of one of scikit-learn's scorers, such as "accuracy",
+            or one of them, or a function of the network, X_val and y_val (and the keyword
+            sample_weight, if that is given). More is better. scikit-learn's get class numbers, if
+            outputs are probabilities and targets 0 and 1. It is called once before training.
+        n_iter_no_change : int, optional
+            With a validation set: training ends after this many epochs in a row without a score
+            above the best plus tol. The parameters are then those with the best score, and if
+            these are not the last, the solver starts afresh; also if training went on to max_iter.
+        tol : float >= 0
         callback : callable, or sequence of callables
             Functions of the network, called between epochs, which end the training by returning
             True; or a `fastnn.callbacks.Callback`, such as `ProgressBar`, `Recorder`,
@@ -191,7 +218,7 @@ class Trainable(Layers):
         TypeError, ValueError
             For bad input, before anything changes.
         Exception
-            Raised by a callback; the parameters are those reached.
+            Raised by a callback or by scoring; the parameters are those reached.
         FloatingPointError
             If training leaves the finite numbers; the parameters are those before that epoch.
         ZeroDivisionError
@@ -203,11 +230,16 @@ class Trainable(Layers):
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
         checks.whole_number("callback_every", callback_every)
         rows = y if sample_weight is None else self._with_weights(y, sample_weight)
-        listeners = NOBODY if callback is None else Listeners(callback, callback_every)
+        validation = self._validation(
+            X_val, y_val, sample_weight_val, scoring, n_iter_no_change, tol
+        )
+        listeners = NOBODY
+        if callback is not None or validation is not None:
+            listeners = Listeners(callback, callback_every, validation)
         own = vars(self)  # __setattr__ would take 0.2 us each time
-        before = {name: own[name] for name in ("loss_curve_", "_dropped", "_state")}
-        own.update(loss_curve_=[], _dropped=0, _state=None)
-        if callback is None:
+        before = {name: own[name] for name in _OF_FIT}
+        own.update(_OF_FIT, loss_curve_=[])
+        if listeners is NOBODY:
             self._train(x, rows, step, shuffle, curve)
             return self
         try:
@@ -291,6 +323,43 @@ class Trainable(Layers):
         checked = options.check_options(self._dtype, solver_options)
         threads.from_environment()  # it may ask for an impossible number
         return x, y, options.new_step(self._loss, batch_size=batch_size, **checked), shuffle
+
+    def _validation(
+        self, X: Any, y: Any, sample_weight: Any, scoring: Any, n_iter_no_change: Any, tol: Any
+    ) -> Validation | None:
+        """What validates a fit, or None; bad input is refused."""
+        tol = checks.real_number("tol", tol, 0, closed="left")
+        if X is None and y is None and sample_weight is None and scoring is None:
+            if n_iter_no_change is None:  # the usual case, without the dict
+                return None
+        if n_iter_no_change is not None:
+            n_iter_no_change = checks.whole_number("n_iter_no_change", n_iter_no_change)
+        if X is None or y is None:
+            given = {
+                "X_val": X, "y_val": y, "sample_weight_val": sample_weight, "scoring": scoring,
+                "n_iter_no_change": n_iter_no_change,
+            }  # fmt: skip
+            for name, value in given.items():
+                if value is not None:
+                    raise ValueError(f"{name} needs a validation set: give both X_val and y_val")
+            return None
+        with checks.naming("the validation set"):
+            checked = self.check_data(X, y)
+            checks.loss_domain(checked[1], self._loss)
+        # views of the parameters would change while they train
+        x, targets = (a.copy() if np.may_share_memory(a, self._params) else a for a in checked)
+        weights = None
+        if sample_weight is not None:
+            weighted = self._with_weights(targets, sample_weight, "sample_weight_val")
+            weights = weighted[:, -1]
+        if scoring is None:
+            rows = targets if weights is None else weighted
+            net = self._units, self._codes, self._loss
+            mean, no_grads = MeanLoss(*net, 0.0, x, rows, self._n_jobs), np.empty(0, self._dtype)
+            score: Callable[[Network], Any] = lambda net: -mean(net.params_, no_grads)  # noqa: E731
+        else:
+            score = scorer(scoring, (X, y), (x, targets), weights)
+        return Validation(score, scoring is None, n_iter_no_change, tol)
 
     def _train(
         self,

@@ -1,11 +1,12 @@
 """Refuses bad input in one line that names the argument, what it got and what it takes; turns
 everything else into the arrays and numbers that the kernels read."""
 
+import contextlib
 import difflib
 import math
 import numbers
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +29,16 @@ def shown(value: object) -> str:
     except ValueError:  # Python does not print integers of many thousand digits
         text = f"a huge {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@contextlib.contextmanager
+def naming(what: str) -> Iterator[None]:
+    """A context in which refusals say what they are about."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{what}: {error}") from None
 
 
 def numeric_array(name: str, value: Any) -> NDArray[Any]:
@@ -155,7 +166,7 @@ def weights(name: str, value: Any, dtype: np.dtype[Any], n_rows: int) -> NDArray
     value = numeric_array(name, value)
     if value.shape != (n_rows,):
         raise ValueError(
-            f"{name} must have shape ({n_rows},), one weight for each row of X, got {value.shape}"
+            f"{name} must have shape ({n_rows},), one weight for each row, got {value.shape}"
         )
     array = finite_array(name, value, dtype)
     at = first_where(lambda block: block < 0, array)

@@ -33,7 +33,8 @@ class SolverOptions(TypedDict, total=False):
 _DEFAULTS: dict[str, Any] = {"solver": "adam"} | {p.name: p.default for p in solvers.PARAMETERS}
 # of Network.fit, besides X and y
 ARGUMENTS = (
-    "max_iter", "batch_size", "shuffle", "sample_weight", "callback", "callback_every", *_DEFAULTS,
+    "max_iter", "batch_size", "shuffle", "sample_weight", "X_val", "y_val", "sample_weight_val",
+    "scoring", "n_iter_no_change", "tol", "callback", "callback_every", *_DEFAULTS,
 )  # fmt: skip
 _BY_NAME = {p.name: p for p in solvers.PARAMETERS}
 _Method = TypeVar("_Method", bound=Callable[..., Any])

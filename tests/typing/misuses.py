@@ -39,6 +39,9 @@ net.fit(X, y, max_iter="100")  # error
 net.fit(X, y, batch_size="full")  # error
 net.loss(X, y, 0.1)  # error
 net.fit(X, y, weights=y)  # error
+net.fit(X, y, validation_data=(X, y))  # error
+net.fit(X, y, X_val=X, y_val=y, scoring=0.5)  # error
+net.fit(X, y, X_val=X, y_val=y, n_iter_no_change=0.5)  # error
 
 # attributes
 print(net.coef_)  # error

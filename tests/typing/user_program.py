@@ -58,6 +58,13 @@ def networks() -> None:
     same = net.partial_fit(X, y, solver="sgd", batch_size=len(X), shuffle=False)
     net.fit(X, y, sample_weight=y + 1, max_iter=2).partial_fit(X, y, sample_weight=[1.0] * 60)
     net.loss(X, y, sample_weight=y + 1)
+    net.fit(X, y, X_val=X, y_val=y, n_iter_no_change=3, tol=0.0, sample_weight_val=y + 1)
+    net.fit(X, y, X_val=X, y_val=y, scoring="accuracy", max_iter=2)
+    net.fit(X, y, X_val=X, y_val=y, scoring=lambda net, X, y: -net.loss(X, y), max_iter=2)
+    best: int | None = net.best_iteration_
+    scores: list[float] | None = net.validation_scores_
+    curve: list[float] | None = net.validation_loss_curve_
+    print(best, scores, curve)
     net.reset_solver()
     another = Network(
         net.layer_units, net.activations, loss=net.loss_function, dtype=net.dtype,
