@@ -14,8 +14,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # a room imports only rooms that stand before it
 ORDER = [
     "catalog", "documentation", "reference", "kernels", "data", "threads", "parameters",
-    "initializers", "work", "forward", "callbacks", "training", "layers", "displayable",
-    "network", "tutorial", "estimators", "patching", "plotting", "cli",
+    "initializers", "work", "forward", "callbacks", "training", "layers", "trainable",
+    "displayable", "network", "tutorial", "estimators", "patching", "plotting", "cli",
 ]  # fmt: skip
 # what `import fastnn` itself may load at once
 TOP = {"network", "threads", "data", "kernels"}

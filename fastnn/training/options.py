@@ -42,7 +42,10 @@ _DEFAULTS: dict[str, Any] = {
     "solver": "adam", **{p.name: p.default for p in solvers.PARAMETERS}, "dropout": 0.0,
 }  # fmt: skip
 # of Network.fit, besides X and y
-ARGUMENTS = ("max_iter", "batch_size", "shuffle", "callback", "callback_every", *_DEFAULTS)
+ARGUMENTS = (
+    "max_iter", "batch_size", "shuffle", "sample_weight", "X_val", "y_val", "sample_weight_val",
+    "scoring", "n_iter_no_change", "tol", "callback", "callback_every", *_DEFAULTS,
+)  # fmt: skip
 _BY_NAME = {p.name: p for p in solvers.PARAMETERS}
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
