@@ -99,10 +99,15 @@ class Listeners:
     callback : None, callable, or sequence of callables
     every : int
         Epochs between two calls of those that are no `Callback`.
+    last : Callback, optional
+        Comes after all of those.
     """
 
     def __init__(
-        self, callback: CallbackLike | Sequence[CallbackLike] | None, every: int = 1
+        self,
+        callback: CallbackLike | Sequence[CallbackLike] | None,
+        every: int = 1,
+        last: Callback | None = None,
     ) -> None:
         every = checks.whole_number("callback_every", every)
         given: Any = [] if callback is None else callback
@@ -115,6 +120,8 @@ class Listeners:
                     f"a list of those, got {checks.shown(one)}"
                 )
         self._all = [one if isinstance(one, Callback) else _Function(one, every) for one in given]
+        if last is not None:
+            self._all.append(last)
         for one in self._all:
             self._interval(one)
         self._calls = [one.function if isinstance(one, _Function) else one for one in self._all]

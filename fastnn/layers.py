@@ -16,6 +16,7 @@ from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
 from fastnn.catalog.names import OTHER_NAMES
 from fastnn.data import checks
+from fastnn.data.rows import Rows
 from fastnn.parameters import ParameterList, SolverState
 from fastnn.training import options
 from fastnn.training.again import Again
@@ -54,6 +55,9 @@ class Layers:
     """Dense layers over one vector of parameters; `fastnn.Network` trains them."""
 
     loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_iteration_: int | None
     _layer_units: tuple[int, ...]
     _activations: tuple[ActivationName, ...]
     _loss: str
@@ -142,6 +146,9 @@ class Layers:
             _dtype=params.dtype,
             _step=None,  # the record of the fit that is running
             loss_curve_=[],
+            validation_scores_=None,
+            validation_loss_curve_=None,
+            best_iteration_=None,
             _dropped=0,  # how many losses were dropped before those
             _state=None,
         )
@@ -224,6 +231,44 @@ class Layers:
     @intercepts_.setter
     def intercepts_(self, values: Sequence[ArrayLike]) -> None:
         self._intercepts.assign(values)
+
+    # ---- checking ----
+
+    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """X and y as arrays of this network's type and shapes, copied only if they must be.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+        y : array-like, (n, layer_units[-1]), or (n,) for one output
+
+        Returns
+        -------
+        X : ndarray, (n, layer_units[0])
+        y : ndarray, (n, layer_units[-1])
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are not finite arrays of these shapes.
+        """
+        x = self._check_x(X)
+        return x, self._check_y(y, len(x))
+
+    def _check_loss_data(self, X: Any, y: Any) -> tuple[Rows, NDArray[Any]]:
+        return self.check_data(X, y)
+
+    def _check_y(self, y: ArrayLike, n_rows: int) -> NDArray[Any]:
+        return checks.outputs(y, self._dtype, self._layer_units[-1], n_rows)
+
+    def _check_x(self, X: ArrayLike) -> NDArray[Any]:
+        return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
+
+    def _check_params(self) -> None:
+        if not kernels.build.all_finite(self._params):
+            parameters.check_finite((self._coefs, self._intercepts))
+
+    # ---- as text, and copies ----
 
     def __repr__(self) -> str:
         names = self._activations

@@ -1,42 +1,32 @@
 """Network: a multilayer perceptron whose training runs in compiled calls.
 
-This file is the public face of one network: it checks input, calls the rooms below and keeps what
-a fit leaves. Compiled epochs are in `training.run`, the layout of parameters in `parameters`.
+This file is the public face of one network: documentation, construction, prediction. What it is
+made of is in `layers`, how it trains in `trainable`.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import documentation, kernels, parameters, threads, work
-from fastnn.callbacks import NOBODY, CallbackLike, Listeners
+from fastnn import documentation, parameters, threads
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
 from fastnn.data import checks
-from fastnn.data.rows import Rows
 from fastnn.displayable import Displayable
 from fastnn.forward import forward_rows
 from fastnn.initializers import INITIALIZERS
-from fastnn.layers import Layers
 from fastnn.parameters import RealType
-from fastnn.training import options
-from fastnn.training.again import Again, can_train
-from fastnn.training.objective import MeanLoss, short_loss
-from fastnn.training.options import SolverOptions, hints_at_keywords, takes_solver_options
-from fastnn.training.run import TrainingRun, draw_order
-
-# partial_fit keeps this many losses at most: it may be called for ever.
-LONGEST_CURVE = 100_000
+from fastnn.trainable import LONGEST_CURVE, Trainable
+from fastnn.training.options import hints_at_keywords
 
 
-class Network(Layers, Displayable):
+class Network(Trainable, Displayable):
     """A multilayer perceptron: dense layers, each with an activation.
 
     Parameters
@@ -80,6 +70,13 @@ class Network(Layers, Displayable):
         The last of them; NaN before any.
     n_iter_ : int
         How many epochs that were.
+    validation_scores_ : list of float or None
+        After each epoch of a `fit` with X_val, what `scoring` gave; without one, minus the mean
+        loss on X_val.
+    validation_loss_curve_ : list of float or None
+        The mean loss on X_val after each epoch, of a fit without `scoring`.
+    best_iteration_ : int or None
+        The epoch with the best of these scores, the first being 1; None if none was a number.
 
     Raises
     ------
@@ -177,322 +174,6 @@ class Network(Layers, Displayable):
         out = np.empty((len(x), width), self._dtype)
         forward_rows(self._params, self._units, self._codes, x, out, self._n_jobs)
         return out
-
-    def loss(self, X: ArrayLike, y: ArrayLike, *, alpha: float = 0.0) -> float:
-        """The mean loss over the rows, plus the penalty alpha / (2 n) times the sum of W^2.
-
-        Parameters
-        ----------
-        X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
-            Within the domain of the loss.
-        alpha : float >= 0
-
-        Returns
-        -------
-        float
-        """
-        return self._mean_loss(X, y, alpha)
-
-    def loss_and_grad(
-        self, X: ArrayLike, y: ArrayLike, *, alpha: float = 0.0
-    ) -> tuple[float, list[NDArray[Any]], list[NDArray[Any]]]:
-        """The mean loss over the rows, with its penalty, and its gradient.
-
-        Parameters
-        ----------
-        X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
-        alpha : float >= 0
-
-        Returns
-        -------
-        loss : float
-        coef_grads : list of ndarray, (fan_in, fan_out)
-        intercept_grads : list of ndarray, (fan_out,)
-        """
-        grads = np.empty_like(self._params)
-        loss = self._mean_loss(X, y, alpha, grads)
-        return loss, *parameters.split_params(grads, self._layer_units)
-
-    def _mean_loss(self, X: Any, y: Any, alpha: Any, grads: NDArray[Any] | None = None) -> float:
-        threads.from_environment()  # a bad number is refused in small work too
-        net = self._units, self._codes, self._loss
-        loss = short_loss(self._params, *net, alpha, X, y, grads)
-        if loss is None:
-            x, y = self._check_loss_data(X, y)
-            checks.loss_domain(y, self._loss)
-            alpha = checks.real_number("alpha", alpha, 0, closed="left")
-            self._check_params()
-            grads = np.empty(0, self._dtype) if grads is None else grads
-            loss = MeanLoss(*net, alpha, x, y, self._n_jobs)(self._params, grads)
-        return loss
-
-    # ---- training ----
-
-    @property
-    def loss_(self) -> float:
-        """The mean loss of the last epoch; NaN before any."""
-        return self.loss_curve_[-1] if self.loss_curve_ else math.nan
-
-    @property
-    def n_iter_(self) -> int:
-        """Epochs of the last `fit` and the `partial_fit` calls after it."""
-        return self._dropped + len(self.loss_curve_)
-
-    @property
-    def learning_rate_(self) -> float:
-        """The learning rate of the fit that is running; a callback may set it.
-
-        Raises
-        ------
-        AttributeError
-            While no fit is running.
-        """
-        if self._step is None:
-            raise AttributeError(self._no_rate)
-        rate: float = self._step["learning_rate"].item()
-        return rate
-
-    @learning_rate_.setter
-    def learning_rate_(self, value: float) -> None:
-        if self._step is None:
-            raise AttributeError(self._no_rate)
-        rate = options.check_number("learning_rate_init", value, self._dtype)
-        self._step["learning_rate"] = rate
-
-    @takes_solver_options
-    def fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        max_iter: int = 200,
-        batch_size: int | Literal["auto"] = "auto",
-        shuffle: bool = True,
-        callback: CallbackLike | Sequence[CallbackLike] | None = None,
-        callback_every: int = 1,
-        **solver_options: Unpack[SolverOptions],
-    ) -> Self:
-        """Train for max_iter epochs from the present parameters, the solver starting afresh.
-
-        Parameters
-        ----------
-        X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
-            Within the range of the output's activation and the domain of the loss; for
-            "log_loss" each row sums to 1.
-        max_iter : int
-            Epochs: how often every sample is used.
-        batch_size : int or "auto"
-            Samples for each step; "auto" is min(200, n). With n, every epoch is one step.
-        shuffle : bool
-            Whether to draw a new order of the samples for each epoch of several batches.
-        callback : callable, or sequence of callables
-            Functions of the network, called between epochs, which end the training by returning
-            True; or a `fastnn.callbacks.Callback`, such as `ProgressBar`, `Recorder`,
-            `ValidationLoss` or `fastnn.plotting.LivePlot`. A callback sees the parameters and
-            loss_curve_ reached so far; it may change the parameters and `learning_rate_`.
-        callback_every : int
-            Epochs between two calls of a function; there is also a call after the last epoch.
-        {solver options}
-
-        Returns
-        -------
-        Network
-            Itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            For bad input, before anything changes.
-        Exception
-            Raised by a callback; the parameters are those reached.
-        FloatingPointError
-            If training leaves the finite numbers; the parameters are those before that epoch.
-        KeyboardInterrupt
-            On Ctrl-C; the parameters are those reached.
-        """
-        x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
-        curve = np.zeros(checks.whole_number("max_iter", max_iter))
-        checks.whole_number("callback_every", callback_every)
-        listeners = NOBODY if callback is None else Listeners(callback, callback_every)
-        own = vars(self)  # __setattr__ would take 0.2 us each time
-        before = {name: own[name] for name in ("loss_curve_", "_dropped", "_state")}
-        own.update(loss_curve_=[], _dropped=0, _state=None)
-        if callback is None:
-            self._train(x, y, step, shuffle, curve)
-            return self
-        try:
-            listeners.begin(self, x, y, len(curve))
-        except BaseException:
-            own.update(before)
-            raise
-        with listeners:
-            self._train(x, y, step, shuffle, curve, listeners)
-        return self
-
-    @takes_solver_options
-    def partial_fit(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        batch_size: int | Literal["auto"] = "auto",
-        shuffle: bool = True,
-        **solver_options: Unpack[SolverOptions],
-    ) -> Self:
-        """Train for one epoch, the solver going on where it was.
-
-        Parameters and errors are those of `fit`. The solver's velocities or moments are kept from
-        the last call, unless the solver is another.
-
-        Returns
-        -------
-        Network
-            Itself.
-        """
-        threads.from_environment()  # a bad number is refused in small work too
-        options = {**solver_options, "batch_size": batch_size, "shuffle": shuffle}
-        own = vars(self)  # __setattr__ would take half a microsecond each time
-        again, own["_again"] = self._again, None  # out of other threads' sight
-        if type(y) is np.ndarray and y.ndim == 1 and self._layer_units[-1] == 1:
-            y = y.reshape(-1, 1)
-        if again is None or not again.takes(self._params, self._state, X, y, options):
-            x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
-            run = self._train(x, y, step, shuffle, np.zeros(1))
-            in_batches = shuffle and step["batch_size"].item() < len(x)
-            again = Again(
-                run, self._state, options, len(x), in_batches, self._loss, self._activations[-1]
-            )
-        else:
-            try:
-                again.train(self._params, X, y, self._random_state)
-            finally:
-                self.loss_curve_.extend(again.losses())
-                own["_state"] = again.state = again.run.state
-        if again.is_small:
-            own["_again"] = again
-        if len(self.loss_curve_) > LONGEST_CURVE:
-            self._dropped += LONGEST_CURVE // 2
-            del self.loss_curve_[: LONGEST_CURVE // 2]
-        return self
-
-    def reset_solver(self) -> None:
-        """Forget the solver's velocities or moments, so that `partial_fit` starts afresh."""
-        self._state = None
-
-    def _check_training(
-        self, X: Any, y: Any, batch_size: Any, shuffle: Any, solver_options: Any
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool]:
-        """Refuse all bad input to a fit before anything changes."""
-        units, out_activation = self._layer_units, self._activations[-1]
-        x = X
-        if not can_train(self._params, x, y, units[0], units[-1], self._loss, out_activation):
-            x, y = self.check_data(X, y)
-            checks.targets(y, self._loss, out_activation)
-            self._check_params()
-            # training must not change its own data: views of the parameters are copied
-            x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
-        batch_size = checks.batch_size("batch_size", batch_size, len(x))
-        shuffle = checks.boolean("shuffle", shuffle)
-        checked = options.check_options(self._dtype, solver_options)
-        threads.from_environment()  # it may ask for an impossible number
-        return x, y, options.new_step(self._loss, batch_size=batch_size, **checked), shuffle
-
-    def _train(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        step: NDArray[Any],
-        shuffle: bool,
-        curve: NDArray[Any],
-        listeners: Listeners = NOBODY,
-    ) -> TrainingRun:
-        batch_size = step["batch_size"].item()
-        n_threads = work.training_threads(
-            self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
-        )
-        run = TrainingRun(self._units, self._codes, step, self._dtype, n_threads=n_threads)
-        if self._state is not None and self._state.solver == step["solver"].item():
-            run.go_on_from(self._state)
-        order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
-        params, done, architecture = None, 0, self._architecture()
-
-        def note() -> None:  # each time all of it: a callback may have trained this network, too
-            nonlocal done
-            own["_state"] = run.state
-            new_losses = curve[done : run.epochs_done].tolist()
-            self.loss_curve_.extend(new_losses)
-            done += len(new_losses)
-
-        own = vars(self)
-        outer, own["_step"] = self._step, step  # of a fit whose callback called this one
-        try:
-            with run:
-                for stop in listeners.stops(self, len(curve)):
-                    if self._params is not params:  # at first, and after a callback's __setstate__
-                        if done and self._architecture() != architecture:
-                            raise ValueError(
-                                "a callback made this another network: it is not trained on"
-                            )
-                        params = self._params
-                        run.begin(params, x, y, curve, order, first=done)
-                    try:
-                        if order is None:
-                            run.until(stop)
-                        else:
-                            for epoch in range(done, stop):
-                                draw_order(order, self._random_state)
-                                run.until(epoch + 1)
-                    finally:
-                        try:
-                            note()
-                        except KeyboardInterrupt:  # between two of its lines
-                            note()
-                            raise
-        finally:
-            own["_step"] = outer
-        return run
-
-    def _architecture(self) -> tuple[Any, ...]:
-        return self._layer_units, self._activations, self._loss, self._dtype
-
-    # ---- checking ----
-
-    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-        """X and y as arrays of this network's type and shapes, copied only if they must be.
-
-        Parameters
-        ----------
-        X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
-
-        Returns
-        -------
-        X : ndarray, (n, layer_units[0])
-        y : ndarray, (n, layer_units[-1])
-
-        Raises
-        ------
-        TypeError, ValueError
-            If they are not finite arrays of these shapes.
-        """
-        x = self._check_x(X)
-        return x, self._check_y(y, len(x))
-
-    def _check_loss_data(self, X: Any, y: Any) -> tuple[Rows, NDArray[Any]]:
-        return self.check_data(X, y)
-
-    def _check_y(self, y: ArrayLike, n_rows: int) -> NDArray[Any]:
-        return checks.outputs(y, self._dtype, self._layer_units[-1], n_rows)
-
-    def _check_x(self, X: ArrayLike) -> NDArray[Any]:
-        return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
-
-    def _check_params(self) -> None:
-        if not kernels.build.all_finite(self._params):
-            parameters.check_finite((self._coefs, self._intercepts))
 
 
 Network.__doc__ = documentation.complete(Network.__doc__, longest=f"{LONGEST_CURVE:,}")

@@ -111,8 +111,12 @@ class SolverState(NamedTuple):
     """What a solver carries from step to step."""
 
     solver: int  # its code
-    packed: NDArray[Any]  # (n_states, packed size): velocities, or moments
+    packed: NDArray[Any]  # (n_states, packed size): velocities, or moments; last the average
     n_steps: int  # steps ever done
+    last_loss: float = 0.0  # rprop's
+    seed: int = 0  # of dropout and noise
+    raw: NDArray[Any] | None = None  # with an average: the parameters themselves ...
+    shown: NDArray[Any] | None = None  # ... and the average that stood in their place
 
 
 # ---- as people see them -------------------------------------------------------------------------

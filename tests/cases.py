@@ -181,22 +181,24 @@ class Run(NamedTuple):
 def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, **options):
     """train_epoch until it ends.
 
-    Options are the step's fields, n_threads, pauses, short_way, seed of a bit generator, and
-    stopping, the fields of that record.
+    Options are the step's fields, n_threads, pauses, short_way, seed of a bit generator,
+    stopping, the fields of that record, and a schedule. noise_seed is the step's field seed.
     """
     units, codes = units_of(*net[0]), codes_of(*net[1])
     n_threads, pauses = options.pop("n_threads", 1), options.pop("pauses", ())
     short_way, seed = options.pop("short_way", False), options.pop("seed", None)
     generator = None if seed is None else np.random.MT19937(seed)
+    options["seed"] = options.pop("noise_seed", 0)
     rule = options.pop("stopping", None)
-    n_states = solvers.BY_NAME[solver].n_states
+    schedule = options.pop("schedule", None)
+    n_states = solvers.BY_NAME[solver].n_states + ("ema" in options)
     n_packed = module.packed_size(units, dtype.itemsize)
     packed = aligned_zeros((1 + n_states) * n_packed, dtype).reshape(1 + n_states, n_packed)
     weighted = y.shape[1] > units[-1]
     workspace = new_workspace(module, units, batch_size, dtype, n_states, n_threads, weighted)
     step = step_of(
         **{"loss": net[2], "solver": solver, "batch_size": batch_size, "budget": 1e9,
-           "momentum": 0.7, **options}
+           "momentum": 0.7, "take_back": 1, **options}
     )  # fmt: skip
     params, cursor = params.copy(), np.zeros(1, builds.CURSOR)
     rows = x if isinstance(x, SparseRows) else (x, *DENSE)
@@ -207,8 +209,10 @@ def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, *
         rule = builds.new_stopping(finite=-1, **rule)
         kept = aligned_zeros(2 * n_packed, dtype).reshape(2, n_packed)
         more = generator, rule.view(np.uint8), kept
+    elif schedule is not None:
+        more = generator, None, None, schedule
     with Team(module, n_threads) as team:
-        step.view(builds.STEP)["n_threads"] = team.n_threads
+        step[: builds.STEP.itemsize].view(builds.STEP)["n_threads"] = team.n_threads
         epochs = module.Epochs(packed, units, codes, step, workspace, place)
         epochs.begin(params, *rows, y, order, team.memory, curve, output, *more)
         for stop in [*pauses, n_epochs]:

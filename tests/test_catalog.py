@@ -84,7 +84,8 @@ def test_losses_fit_their_output_activation():
 def test_solvers_take_known_parameters_with_good_defaults():
     parameters = {parameter.name: parameter for parameter in solvers.PARAMETERS}
     assert len(parameters) == len(solvers.PARAMETERS)
-    used = {"learning_rate_init", "alpha"}.union(*(row.parameters for row in solvers.SOLVERS))
+    by_all = {"learning_rate_init", "alpha", "clip_norm", "ema", "input_noise"}
+    used = by_all.union(*(row.parameters for row in solvers.SOLVERS))
     assert used == set(parameters)
     bounds = {"smallest": np.finfo(np.float32).tiny, "largest": np.finfo(np.float32).max}
     for row in solvers.PARAMETERS:
@@ -112,8 +113,12 @@ def test_records():
 
 def test_a_step_has_what_solvers_read():
     fields = {name for name, _, _ in records.STEP}
-    # these two choose the solver and name the rate
-    renamed = {"learning_rate_init": "learning_rate", "nesterovs_momentum": "solver"}
+    # these name the rate, choose the solver, and stand where Adam's decay does
+    renamed = {
+        "learning_rate_init": "learning_rate",
+        "nesterovs_momentum": "solver",
+        "rho": "beta_2",
+    }
     for parameter in solvers.PARAMETERS:
         assert renamed.get(parameter.name, parameter.name) in fields
 

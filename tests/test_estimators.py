@@ -35,6 +35,7 @@ from sklearn.utils import estimator_checks
 
 import fastnn
 from fastnn import threads, work
+from fastnn.estimators import extras
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -250,15 +251,18 @@ def test_names_of_columns_are_kept(cls, early_stopping):
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda cls: cls.__name__)
 def test_same_parameters_and_methods(ours, theirs):
     own, other = ours().get_params(), theirs().get_params()
-    assert own.pop("n_jobs") is None
+    rows = extras.rows_of("classifier" if ours is fastnn.MLPClassifier else "regressor")
+    for row in rows:
+        assert own.pop(row.name) is row.default
     assert own == other
     parameters = list(inspect.signature(ours).parameters.values())
-    assert parameters[:-1] == list(inspect.signature(theirs).parameters.values())
-    assert parameters[-1].name == "n_jobs"
+    assert parameters[: -len(rows)] == list(inspect.signature(theirs).parameters.values())
+    assert parameters[-len(rows) :] == extras.keywords(rows)
     public = {name for name in dir(theirs) if not name.startswith("_")}
     assert public <= set(dir(ours))
     assert isinstance(ours(), theirs)
-    assert "n_jobs : int" in ours.__doc__
+    for row in rows:
+        assert f"\n    {row.name} : " in ours.__doc__
     assert "validation_fraction : float" in ours.__doc__
     assert repr(ours(max_iter=3)) == repr(theirs(max_iter=3))
     assert ours()._repr_html_().count(ours.__name__) >= 1

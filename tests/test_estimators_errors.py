@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as originals
 
 import fastnn
-from fastnn import kernels, network
+from fastnn import kernels, trainable
 from fastnn.estimators import fitting
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -25,6 +25,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 needs_poisson = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has no Poisson loss")
 
 # ---- what is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(VERSION >= (1, 7), reason="newer scikit-learn has weights")
+def test_scikit_learn_without_weights_is_named():
+    with pytest.raises(TypeError, match="sample_weight needs scikit-learn"):
+        fastnn.MLPClassifier().fit([[0], [1]], [0, 1], sample_weight=[1, 2])
+    with pytest.raises(ValueError, match="class_weight needs scikit-learn"):
+        fastnn.MLPClassifier(class_weight="balanced").fit([[0], [1]], [0, 1])
 
 
 @pytest.mark.parametrize("n_jobs", [0, -2, 1.5, "2"])
@@ -450,7 +458,7 @@ def test_partial_fit_keeps_the_last_losses(monkeypatch):
     for _ in range(25):
         every.partial_fit(X, y)
     assert len(every.loss_curve_) == 25
-    monkeypatch.setattr(network, "LONGEST_CURVE", 10)
+    monkeypatch.setattr(trainable, "LONGEST_CURVE", 10)
     lengths = []
     for _ in range(25):
         few.partial_fit(X, y)
@@ -465,7 +473,7 @@ def test_partial_fit_keeps_the_last_losses(monkeypatch):
 
 def test_warm_starts_keep_the_last_losses_and_scores(monkeypatch):
     X, y = problem("one output", 60, 4, 0)
-    monkeypatch.setattr(network, "LONGEST_CURVE", 10)
+    monkeypatch.setattr(trainable, "LONGEST_CURVE", 10)
     mlp = fastnn.MLPRegressor(
         warm_start=True, early_stopping=True, max_iter=3, random_state=0, n_iter_no_change=1000
     )

@@ -11,7 +11,7 @@ import pytest
 from conftest import COMPILED
 
 import fastnn
-from fastnn import Network, kernels, network, reference, work
+from fastnn import Network, kernels, reference, trainable, work
 from fastnn.catalog import activations, losses, solvers
 from fastnn.data.rows import SparseRows
 from fastnn.training.options import SolverOptions, new_step
@@ -657,7 +657,7 @@ def test_a_generator_is_drawn_from_and_advanced(bit_generator, moons):
 
 
 def test_partial_fit_keeps_the_last_losses_only(moons, monkeypatch):
-    monkeypatch.setattr(network, "LONGEST_CURVE", 10)
+    monkeypatch.setattr(trainable, "LONGEST_CURVE", 10)
     net, losses_seen = Network([2, 3, 1], random_state=0), []
     for i in range(1, 36):
         net.partial_fit(*moons)

@@ -144,13 +144,15 @@ def test_stub_has_the_estimators_parameters(name):
         for node in stub("estimators/__init__.pyi").body
         if isinstance(node, ast.ClassDef)
     }
-    options = [node.target.id for node in classes["_Options"].body]
     (constructor,) = (
         node
         for node in classes[name].body
         if isinstance(node, ast.FunctionDef) and node.name == "__init__"
     )
-    written = [arg.arg for arg in constructor.args.args[1:]] + options
+    options = classes[constructor.args.kwarg.annotation.slice.id]  # may extend those of both
+    more = [classes["_Options"]] if options.name != "_Options" else []
+    written = [arg.arg for arg in constructor.args.args[1:]]
+    written += [node.target.id for each in (*more, options) for node in each.body]
     if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7):
         written = [option for option in written if option != "loss"]
     assert written == list(inspect.signature(getattr(estimators, name)).parameters)

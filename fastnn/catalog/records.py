@@ -28,6 +28,8 @@ STEP = (
     ("keep_going", "i4", "scikit-learn's way: go on whatever is not finite"),
     ("n_threads", "i4", "threads of the team"),
     ("decay_intercepts", "i4", "whether weight_decay is for intercepts, too"),
+    ("take_back", "i4", "rprop's: whether a step is taken back where a gradient changed its sign"),
+    ("reserved", "i4", "0; keeps the record a multiple of 8 bytes"),
     (
         "n_loss_numbers",
         "i4",
@@ -43,6 +45,8 @@ CURSOR = (
     ("status", "i8", "one of STATUS"),
     ("first", "i8", "the epoch that it began with; written at the start"),
     ("stop", "i8", "epochs after which to finish"),
+    ("schedule", "i8", "solver steps that were done before the first row of the schedule"),
+    ("last_loss", "f8", "rprop's: the loss before its last step"),
 )
 
 STOPPING = (

@@ -3,7 +3,9 @@ reference/solvers.py."""
 
 from typing import Literal, NamedTuple
 
-SolverName = Literal["adam", "sgd"]  # for type checkers; a test compares it with the rows
+SolverName = Literal[
+    "adam", "sgd", "adamw", "nadam", "rmsprop", "rprop"
+]  # for type checkers; a test compares it with the rows
 
 
 class Parameter(NamedTuple):
@@ -43,7 +45,7 @@ class Solver(NamedTuple):
     n_states : int
         Vectors that it carries from step to step.
     parameters : tuple of str
-        What it reads, besides learning_rate_init and alpha.
+        What it reads, besides what all solvers do.
     public : bool
         Whether `Network.fit` takes the name; "sgd" becomes "momentum" or "nesterov" by its
         parameters.
@@ -69,11 +71,44 @@ PARAMETERS = (
     Parameter(
         "nesterovs_momentum", True, "Whether momentum looks ahead (Sutskever et al., 2013)."
     ),
-    Parameter("beta_1", 0.9, 'For "adam": decay of its mean of gradients.', 0.0, 1.0, "left"),
     Parameter(
-        "beta_2", 0.999, 'For "adam": decay of its mean of squared gradients.', 0.0, 1.0, "left"
+        "beta_1", 0.9, 'For "adam", "adamw", "nadam": decay of the mean of gradients.', 0.0, 1.0,
+        "left",
     ),
-    Parameter("epsilon", 1e-8, 'For "adam": added to the root of that mean.', low="smallest"),
+    Parameter(
+        "beta_2", 0.999, 'For "adam", "adamw", "nadam": decay of the mean of squared gradients.',
+        0.0, 1.0, "left",
+    ),
+    Parameter(
+        "rho", 0.99, 'For "rmsprop": decay of its mean of squared gradients.', 0.0, 1.0, "left"
+    ),
+    Parameter(
+        "epsilon", 1e-8, "For solvers with such a mean: added to its root.", low="smallest"
+    ),
+    Parameter(
+        "weight_decay", 0.01, 'For "adamw": before each step coefs shrink by this times the '
+        "learning rate.",
+    ),
+    Parameter(
+        "decay_intercepts", False, "Whether weight_decay is for the intercepts, too."
+    ),
+    Parameter(
+        "take_back", True, 'For "rprop": whether a step is taken back where a gradient changed '
+        "its sign and the loss grew: iRprop+; if not, iRprop-.",
+    ),
+    Parameter(
+        "clip_norm", 0.0, "Gradients, of all parameters as one vector, that are longer than this "
+        "are shortened to it; 0: none are.",
+    ),
+    Parameter(
+        "ema", 0.0, "Decay of an average of the parameters after each step, which the network "
+        "has after the fit; `partial_fit` goes on from the parameters themselves. At step t it is "
+        "t / (t + 9) at most. 0: no average.", 0.0, 1.0, "left",
+    ),
+    Parameter(
+        "input_noise", 0.0, "Standard deviation of normal numbers that are added to the inputs, "
+        "anew in each step.",
+    ),
 )  # fmt: skip
 
 SOLVERS = (
@@ -81,6 +116,28 @@ SOLVERS = (
     Solver("sgd", 0, "gradient descent", 0, ("momentum", "nesterovs_momentum")),
     Solver("nesterov", 1, "Nesterov's momentum", 1, ("momentum",), public=False),
     Solver("momentum", 3, "classical momentum", 1, ("momentum",), public=False),
+    Solver(
+        "adamw",
+        4,
+        "Adam with decoupled weight decay (Loshchilov and Hutter, 2019)",
+        2,
+        ("beta_1", "beta_2", "epsilon", "weight_decay", "decay_intercepts"),
+    ),
+    Solver(
+        "nadam",
+        5,
+        "Adam with Nesterov's momentum (Dozat, 2016)",
+        2,
+        ("beta_1", "beta_2", "epsilon"),
+    ),
+    Solver("rmsprop", 6, "RMSprop (Tieleman and Hinton, 2012)", 1, ("rho", "epsilon")),
+    Solver(
+        "rprop",
+        7,
+        "resilient back-propagation, iRprop+, for full batches (Igel and Hüsken, 2003)",
+        2,
+        ("take_back",),
+    ),
 )
 
 BY_NAME = {row.name: row for row in SOLVERS}

@@ -1,11 +1,12 @@
 """Refuses bad input in one line that names the argument, what it got and what it takes; turns
 everything else into the arrays and numbers that the kernels read."""
 
+import contextlib
 import difflib
 import math
 import numbers
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +29,16 @@ def shown(value: object) -> str:
     except ValueError:  # Python does not print integers of many thousand digits
         text = f"a huge {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@contextlib.contextmanager
+def naming(what: str) -> Iterator[None]:
+    """A context in which refusals say what they are about."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{what}: {error}") from None
 
 
 def numeric_array(name: str, value: Any) -> NDArray[Any]:
@@ -148,6 +159,29 @@ def outputs(y: Any, dtype: np.dtype[Any], n_outputs: int, n_rows: int) -> NDArra
             f"{y.shape}; for class numbers use np.eye({n_outputs})[y]"
         )
     return matrix("y", y, dtype, n_outputs, "output", n_rows)
+
+
+def weights(name: str, value: Any, dtype: np.dtype[Any], n_rows: int) -> NDArray[Any]:
+    """value as n_rows finite weights >= 0 of dtype, of which some are above 0."""
+    value = numeric_array(name, value)
+    if value.shape != (n_rows,):
+        raise ValueError(
+            f"{name} must have shape ({n_rows},), one weight for each row, got {value.shape}"
+        )
+    array = finite_array(name, value, dtype)
+    at = first_where(lambda block: block < 0, array)
+    if at is not None:
+        raise ValueError(f"{name} must be at least 0, got {name}[{at[0]}] = {value[at]}")
+    with np.errstate(over="ignore"):
+        total = array.sum()
+    if not (total > 0 and np.isfinite(total)):
+        what = (
+            "is 0 for every row: the weights must add up to more"
+            if total == 0
+            else (f"adds up to more than {dtype} can hold")
+        )
+        raise ValueError(f"{name} {what}")
+    return array
 
 
 def whole_number(name: str, value: Any, low: int = 1, high: int = MOST) -> int:

@@ -15,10 +15,11 @@ so a fit follows scikit-learn's own up to rounding. This includes oddities: with
 the squared error that is reported is a mean over the outputs, while the parameters follow the
 gradient of the sum.
 
-Files: `classes` holds the two classes, `fitting` a fit with Adam or SGD, `lbfgs` one with L-BFGS,
-`following` the callbacks of both, `shortcuts` what needs no validation, `labels` labels of known
-classes, `optimizers` the solver's state between fits, `keeping` what an estimator keeps from one
-call to the next, `arrays` the conversions between scikit-learn's arrays and the kernels'.
+Files: `classes` holds the two classes, `extras` the parameters that scikit-learn's do not have,
+`fitting` a fit with Adam or SGD, `lbfgs` one with L-BFGS, `following` the callbacks of both,
+`shortcuts` what needs no validation, `labels` labels of known classes, `optimizers` the solver's
+state between fits, `keeping` what an estimator keeps from one call to the next, `arrays` the
+conversions between scikit-learn's arrays and the kernels'.
 """
 
 from fastnn.estimators.classes import MLPClassifier, MLPRegressor

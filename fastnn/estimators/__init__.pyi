@@ -4,7 +4,7 @@ scikit-learn 1.6 to 1.9 are without annotations, and the constructors are made a
 compares the parameters below with those of the classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypedDict, Unpack
 
 import numpy as np
@@ -22,6 +22,7 @@ _Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
 _Solver: TypeAlias = Literal["lbfgs", "sgd", "adam"]
 _LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 _RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
+_ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
 
 class _Options(TypedDict, total=False):
     solver: _Solver
@@ -46,6 +47,9 @@ class _Options(TypedDict, total=False):
     n_iter_no_change: int
     max_fun: int
     n_jobs: int | None
+
+class _ClassifierOptions(_Options, total=False):
+    class_weight: _ClassWeight
 
 class _Perceptron:
     hidden_layer_sizes: _HiddenLayerSizes
@@ -98,13 +102,14 @@ class _Perceptron:
     def from_sklearn(cls, estimator: Any) -> Self: ...
 
 class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):  # type: ignore[misc]
+    class_weight: _ClassWeight
     classes_: Any  # an array, or a list of them
 
     def __init__(
         self,
         hidden_layer_sizes: _HiddenLayerSizes = (100,),
         activation: _Activation = "relu",
-        **options: Unpack[_Options],
+        **options: Unpack[_ClassifierOptions],
     ) -> None: ...
     def partial_fit(  # pyright: ignore[reportIncompatibleVariableOverride]
         self,

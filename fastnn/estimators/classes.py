@@ -11,42 +11,28 @@ import sys
 import threading
 import warnings
 from abc import ABCMeta
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import is_classifier
+from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.metrics import accuracy_score
 
 # not by way of sklearn.neural_network, where patch_sklearn may have put the classes below
 from sklearn.neural_network import _multilayer_perceptron as originals
-from sklearn.utils._param_validation import (
-    Interval,
-    InvalidParameterError,
-    Options,
-    StrOptions,
-)
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnn import kernels, parameters, threads
 from fastnn.catalog import activations, losses
 from fastnn.data import checks
-from fastnn.estimators import arrays, fitting, labels, lbfgs, shortcuts
+from fastnn.estimators import arrays, extras, fitting, labels, lbfgs, shortcuts, weighting
 from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers, wrap
 from fastnn.estimators.keeping import NOT_COPIED, Keeping, attributes_of
 
-_N_JOBS = """
-    n_jobs : int, default=None
-        Up to how many threads train and predict: None for
-        `fastnn.get_num_threads()`, -1 for all cores. The number changes no
-        result, and small work is done by one thread. Not a parameter of
-        scikit-learn's class.
-"""
-
 # what is not carried over to scikit-learn
-_NOT_CONVERTED = ("n_jobs", "_skl_callbacks", "_parent_callback_ctx")
+_NOT_CONVERTED = (*extras.NAMES, "_skl_callbacks", "_parent_callback_ctx")
 
 
 class _Turns(dict[int, Any]):
@@ -67,6 +53,7 @@ def _in_turn(original: Any, name: str) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         turns = self.__dict__.get("_turns") or self.__dict__.setdefault("_turns", _Turns())
         with turns.get(os.getpid()) or turns.setdefault(os.getpid(), threading.RLock()):
+            weighting.check_call(self, name, kwargs)
             # the context that scikit-learn fits in is for callbacks and nested validation
             if len(args) == 2 and kwargs.keys() <= known and not self.early_stopping:
                 if not shortcuts.is_heard(self) and self._may_begin(name, **kwargs):
@@ -90,13 +77,15 @@ def _predict(original: type) -> Any:
 
 
 def _compiled(cls: Any) -> Any:
-    """Class decorator: the constructor of scikit-learn's class, of any version, and n_jobs."""
+    """Class decorator: the constructor of scikit-learn's class, of any version, and the extras."""
     original = cls._original
+    rows = extras.rows_of("classifier" if issubclass(original, ClassifierMixin) else "regressor")
+    defaults = {row.name: row.default for row in rows}
     signature = inspect.signature(original.__init__)
-    n_jobs = inspect.Parameter("n_jobs", inspect.Parameter.KEYWORD_ONLY, default=None)
-    parameters = [*signature.parameters.values(), n_jobs]
+    parameters = [*signature.parameters.values(), *extras.keywords(rows)]
 
-    def __init__(self: Any, *args: Any, n_jobs: int | None = None, **kwargs: Any) -> None:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        own = {name: kwargs.pop(name, default) for name, default in defaults.items()}
         try:
             original.__init__(self, *args, **kwargs)
         except TypeError as error:
@@ -106,7 +95,7 @@ def _compiled(cls: Any) -> Any:
                     hint = checks.did_you_mean(name, [*known, "set_callbacks"])
                     raise TypeError(f"{error}{hint}") from None
             raise
-        self.n_jobs = n_jobs
+        vars(self).update(own)
 
     # scikit-learn reads the names of parameters off the signature
     __init__.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -120,13 +109,15 @@ def _compiled(cls: Any) -> Any:
         "random_state : int, RandomState instance, default=None",
         "random_state : int, RandomState or Generator instance, default=None",
     )
-    cls.__doc__ = before.rstrip() + "\n" + _N_JOBS + heading + after
+    cls.__doc__ = before.rstrip() + "\n" + "".join(row.doc for row in rows) + heading + after
     cls._valid = shortcuts.KnownParameters(p.name for p in parameters[1:])
     cls._parameter_constraints = {
         **original._parameter_constraints,
         "random_state": ["random_state", np.random.Generator],
-        "n_jobs": [None, Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
+        **{row.name: list(row.constraints) for row in rows},
     }
+    for row in rows:  # for a subclass whose constructor does not set it
+        setattr(cls, row.name, row.default)
     return cls
 
 
@@ -164,7 +155,6 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
     """What both classes have in place of scikit-learn's own; comes before it among the bases."""
 
     _original: ClassVar[Any]
-    n_jobs: int | None = None  # for a subclass whose constructor does not set it
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
@@ -326,6 +316,10 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
             if isinstance(random_state, np.random.Generator):  # which scikit-learn refuses
                 self.random_state = checks.random_state(random_state)
             if self._trains_itself():
+                if self._weighs_classes():
+                    options["sample_weight"] = weighting.weights(
+                        self, y, options.get("sample_weight"), False
+                    )
                 super()._fit(X, y, **options)
             else:
                 self._fit_compiled(X, y, **options)
@@ -347,15 +341,21 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
             getattr(type(self), name) is not getattr(_Compiled, name) for name in fits
         )
 
+    def _weighs_classes(self) -> bool:
+        return getattr(self, "class_weight", None) is not None
+
     def _fit_compiled(
         self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
     ) -> None:
         """scikit-learn's `_fit`, without what its own arithmetic needs."""
         hidden = shortcuts.hidden_layers(self.hidden_layer_sizes)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        given_y = y
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None and not shortcuts.are_weights(sample_weight, X.shape[0]):
             sample_weight = _check_sample_weight(sample_weight, X)
+        if self._weighs_classes():
+            sample_weight = weighting.weights(self, given_y, sample_weight, incremental)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
         self.n_outputs_ = y.shape[1]
         units = [X.shape[1], *hidden, y.shape[1]]
@@ -397,9 +397,20 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         -------
         sklearn.neural_network.MLPClassifier or MLPRegressor
             With copies of all parameters and fitted attributes, the solver's state among them:
-            `partial_fit` goes on where this one would. `n_jobs` and callbacks are left out, and a
-            Generator becomes a RandomState.
+            `partial_fit` goes on where this one would. Callbacks and parameters that
+            scikit-learn's class does not have are left out, and a Generator becomes a RandomState.
+
+        Warns
+        -----
+        UserWarning
+            If a parameter that is left out changes later fits.
         """
+        if lost := extras.given(self):
+            warnings.warn(
+                f"scikit-learn's {self._original.__name__} has no {', '.join(lost)}: it predicts "
+                "the same, and later fits are without",
+                stacklevel=2,
+            )
         converted = _converted(self, self._original)
         if isinstance(converted.random_state, np.random.Generator):
             converted.random_state = checks.random_state(converted.random_state)

@@ -22,9 +22,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import _multilayer_perceptron as originals
 from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 
-from fastnn import kernels, network, work
+from fastnn import kernels, trainable, work
 from fastnn.data.rows import SparseRows
-from fastnn.estimators import arrays, optimizers
+from fastnn.estimators import arrays, extras, optimizers
 from fastnn.estimators.following import Followers
 from fastnn.estimators.optimizers import Solver
 from fastnn.training import options
@@ -39,7 +39,7 @@ MOST_EPOCHS = 1000  # of one compiled call
 _FIXED = (
     "hidden_layer_sizes", "activation", "solver", "batch_size", "learning_rate", "power_t",
     "max_iter", "loss", "shuffle", "momentum", "nesterovs_momentum", "early_stopping",
-    "validation_fraction", "beta_1", "beta_2", "epsilon",
+    "validation_fraction", "beta_1", "beta_2", "epsilon", *extras.FIXED,
     "learning_rate_",  # no estimator has it: the network that callbacks get does
 )  # fmt: skip
 FIXED_BY_LBFGS = (*_FIXED, "alpha", "learning_rate_init", "tol", "n_iter_no_change", "max_fun")
@@ -149,8 +149,8 @@ def _keep_short(estimator: Any) -> None:
     """Drop the oldest losses and scores where calls that may come for ever would add to them."""
     for name in ("loss_curve_", "validation_scores_"):
         values = getattr(estimator, name, None)
-        if values is not None and len(values) >= network.LONGEST_CURVE:
-            del values[: len(values) - network.LONGEST_CURVE // 2]
+        if values is not None and len(values) >= trainable.LONGEST_CURVE:
+            del values[: len(values) - trainable.LONGEST_CURVE // 2]
 
 
 def _split_validation(

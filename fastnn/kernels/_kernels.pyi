@@ -96,6 +96,7 @@ def train_epoch(
     bit_generator: np.random.BitGenerator | None = None,
     stopping: Bytes | None = None,
     kept: Real | None = None,
+    schedule: NDArray[np.float64] | None = None,
 ) -> None: ...
 def dense_forward(
     x: Real,
@@ -166,6 +167,7 @@ class Forward:
 class Epochs:
     n_calls: int
     n_steps: int
+    last_loss: float
     @property
     def status(self) -> int: ...
     @property
@@ -193,6 +195,7 @@ class Epochs:
         bit_generator: np.random.BitGenerator | None = None,
         stopping: Bytes | None = None,
         kept: Real | None = None,
+        schedule: NDArray[np.float64] | None = None,
     ) -> None: ...
     def seek(self, epoch: int) -> None: ...
     def until(self, stop: int) -> None: ...

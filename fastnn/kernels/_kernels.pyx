@@ -47,7 +47,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.tuple cimport PyTuple_GET_ITEM
-from libc.math cimport isfinite
+from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
@@ -62,7 +62,8 @@ ctypedef fused real:
 cdef extern from "simd.h" nogil:
     const char *FASTNN_TARGET
     const char *FASTNN_COMPILER
-    enum: IDENTITY, SOFTMAX
+    enum: IDENTITY, SOFTMAX, STORED_SLOPE
+    enum: RPROP
     enum: START, RUNNING, FINISHED, DIVERGED, WEIGHTLESS
     ctypedef struct fastnn_enumerator:
         const char *name
@@ -72,9 +73,13 @@ cdef extern from "simd.h" nogil:
     const fastnn_enumerator *fastnn_solvers
     const fastnn_enumerator *fastnn_status
     ctypedef struct solver_numbers:
-        int solver
-        double rate, momentum, beta_1, beta_2, epsilon
-    double solver_rate(int solver, double rate, double beta_1, double beta_2, double t)
+        int solver, n_states, first, take_back
+        double rate, grad_rate, shrink, average, momentum, beta_1, beta_2, epsilon
+    int solver_states(int solver)
+    void set_rates(solver_numbers *numbers, double rate, double t)
+    ctypedef struct noise_key:
+        uint32_t first, second
+    noise_key noise_key_of_layer(int64_t seed, int64_t step, int64_t layer)
     bint stores_slope(int activation)
     bint uses_logits(int loss)
     void FASTNN_UNREACHABLE(const char *what)
@@ -139,6 +144,14 @@ cdef extern from "simd.h" nogil:
     void c_solver_update(
         Py_ssize_t n, void *param, const void *grad, void *states, Py_ssize_t stride,
         const solver_numbers *numbers, double scale, double decay)
+    double c_gradient_squares(
+        Py_ssize_t n, const void *param, const void *grad, double scale, double decay)
+    void c_dropout(
+        Py_ssize_t n_vectors, Py_ssize_t fan_out, Py_ssize_t first, Py_ssize_t end, Py_ssize_t row,
+        void *a, void *slope, noise_key layer, double rate, int activation)
+    void c_add_noise(
+        Py_ssize_t n_vectors, Py_ssize_t n_features, Py_ssize_t first, Py_ssize_t end,
+        Py_ssize_t row, void *x, noise_key inputs, double size)
     void c_softmax_tile(void *z, Py_ssize_t n, Py_ssize_t width)
     int c_all_finite(const void *x, Py_ssize_t n)
     double c_sum_squares(const void *x, Py_ssize_t n)

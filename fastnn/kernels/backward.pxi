@@ -30,7 +30,7 @@ cdef void delta_layer(
     cdef real *desk = work + chunk.desk
     c_propagate_delta(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end, layer.panel,
                       packed + layer.coef, desk + layer.delta, desk + before.derived,
-                      desk + before.delta, before.activation)
+                      desk + before.delta, before.derivative)
     if not before.by_lanes:
         c_transpose_delta(chunk.n_vectors, before.fan_out, first, end, desk + before.delta,
                           desk + before.transposed)

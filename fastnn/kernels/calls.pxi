@@ -405,18 +405,26 @@ cdef class Epochs:
     def n_steps(self, Py_ssize_t n):
         self.t.cursor.step = n
 
+    @property
+    def last_loss(self):
+        return self.t.cursor.last_loss
+
+    @last_loss.setter
+    def last_loss(self, double loss):
+        self.t.cursor.last_loss = loss
+
     def seek(self, Py_ssize_t epoch):
         """Go on with this epoch of loss_curve."""
         self.t.cursor.epoch, self.t.cursor.row = epoch, 0
 
     def begin(
         self, params, x, columns, row_starts, y, order, team, loss_curve, output,
-        bit_generator=None, stopping=None, kept=None,
+        bit_generator=None, stopping=None, kept=None, schedule=None,
     ):
-        """Train params on these data from now on."""
+        """Train params on these data from now on; a schedule begins with the next step."""
         cdef Training *t = &self.t
         self.data = (params, x, columns, row_starts, y, order, team, loss_curve, output,
-                     bit_generator, stopping, kept)
+                     bit_generator, stopping, kept, schedule)
         t.params = data_of(params, self.type_number, 1, True)
         t.x.values = data_of(x, self.type_number, 2)
         t.x.columns, t.x.starts, t.order = NULL, NULL, NULL
@@ -435,6 +443,11 @@ cdef class Epochs:
         if stopping is not None:
             t.rule = <Stopping *> data_of(stopping, cnp.NPY_UINT8, 1, True)
             t.kept = data_of(kept, self.type_number, 2, True)
+        t.schedule = NULL
+        if schedule is not None:
+            t.schedule = <double *> data_of(schedule, cnp.NPY_FLOAT64, 2)
+            t.n_schedule = cnp.PyArray_DIM(schedule, 0)
+            t.cursor.schedule = t.cursor.step
 
     def until(self, Py_ssize_t stop):
         """Train until `stop` epochs are done, or for as long as the numbers are finite.
@@ -481,6 +494,7 @@ cdef class Epochs:
         t.n_rows, t.n_targets = n_rows, shape[1]
         t.loss_curve = <double *> data_of(loss_curve, cnp.NPY_FLOAT64, 1, True)
         t.order, t.team, t.generator, t.rule, t.kept = NULL, NULL, NULL, NULL, NULL
+        t.schedule = NULL
         t.cursor.epoch, t.cursor.row = 0, 0
         self.train_until(1)
         return trained, outputs

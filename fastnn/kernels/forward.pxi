@@ -10,7 +10,7 @@ cdef inline Chunk at_desk(Plan *plan, Py_ssize_t row, Py_ssize_t count, int desk
     chunk.slice = plan.slice
     chunk.fresh = row == 0
     chunk.last = False
-    chunk.sparse = NULL
+    chunk.noise, chunk.sparse = NULL, NULL
     return chunk
 
 
@@ -21,23 +21,28 @@ cdef inline real *inputs_of(Plan *plan, Py_ssize_t i, Chunk *chunk, real *work) 
 cdef void forward_layer(
     Plan *plan, Py_ssize_t i, const real *packed, real *work, Chunk *chunk, int part, int parts
 ) noexcept nogil:
-    """a = f(x W + b), and what is kept of z or f'(z); softmax is left to output_of."""
+    """a = f(x W + b), and what is kept of z or f'(z), with dropout; softmax is left to output_of."""
     cdef Layer *layer = &plan.layers[i]
     cdef real *kept = work + chunk.desk + layer.kept if layer.kept >= 0 else NULL
     cdef const Rows *rows = chunk.sparse if i == 0 else NULL
+    cdef Py_ssize_t unit = plan.panel if rows != NULL else <Py_ssize_t> TILE_ROWS
+    cdef Py_ssize_t first = share(layer.fan_out, unit, part, parts)
+    cdef Py_ssize_t end = share(layer.fan_out, unit, part + 1, parts)
     if rows != NULL:
-        c_sparse_forward(chunk.count, layer.fan_in, layer.fan_out,
-                         share(layer.fan_out, plan.panel, part, parts),
-                         share(layer.fan_out, plan.panel, part + 1, parts), packed + layer.coef,
-                         packed + layer.intercept, <const real *> rows.values, rows.columns,
-                         rows.starts, rows.order, chunk.row, work + chunk.desk + layer.a, kept,
-                         layer.activation)
-        return
-    c_dense_forward(chunk.n_vectors, layer.fan_in, layer.fan_out,
-                    share(layer.fan_out, TILE_ROWS, part, parts),
-                    share(layer.fan_out, TILE_ROWS, part + 1, parts), layer.panel,
-                    packed + layer.coef, packed + layer.intercept, inputs_of(plan, i, chunk, work),
-                    work + chunk.desk + layer.a, kept, layer.activation)
+        c_sparse_forward(chunk.count, layer.fan_in, layer.fan_out, first, end,
+                         packed + layer.coef, packed + layer.intercept,
+                         <const real *> rows.values, rows.columns, rows.starts, rows.order,
+                         chunk.row, work + chunk.desk + layer.a, kept, layer.activation)
+    else:
+        c_dense_forward(chunk.n_vectors, layer.fan_in, layer.fan_out, first, end, layer.panel,
+                        packed + layer.coef, packed + layer.intercept,
+                        inputs_of(plan, i, chunk, work), work + chunk.desk + layer.a, kept,
+                        layer.activation)
+    if chunk.noise != NULL and chunk.noise.rates != NULL and chunk.noise.rates[i] > 0:
+        c_dropout(chunk.n_vectors, layer.fan_out, first, end, chunk.row - chunk.noise.start,
+                  work + chunk.desk + layer.a, work + chunk.desk + layer.derived,
+                  noise_key_of_layer(chunk.noise.seed, chunk.noise.step, i + 1),
+                  chunk.noise.rates[i] * chunk.noise.factor, layer.activation)
 
 
 cdef real *output_of(Plan *plan, real *work, Chunk *chunk) noexcept nogil:

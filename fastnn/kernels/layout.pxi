@@ -11,6 +11,7 @@ cdef enum:
 cdef struct Layer:
     Py_ssize_t fan_in, fan_out
     int activation
+    int derivative          # the activation, or STORED_SLOPE: what deltas are multiplied by
     bint by_lanes           # narrow: gradients are summed lane by lane; wide: by panels
     Py_ssize_t panel        # outputs of a panel; a very narrow layer has one panel, unpadded
     Py_ssize_t coef, intercept, coef_size, intercept_size   # in packed parameters
@@ -117,7 +118,7 @@ cdef void make_plan(
         layer.transposed = layer.delta + round_up(plan.chunk * layer.fan_out, align)
         plan.desk_size = layer.transposed
         # the delta slot is unused until deltas are written
-        layer.kept, layer.derived = -1, layer.a
+        layer.kept, layer.derived, layer.derivative = -1, layer.a, layer.activation
         if loss >= 0 and layers != NULL:
             if stores_slope(layer.activation):
                 layer.kept = layer.derived = layer.delta

@@ -8,10 +8,11 @@ cdef struct Step:
     double weight_decay, clip_norm, ema, input_noise
     int64_t batch_size, seed
     int32_t loss, solver, sum_coef_grads, keep_going, n_threads
-    int32_t decay_intercepts, n_loss_numbers, n_dropout
+    int32_t decay_intercepts, take_back, reserved, n_loss_numbers, n_dropout
 
 cdef struct Cursor:
-    int64_t epoch, row, step, status, first, stop
+    int64_t epoch, row, step, status, first, stop, schedule
+    double last_loss
 
 cdef struct Stopping:
     double tol, best_loss, n_iter_no_change
@@ -75,6 +76,8 @@ def record_layouts():
             ("n_threads", <char *> &step.n_threads - <char *> &step, sizeof(int32_t)),
             ("decay_intercepts", <char *> &step.decay_intercepts - <char *> &step,
              sizeof(int32_t)),
+            ("take_back", <char *> &step.take_back - <char *> &step, sizeof(int32_t)),
+            ("reserved", <char *> &step.reserved - <char *> &step, sizeof(int32_t)),
             ("n_loss_numbers", <char *> &step.n_loss_numbers - <char *> &step, sizeof(int32_t)),
             ("n_dropout", <char *> &step.n_dropout - <char *> &step, sizeof(int32_t)),
         ],
@@ -85,6 +88,8 @@ def record_layouts():
             ("status", <char *> &cursor.status - <char *> &cursor, sizeof(int64_t)),
             ("first", <char *> &cursor.first - <char *> &cursor, sizeof(int64_t)),
             ("stop", <char *> &cursor.stop - <char *> &cursor, sizeof(int64_t)),
+            ("schedule", <char *> &cursor.schedule - <char *> &cursor, sizeof(int64_t)),
+            ("last_loss", <char *> &cursor.last_loss - <char *> &cursor, sizeof(double)),
         ],
         "stopping": [
             ("tol", <char *> &rule.tol - <char *> &rule, sizeof(double)),

@@ -6,11 +6,19 @@ cdef struct Rows:           # inputs
     const Py_ssize_t *starts    # where each sparse row begins, and the last ends; NULL: dense
     const Py_ssize_t *order     # in which rows are used; NULL: as they are
 
+cdef struct Noise:          # of one step of training
+    int64_t seed, step
+    Py_ssize_t start        # the batch's first row
+    const double *rates     # of each layer's dropout, or NULL
+    double factor           # of these rates
+    double size             # standard deviation of what is added to inputs, or 0
+
 cdef struct Chunk:
     Py_ssize_t row, count, n_vectors    # first row in the epoch's order, samples, vectors
     Py_ssize_t x, y, desk, slice        # in the workspace
     bint fresh                          # the first of its slice
     bint last                           # of a batch of one slice: the solver steps after it
+    const Noise *noise                  # NULL: there is none
     const Rows *sparse                  # rows for the first layer as they are stored; NULL: tiles
 
 

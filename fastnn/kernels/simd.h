@@ -160,16 +160,65 @@
 
 #include "simd/codes.h"
 
-/* The numbers of one solver step; `rate` is from solver_rate. */
+/* The numbers of one solver step. */
 typedef struct {
     int solver;
-    double rate, momentum, beta_1, beta_2, epsilon;
+    int n_states;     /* vectors of state, with the average if there is one */
+    int first;        /* rprop: whether no step came before */
+    int take_back;    /* rprop: whether steps that changed a gradient's sign are taken back */
+    double rate;      /* with the corrections of set_rates */
+    double grad_rate; /* nadam: of the gradient itself */
+    double shrink;    /* adamw: share of a parameter that is taken off first */
+    double average;   /* weight of the new parameters in their average; 0: there is none */
+    double momentum, beta_1, beta_2, epsilon;
 } solver_numbers;
 
-/* The learning rate of step t; for Adam with its bias corrections. */
-FASTNN_INLINE double solver_rate(int solver, double rate, double beta_1, double beta_2, double t)
+/* NAdam's momentum of step t (Dozat, 2016, with PyTorch's decay of 0.004). */
+FASTNN_INLINE double nadam_momentum(double beta_1, double t)
 {
-    return solver == ADAM ? rate * (sqrt(1 - pow(beta_2, t)) / (1 - pow(beta_1, t))) : rate;
+    return beta_1 * (1 - 0.5 * pow(0.96, 0.004 * t));
+}
+
+/* The rates of step t, 1 at the first, at a learning rate. */
+FASTNN_INLINE void set_rates(solver_numbers *numbers, double rate, double t)
+{
+    numbers->rate = rate;
+    numbers->grad_rate = 0;
+    numbers->first = t == 1;
+    if (numbers->solver == ADAM || numbers->solver == ADAMW)
+        numbers->rate *= sqrt(1 - pow(numbers->beta_2, t)) / (1 - pow(numbers->beta_1, t));
+    if (numbers->solver == NADAM) {
+        const double now = nadam_momentum(numbers->beta_1, t);
+        const double next = nadam_momentum(numbers->beta_1, t + 1);
+        double product = t > 200 ? 0 : 1; /* each factor is below 0.52 until then */
+        for (double i = 1; i <= t && i <= 200; i++) product *= nadam_momentum(numbers->beta_1, i);
+        rate *= sqrt(1 - pow(numbers->beta_2, t));
+        numbers->rate = rate * next / (1 - product * next);
+        numbers->grad_rate = rate * (1 - now) / (1 - product);
+    }
+}
+
+/* Keys of the generator in simd/noise.h: 64 bits in two halves. */
+typedef struct {
+    uint32_t first, second;
+} noise_key;
+
+/* The n-th key under another, by SplitMix64's mixer (Steele et al., 2014). */
+FASTNN_INLINE noise_key noise_key_of(noise_key above, uint64_t n)
+{
+    uint64_t z = ((uint64_t)above.second << 32 | above.first) + (n + 1) * 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    return (noise_key){(uint32_t)z, (uint32_t)(z >> 32)};
+}
+
+/* That of a layer, 0 the inputs, in a step. */
+FASTNN_INLINE noise_key noise_key_of_layer(int64_t seed, int64_t step, int64_t layer)
+{
+    const noise_key zero = {0, 0};
+    const noise_key of_step = noise_key_of(noise_key_of(zero, (uint64_t)seed), (uint64_t)step);
+    return noise_key_of(of_step, (uint64_t)layer);
 }
 
 /* Number of vectors in the next tile: 3 3 3 ..., but 2 + 2 for the last 4. */
@@ -247,9 +296,15 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
     FASTNN_FOR(loss_delta, a)(n_samples, n_outputs, a, __VA_ARGS__)
 #define c_weighted_loss_delta(n_samples, n_outputs, a, ...)                                       \
     FASTNN_FOR(weighted_loss_delta, a)(n_samples, n_outputs, a, __VA_ARGS__)
+#define c_dropout(n_vectors, fan_out, first, end, row, a, ...)                                    \
+    FASTNN_FOR(dropout, a)(n_vectors, fan_out, first, end, row, a, __VA_ARGS__)
+#define c_add_noise(n_vectors, n_features, first, end, row, x, ...)                               \
+    FASTNN_FOR(add_noise, x)(n_vectors, n_features, first, end, row, x, __VA_ARGS__)
 #define c_solver_update(n, param, ...) FASTNN_FOR(solver_update, param)(n, param, __VA_ARGS__)
 #define c_softmax_tile(z, n, width) FASTNN_FOR(softmax_tile, z)(z, n, width)
 #define c_all_finite(x, n) FASTNN_FOR(all_finite, x)(x, n)
+#define c_gradient_squares(n, param, ...)                                                         \
+    FASTNN_FOR(gradient_squares, param)(n, param, __VA_ARGS__)
 #define c_sum_squares(x, n) FASTNN_FOR(sum_squares, x)(x, n)
 #define c_peak_loop(turns, sink) FASTNN_FOR(peak_loop, sink)(turns, sink)
 #define c_activate_array(x, out, n, activation)                                                   \

@@ -8,6 +8,7 @@ cdef enum:                  # phases of a Job
     PENALTY = 4
     SLICE_CHUNKS = 5        # some chunks of every slice, from gather to gradient
     SLICE_STEP = 6          # the sum of the slices, and the solver's step
+    WHOLE_STEP = 7          # the solver's step by a gradient that is complete
 
 cdef struct Job:            # a team's work
     int phase
@@ -23,7 +24,10 @@ cdef struct Job:            # a team's work
     const void *y
     void *output            # of the last epoch, or NULL
     const Py_ssize_t *order
-    solver_numbers numbers  # of the present step
+    bint whole              # whether gradients are complete before the solver steps
+    solver_numbers numbers, intercept_numbers   # of the present step
+    Noise noise             # likewise
+    bint noisy
     double coef_scale, intercept_scale, decay
     double weight           # of the batch: its samples, or the sum of their weights
     # slices of the batch from row `start` on
@@ -42,7 +46,9 @@ cdef void place(Job *job, Py_ssize_t c, Chunk *chunk) noexcept nogil:
         chunk.y = plan.y + row * plan.n_targets
     else:
         chunk.x, chunk.y = chunk.desk + plan.desk_x, chunk.desk + plan.desk_y
-    chunk.sparse = as_stored(&job.x, plan, chunk, False)
+    chunk.noise = &job.noise if job.noisy else NULL
+    if job.noise.size == 0:
+        chunk.sparse = as_stored(&job.x, plan, chunk, False)
 
 
 cdef void gather_part(Job *job, Chunk *chunk, real *work, int part, int parts) noexcept nogil:
@@ -53,6 +59,14 @@ cdef void gather_part(Job *job, Chunk *chunk, real *work, int part, int parts) n
                plan.lanes, work + chunk.y, 0, 1)
 
 
+cdef void add_noise(Job *job, Chunk *chunk, real *work) noexcept nogil:
+    """Noise on the inputs that were gathered."""
+    cdef Py_ssize_t fan_in = job.plan.layers[0].fan_in
+    if job.noise.size != 0:
+        c_add_noise(chunk.n_vectors, fan_in, 0, fan_in, chunk.row - job.start, work + chunk.x,
+                    noise_key_of_layer(job.noise.seed, job.noise.step, 0), job.noise.size)
+
+
 cdef void scatter_output(Job *job, Chunk *chunk, real *work) noexcept nogil:
     cdef Layer *last = &job.plan.layers[job.plan.n_layers - 1]
     if job.output != NULL:
@@ -61,12 +75,21 @@ cdef void scatter_output(Job *job, Chunk *chunk, real *work) noexcept nogil:
 
 
 cdef void solver_step(
-    Job *job, Py_ssize_t at, Py_ssize_t n, const real *grad, double scale, double decay
+    Job *job, Py_ssize_t at, Py_ssize_t n, const real *grad, double scale, double decay,
+    const solver_numbers *numbers
 ) noexcept nogil:
     """Step n packed parameters from `at` on; grad is their gradient, summed over the batch."""
     cdef real *param = <real *> job.packed + at
     cdef real *states = <real *> job.states + at if job.states != NULL else NULL
-    c_solver_update(n, param, grad, states, job.plan.packed_size, &job.numbers, scale, decay)
+    c_solver_update(n, param, grad, states, job.plan.packed_size, numbers, scale, decay)
+
+
+cdef void step_intercepts(
+    Job *job, Layer *layer, Py_ssize_t first, Py_ssize_t end, const real *grad
+) noexcept nogil:
+    """The solver's step on intercepts first .. end of a layer; grad is that of them all."""
+    solver_step(job, layer.intercept + first, end - first, grad + first, job.intercept_scale, 0.0,
+                &job.intercept_numbers)
 
 
 cdef void step_rows(
@@ -76,11 +99,12 @@ cdef void step_rows(
     """The solver's step on rows first .. end of a layer's coefs."""
     cdef Py_ssize_t width = layer.panel, panel = layer.fan_in * width, p
     if end - first == layer.fan_in and grad_panel == panel:
-        solver_step(job, layer.coef, layer.coef_size, grad, job.coef_scale, job.decay)
+        solver_step(job, layer.coef, layer.coef_size, grad, job.coef_scale, job.decay,
+                    &job.numbers)
         return
     for p in range(layer.intercept_size // job.plan.panel):
         solver_step(job, layer.coef + p * panel + first * width, (end - first) * width,
-                    grad + p * grad_panel, job.coef_scale, job.decay)
+                    grad + p * grad_panel, job.coef_scale, job.decay, &job.numbers)
 
 
 cdef void gradient_part(Job *job, real *work, int part, int parts) noexcept nogil:
@@ -108,7 +132,8 @@ cdef void gradient_part(Job *job, real *work, int part, int parts) noexcept nogi
             if chunk.last:
                 if layer.by_lanes:
                     add_lanes_of(plan, layer, work, k, stop, grad, grad_panel)
-                step_rows(job, layer, k, stop, grad, grad_panel)
+                if not job.whole:
+                    step_rows(job, layer, k, stop, grad, grad_panel)
             k = stop
         if layer.by_lanes:
             first = 0 if end == layer.fan_in and part == parts - 1 else layer.intercept_size
@@ -120,9 +145,8 @@ cdef void gradient_part(Job *job, real *work, int part, int parts) noexcept nogi
             first = share(layer.intercept_size, plan.panel, part, parts)
             end = share(layer.intercept_size, plan.panel, part + 1, parts)
             intercept_gradient(plan, layer, work, chunk, first, end)
-        if chunk.last and first < end:
-            solver_step(job, layer.intercept + first, end - first, grads + layer.intercept + first,
-                        job.intercept_scale, 0.0)
+        if chunk.last and first < end and not job.whole:
+            step_intercepts(job, layer, first, end, grads + layer.intercept)
 
 
 cdef void slice_chunks(Job *job, real *work, int part) noexcept nogil:
@@ -143,6 +167,7 @@ cdef void slice_chunks(Job *job, real *work, int part) noexcept nogil:
             chunk.fresh = r == 0
             if job.seen + (r - job.round) < job.n_rounds:
                 gather_part(job, &chunk, work, 0, 1)
+                add_noise(job, &chunk, work)
             forward_chunk(plan, <const real *> job.packed, work, &chunk, 0)
             scatter_output(job, &chunk, work)
             loss = loss_of(plan, work, &chunk, job.step.loss)
@@ -177,7 +202,8 @@ cdef void slice_step(Job *job, real *work, int part, int parts) noexcept nogil:
                 for s in range(1, used):
                     at = layer.coef + p * panel + first * plan.panel
                     c_add((end - first) * plan.panel, grads + s * plan.slice_size + at, grads + at)
-        step_rows(job, layer, first, end, grad, panel)
+        if not job.whole:
+            step_rows(job, layer, first, end, grad, panel)
         if part < parts - 1:
             continue
         if layer.by_lanes:
@@ -187,8 +213,47 @@ cdef void slice_step(Job *job, real *work, int part, int parts) noexcept nogil:
             for s in range(1, used):
                 c_add(layer.intercept_size, grads + s * plan.slice_size + layer.intercept,
                       grads + layer.intercept)
-        solver_step(job, layer.intercept, layer.intercept_size, grads + layer.intercept,
-                    job.intercept_scale, 0.0)
+        if not job.whole:
+            step_intercepts(job, layer, 0, layer.intercept_size, grads + layer.intercept)
+
+
+cdef void whole_step(Job *job, real *work, int part, int parts) noexcept nogil:
+    """The solver's step on this part's rows of every layer, whose gradients are complete."""
+    cdef Plan *plan = job.plan
+    cdef Layer *layer
+    cdef real *grads = work + plan.slice
+    cdef Py_ssize_t i, first, end
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        first = share(layer.fan_in, rows_unit(plan, layer), part, parts)
+        end = share(layer.fan_in, rows_unit(plan, layer), part + 1, parts)
+        step_rows(job, layer, first, end, grads + layer.coef + first * layer.panel,
+                  layer.fan_in * layer.panel)
+        if part == parts - 1:
+            step_intercepts(job, layer, 0, layer.intercept_size, grads + layer.intercept)
+
+
+cdef void clip_gradient(Job *job, real *work, double clip_norm) noexcept nogil:
+    """Make the whole gradient no longer than clip_norm (Pascanu et al., 2013)."""
+    cdef Plan *plan = job.plan
+    cdef Layer *layer
+    cdef const real *packed = <const real *> job.packed
+    cdef const real *grads = work + plan.slice
+    cdef double squares = 0, norm, factor
+    cdef Py_ssize_t i
+    for i in range(plan.n_layers):
+        layer = &plan.layers[i]
+        squares += c_gradient_squares(layer.coef_size, packed + layer.coef, grads + layer.coef,
+                                      job.coef_scale, job.decay)
+        squares += c_gradient_squares(
+            layer.intercept_size, packed + layer.intercept, grads + layer.intercept,
+            job.intercept_scale, 0.0)
+    norm = sqrt(squares)
+    if norm > clip_norm and isfinite(norm):
+        factor = clip_norm / norm
+        job.coef_scale *= factor
+        job.intercept_scale *= factor
+        job.decay *= factor
 
 
 cdef void perform_typed(Job *job, real *work, int part, int parts) noexcept nogil:
@@ -207,6 +272,8 @@ cdef void perform_typed(Job *job, real *work, int part, int parts) noexcept nogi
         slice_chunks(job, work, part)
     elif job.phase == SLICE_STEP:
         slice_step(job, work, part, parts)
+    elif job.phase == WHOLE_STEP:
+        whole_step(job, work, part, parts)
     else:
         FASTNN_UNREACHABLE("phase")
 
@@ -239,6 +306,7 @@ cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcep
     if job.seen < job.n_rounds:
         # to gather a feature costs about 8 multiply-adds
         run_phase(job, team, n_threads, GATHER, 8 * n * plan.layers[0].fan_in)
+        add_noise(job, chunk, work)
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
         job.layer = i
@@ -257,13 +325,30 @@ cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcep
     return loss
 
 
-cdef solver_numbers numbers_of(const Step *step, Py_ssize_t t) noexcept nogil:
-    """The solver's numbers for the t-th step, 1 at the first."""
+cdef solver_numbers numbers_of(
+    const Step *step, Py_ssize_t t, const double *schedule
+) noexcept nogil:
+    """The solver's numbers for the t-th step, 1 at the first.
+
+    schedule has factors of the learning rate and the weight decay, or is NULL.
+    """
     cdef solver_numbers numbers
+    cdef double rate = step.learning_rate
+    numbers.shrink = step.weight_decay
+    if schedule != NULL:
+        rate *= schedule[0]
+        numbers.shrink *= schedule[1]
+    numbers.shrink *= rate
     numbers.solver = step.solver
-    numbers.rate = solver_rate(step.solver, step.learning_rate, step.beta_1, step.beta_2, t)
+    numbers.n_states = solver_states(step.solver)
     numbers.momentum = step.momentum
     numbers.beta_1, numbers.beta_2, numbers.epsilon = step.beta_1, step.beta_2, step.epsilon
+    numbers.take_back = 0
+    set_rates(&numbers, rate, t)
+    numbers.average = 0
+    if step.ema != 0:           # the first steps, which go far, count less
+        numbers.n_states += 1
+        numbers.average = 1 - min(step.ema, t / (t + 9.0))
     return numbers
 
 
@@ -286,6 +371,8 @@ cdef struct Training:       # the arrays of train_epoch
     BitGenerator *generator     # shuffles order before each epoch; NULL: nobody does
     Stopping *rule          # NULL: train until the last epoch
     void *kept              # with a rule: what the last epochs began with
+    const double *schedule  # three factors for each step, or NULL
+    Py_ssize_t n_schedule   # steps in it; later ones take the last
 
 
 cdef void train_net(const Training *t, real *params) noexcept nogil:
@@ -300,7 +387,8 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
     cdef const Step *numbers = t.step
     cdef Cursor *at = t.cursor
     cdef void *helpers = t.team
-    cdef Py_ssize_t row = at.row, epoch = at.epoch, size
+    cdef Py_ssize_t row = at.row, epoch = at.epoch, size, scheduled
+    cdef const double *factors = NULL
     cdef Py_ssize_t n_epochs = at.stop, batch_size = numbers.batch_size
     cdef int n_threads = 1 if helpers == NULL else max(1, numbers.n_threads)
     cdef double alpha = numbers.alpha, budget = numbers.budget
@@ -323,9 +411,23 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
     job.work = work
     losses = <double *> (work + plan.partials)
     size = plan.packed_size
+    job.whole = numbers.clip_norm > 0 or numbers.solver == RPROP
+    if job.whole:
+        plan.scratch_size = 0       # gradients are summed where they stay
+    job.noise.seed, job.noise.rates = numbers.seed, dropout_of(numbers)
+    job.noise.size, job.noise.factor = numbers.input_noise, 1
+    job.noisy = job.noise.rates != NULL or job.noise.size != 0
+    if job.noise.size != 0:
+        plan.cached = False         # it is other noise in every epoch
+    for i in range(plan.n_layers if job.noise.rates != NULL else 0):
+        if job.noise.rates[i] > 0:
+            plan.layers[i].derived = plan.layers[i].delta
+            plan.layers[i].derivative = STORED_SLOPE
     if at.status == START:
         pack_params(params, &plan, packed)
         at.status, at.first = RUNNING, epoch
+        if numbers.ema != 0 and at.step == 0:
+            memcpy(<real *> t.states + (t.n_states - 1) * size, packed, size * sizeof(real))
         if t.rule != NULL and t.rule.finite < 0:
             memcpy(kept, packed, size * sizeof(real))
             t.rule.finite = 0
@@ -360,7 +462,15 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
                     break
             # a batch adds its mean loss times its number of rows
             loss_scale = job.batch / job.weight
-            job.numbers = numbers_of(numbers, at.step + 1)
+            if t.schedule != NULL:
+                scheduled = min(max(at.step - at.schedule, <Py_ssize_t> 0), t.n_schedule - 1)
+                factors = t.schedule + 3 * scheduled
+                job.noise.factor = factors[2]
+            job.noise.step, job.noise.start = at.step, job.start
+            job.numbers = numbers_of(numbers, at.step + 1, factors)
+            job.intercept_numbers = job.numbers
+            if not numbers.decay_intercepts:
+                job.intercept_numbers.shrink = 0
             job.intercept_scale = 1.0 / job.weight
             job.coef_scale = 1.0 if numbers.sum_coef_grads else job.intercept_scale
             job.decay = alpha / job.weight
@@ -392,7 +502,7 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
                 diverged = True
                 break
             row += done
-            if full_batch and (plan.cached or job.n_chunks == 1):
+            if full_batch and (plan.cached or job.n_chunks == 1) and job.noise.size == 0:
                 job.seen += done    # every epoch has the same tiles
             if job.round + done == job.n_rounds:
                 row = job.start + job.batch
@@ -403,6 +513,15 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
                     t.loss_curve[epoch] += loss_sum * loss_scale
                     run_phase(&job, helpers, n_threads, SLICE_STEP,
                               4.0 * plan.slices * plan.slice_size)
+                if job.whole:
+                    if numbers.solver == RPROP:     # all rows are one batch
+                        job.numbers.take_back = (
+                            numbers.take_back and t.loss_curve[epoch] > at.last_loss)
+                        job.intercept_numbers.take_back = job.numbers.take_back
+                        at.last_loss = t.loss_curve[epoch]
+                    if numbers.clip_norm > 0:
+                        clip_gradient(&job, work, numbers.clip_norm)
+                    run_phase(&job, helpers, n_threads, WHOLE_STEP, 4.0 * n_params)
                 work_done += 4.0 * n_params
         if row == n_rows and not diverged:
             t.loss_curve[epoch] /= n_rows
@@ -453,6 +572,7 @@ def train_epoch(
     bit_generator=None,                 # of NumPy's: shuffles order before each epoch
     unsigned char[::1] stopping=None,   # IN/OUT a stopping record
     real[:, ::1] kept=None,             # OUT (2, packed_size) with stopping: see its field finite
+    const double[:, ::1] schedule=None,     # IN  (steps, 3) factors, from cursor.schedule on
 ):
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
@@ -471,6 +591,10 @@ def train_epoch(
     With a bit generator every epoch has an order of its own; if all rows are one batch, it is
     drawn but makes no difference. With a stopping record training may be FINISHED before
     cursor.stop.
+
+    A schedule has a row for each step of the solver: factors of the learning rate, the weight
+    decay and the shares of dropout. Its first row is for the step after cursor.schedule steps;
+    steps beyond its end take the last.
     """
     cdef Training t
     memset(&t, 0, sizeof(t))
@@ -494,6 +618,8 @@ def train_epoch(
         t.generator = generator_of(bit_generator)
     if stopping is not None:
         t.rule, t.kept = <Stopping *> &stopping[0], &kept[0, 0]
+    if schedule is not None:
+        t.schedule, t.n_schedule = &schedule[0, 0], schedule.shape[0]
     with nogil:
         train_net(&t, &params[0])
 
@@ -513,7 +639,8 @@ def solver_update(
     adam: m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
     params -= lr sqrt(1-b2^t) / (1-b1^t) m / (sqrt(v) + epsilon).
     """
-    cdef solver_numbers numbers = numbers_of(<const Step *> &step[0], t)
+    cdef solver_numbers numbers = numbers_of(<const Step *> &step[0], t, NULL)
+    numbers.take_back = (<const Step *> &step[0]).take_back
     c_solver_update(params.shape[0], &params[0], &grads[0],
                     &states[0, 0] if states.shape[0] else NULL, params.shape[0], &numbers, 1.0,
                     0.0)

@@ -1,5 +1,7 @@
 """Dense layers forward and back."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fastnn.reference.activations import SOFTMAX, activate, softmax, times_derivative
@@ -35,14 +37,24 @@ def propagate_delta(
 
 
 def forward_pass(
-    params: Array, layer_units: Array, activations: Array, x: Array
+    params: Array,
+    layer_units: Array,
+    activations: Array,
+    x: Array,
+    factors: Sequence[Array | None] = (),
 ) -> tuple[list[Array], list[Array]]:
-    """Inputs and activations [x, a_1, ..., a_L], and weighted sums [z_1, ..., z_L]."""
+    """Inputs and activations [x, a_1, ..., a_L], and weighted sums [z_1, ..., z_L].
+
+    factors multiply the activations of each layer, unless None or left out.
+    """
     a, z = [x], []
     for (coef, intercept), code in zip(split(params, layer_units), activations, strict=True):
         z.append(weighted_sums(a[-1], coef, intercept))
         a.append(np.empty_like(z[-1]))
         dense_forward(a[-2], coef, intercept, code, None, a[-1])
+        factor = factors[len(z) - 1] if factors else None
+        if factor is not None:
+            a[-1] *= factor
     return a, z
 
 

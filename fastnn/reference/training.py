@@ -1,27 +1,39 @@
 """Gradients of a whole network, and epochs of training."""
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from fastnn.catalog.records import STATUS
-from fastnn.reference.activations import slope_or_value
+from fastnn.reference.activations import activate, slope_or_value
 from fastnn.reference.dense import forward_pass, propagate_delta
 from fastnn.reference.layout import Array, quiet, split
 from fastnn.reference.losses import loss_delta
+from fastnn.reference.noise import dropout_factors, noisy
 from fastnn.reference.records import CURSOR, STOPPING, read_step
 from fastnn.reference.rows import dense_rows, is_matrix, shuffle, weights_of
-from fastnn.reference.solvers import solver_update
+from fastnn.reference.solvers import take_step
 
 _DENSE = np.empty(0, np.int32), np.empty(0, np.intp)  # columns and row_starts
 
 
 @quiet
 def gradient_sums(
-    params: Array, layer_units: Array, activations: Array, loss: int, x: Array, y: Array
+    params: Array,
+    layer_units: Array,
+    activations: Array,
+    loss: int,
+    x: Array,
+    y: Array,
+    factors: Sequence[Array | None] = (),
 ) -> tuple[float, Array, Array]:
-    """The loss summed over the rows, its gradient laid out like params, and the outputs."""
-    a, z = forward_pass(params, layer_units, activations, x)
+    """The loss summed over the rows, its gradient laid out like params, and the outputs.
+
+    factors multiply each layer's activations: dropout's.
+    """
+    a, z = forward_pass(params, layer_units, activations, x, factors)
     total, delta = loss_delta(a[-1], z[-1], y, loss, activations[-1])
     grads = np.empty_like(params)
     layers, layer_grads = split(params, layer_units), split(grads, layer_units)
@@ -30,9 +42,13 @@ def gradient_sums(
         coef_grad[...] = a[i].T @ delta
         intercept_grad[...] = delta.sum(axis=0)
         if i > 0:
-            kept = slope_or_value(z[i - 1], a[i], activations[i - 1])
+            value, factor = np.empty_like(z[i - 1]), factors[i - 1] if factors else None
+            activate(z[i - 1], activations[i - 1], value)
+            kept = slope_or_value(z[i - 1], value, activations[i - 1])
             delta_in = np.empty_like(a[i])
             propagate_delta(delta, layers[i][0], kept, activations[i - 1], None, delta_in)
+            if factor is not None:
+                delta_in *= factor
             delta = delta_in
     return total, grads, a[-1]
 
@@ -42,6 +58,14 @@ def penalty(params: Array, layer_units: Array, alpha: float) -> float:
     """alpha / 2 times the sum of the squared coefficients."""
     squares = (np.sum(np.square(c), dtype=np.float64) for c, _ in split(params, layer_units))
     return float(0.5 * alpha * sum(squares)) if alpha else 0.0
+
+
+def coefs_only(number: float, params: Array, layer_units: Array) -> Array:
+    """number for each coef, 0 for each intercept, laid out like params."""
+    numbers = np.zeros_like(params)
+    for coef, _ in split(numbers, layer_units):
+        coef[...] = number
+    return numbers
 
 
 @quiet
@@ -110,6 +134,7 @@ def train_epoch(
     bit_generator: np.random.BitGenerator | None = None,
     stopping: Array | None = None,
     kept: Array | None = None,
+    schedule: Array | None = None,
 ) -> None:
     """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
@@ -127,7 +152,9 @@ def train_epoch(
 
     A bit generator shuffles order before every epoch; an epoch of one batch takes the rows as they
     are stored all the same. A stopping record ends training, finished, once its rule says so; kept
-    takes the parameters that its field finite tells of.
+    takes the parameters that its field finite tells of. A row of the schedule, (steps, 3), holds
+    factors of the learning rate, the weight decay and the shares of dropout for one step, the
+    first that after the cursor's field schedule; steps beyond its end take the last.
 
     The budget ends this version at the end of an epoch only.
     """
@@ -135,6 +162,8 @@ def train_epoch(
     packed, states, n_epochs = packed_rows[0], packed_rows[1:], at["stop"]
     if at["status"] == STATUS["start"]:
         packed[:], at["status"], at["first"] = params, STATUS["running"], at["epoch"]
+        if numbers.ema and at["step"] == 0:
+            states[-1] = packed
     rule = None if stopping is None else stopping.view(STOPPING)[0]
     if rule is not None and kept is not None and rule["finite"] < 0:
         kept[0], rule["finite"] = packed, 0
@@ -157,9 +186,18 @@ def train_epoch(
             if weight == 0:
                 at["status"], params[:] = STATUS["weightless"], packed
                 return
+            done, now = int(at["step"]), SimpleNamespace(**vars(numbers))
+            if schedule is not None:
+                at_most = len(schedule) - 1
+                factors = schedule[min(max(done - int(at["schedule"]), 0), at_most)].tolist()
+                now.learning_rate *= factors[0]
+                now.weight_decay *= factors[1]
+                now.dropout = now.dropout * factors[2]
             batch_loss, grads, out = gradient_sums(
-                packed, layer_units, activations, numbers.loss, x[batch], y[batch]
-            )
+                packed, layer_units, activations, numbers.loss,
+                noisy(x[batch], now.input_noise, now.seed, done), y[batch],
+                dropout_factors(now.dropout, layer_units, len(batch), now.seed, done),
+            )  # fmt: skip
             batch_loss += penalty(packed, layer_units, numbers.alpha)
             total += batch_loss * (len(batch) / weight)
             if not (np.isfinite(total) or numbers.keep_going):
@@ -173,8 +211,15 @@ def train_epoch(
                     coef_grad /= weight
                 coef_grad += numbers.alpha / weight * coef
                 intercept_grad /= weight
-            at["step"] += 1
-            solver_update(packed, grads, states, step, int(at["step"]))
+            if numbers.clip_norm:
+                norm = float(np.sqrt(np.sum(np.square(grads), dtype=np.float64)))
+                if numbers.clip_norm < norm < np.inf:
+                    grads *= numbers.clip_norm / norm
+            if numbers.weight_decay and not numbers.decay_intercepts:
+                now.weight_decay = coefs_only(now.weight_decay, packed, layer_units)
+            now.take_back = numbers.take_back and total > at["last_loss"]
+            at["step"], at["last_loss"] = done + 1, total
+            take_step(packed, grads, states, now, done + 1)
             work += 3.0 * len(batch) * len(packed)
         if not (numbers.keep_going or (np.isfinite(total) and np.isfinite(packed).all())):
             at["status"] = STATUS["diverged"]
@@ -256,12 +301,22 @@ class Epochs:
         bit_generator: Any = None,
         stopping: Array | None = None,
         kept: Array | None = None,
+        schedule: Array | None = None,
     ) -> None:
-        """Train params on these data from now on."""
+        """Train params on these data from now on; a schedule begins with the next step."""
+        self._at["schedule"] = self._at["step"]
         self._arguments = (
             params, *self._net, x, columns, row_starts, y, order, self._workspace, team,
-            self._cursor, loss_curve, output, bit_generator, stopping, kept,
+            self._cursor, loss_curve, output, bit_generator, stopping, kept, schedule,
         )  # fmt: skip
+
+    @property
+    def last_loss(self) -> float:
+        return float(self._at["last_loss"])
+
+    @last_loss.setter
+    def last_loss(self, loss: float) -> None:
+        self._at["last_loss"] = loss
 
     def seek(self, epoch: int) -> None:
         """Go on with this epoch of loss_curve."""

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, TypeVar, cast
 
 import numpy as np
@@ -27,12 +27,25 @@ class SolverOptions(TypedDict, total=False):
     nesterovs_momentum: bool
     beta_1: float
     beta_2: float
+    rho: float
     epsilon: float
+    weight_decay: float
+    decay_intercepts: bool
+    take_back: bool
+    clip_norm: float
+    ema: float
+    input_noise: float
+    dropout: float | Sequence[float]
 
 
-_DEFAULTS: dict[str, Any] = {"solver": "adam"} | {p.name: p.default for p in solvers.PARAMETERS}
+_DEFAULTS: dict[str, Any] = {
+    "solver": "adam", **{p.name: p.default for p in solvers.PARAMETERS}, "dropout": 0.0,
+}  # fmt: skip
 # of Network.fit, besides X and y
-ARGUMENTS = ("max_iter", "batch_size", "shuffle", "callback", "callback_every", *_DEFAULTS)
+ARGUMENTS = (
+    "max_iter", "batch_size", "shuffle", "sample_weight", "X_val", "y_val", "sample_weight_val",
+    "scoring", "n_iter_no_change", "tol", "callback", "callback_every", *_DEFAULTS,
+)  # fmt: skip
 _BY_NAME = {p.name: p for p in solvers.PARAMETERS}
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -113,7 +126,52 @@ def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, A
     checked["solver"] = checks.choice("solver", checked["solver"], solvers.SPELLINGS)
     for p in solvers.PARAMETERS:
         checked[p.name] = check_number(p.name, checked[p.name], dtype)
+    if checked["solver"] == "rprop" and checked["clip_norm"]:
+        raise ValueError(
+            'clip_norm is not for solver "rprop", which reads signs of gradients alone'
+        )
     return checked
+
+
+def batch_size(value: Any, n_rows: int, solver: str) -> int:
+    """The number of rows of a batch, from the argument of `Network.fit`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything but a whole number or "auto", and for mini-batches with "rprop".
+    """
+    if solver != "rprop":
+        return checks.batch_size("batch_size", value, n_rows)
+    size = checks.batch_size("batch_size", n_rows if value == "auto" else value, n_rows)
+    if size < n_rows:
+        raise ValueError(
+            f'solver "rprop" needs all {n_rows} rows as one batch, got batch_size={size}: it '
+            "compares signs of gradients from step to step"
+        )
+    return size
+
+
+def layer_dropout(value: Any, n_layers: int) -> list[float]:
+    """The share of units dropped in each of n_layers; none in the last, the output.
+
+    value is one share for all hidden layers, or a sequence of one for each; the list is empty if
+    nothing is dropped.
+    """
+    n_hidden = n_layers - 1
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+        if len(value) != n_hidden:
+            raise ValueError(
+                f"dropout must be one number, or {n_hidden}, one for each hidden layer; got "
+                f"{len(value)}"
+            )
+        shares = [
+            checks.real_number(f"dropout[{i}]", one, 0.0, 1.0, "left")
+            for i, one in enumerate(value)
+        ]
+    else:
+        shares = [checks.real_number("dropout", value, 0.0, 1.0, "left")] * n_hidden
+    return [*shares, 0.0] if any(shares) else []
 
 
 def check_number(name: str, value: Any, dtype: np.dtype[Any]) -> float | bool:
@@ -145,7 +203,15 @@ def new_step(
     nesterovs_momentum: bool = True,
     beta_1: float = 0.0,
     beta_2: float = 0.0,
+    rho: float = 0.0,
     epsilon: float = 0.0,
+    weight_decay: float = 0.0,
+    decay_intercepts: bool = False,
+    take_back: bool = True,
+    clip_norm: float = 0.0,
+    ema: float = 0.0,
+    input_noise: float = 0.0,
+    dropout: Sequence[float] = (),
     sum_coef_grads: bool = False,
     keep_going: bool = False,
 ) -> NDArray[Any]:
@@ -155,6 +221,8 @@ def new_step(
     ----------
     loss : str
         A name of the catalog.
+    dropout : sequence of float
+        From `layer_dropout`.
     sum_coef_grads : bool
         The tutorial's arithmetic: coefs move by the sum over the batch, not by the mean.
     keep_going : bool
@@ -162,14 +230,30 @@ def new_step(
     """
     if solver == "sgd" and momentum:
         solver = "nesterov" if nesterovs_momentum else "momentum"
+    if solver == "rmsprop":
+        beta_2 = rho
+    if solver != "adamw":
+        weight_decay = 0.0
     return kernels.new_step(
         loss=losses.CODES[loss], solver=solvers.CODES[solver], batch_size=batch_size,
         budget=work.BUDGET, learning_rate=learning_rate_init, alpha=alpha, momentum=momentum,
         beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, sum_coef_grads=sum_coef_grads,
-        keep_going=keep_going,
+        keep_going=keep_going, weight_decay=weight_decay, decay_intercepts=decay_intercepts,
+        take_back=take_back, clip_norm=clip_norm, ema=ema, input_noise=input_noise,
+        dropout=dropout,
     )  # fmt: skip
 
 
 def n_states(step: NDArray[Any]) -> int:
-    """How many vectors the step's solver carries from step to step."""
-    return solvers.BY_CODE[step["solver"].item()].n_states
+    """How many vectors are carried from step to step: the solver's, and an average's."""
+    return solvers.BY_CODE[step["solver"].item()].n_states + averages(step)
+
+
+def averages(step: NDArray[Any]) -> bool:
+    """Whether the parameters are averaged."""
+    return bool(step["ema"].item())
+
+
+def draws(step: NDArray[Any]) -> bool:
+    """Whether a step has dropout or noise, whose seed must be drawn."""
+    return bool(step["n_dropout"].item() or step["input_noise"].item())

@@ -65,6 +65,9 @@ class TrainingRun:
         self._n_threads, self._learning_rate = step["n_threads"], step["learning_rate"]
         self._threads_at_work = self._n_threads.item()
         self._solver: int = step["solver"].item()
+        self._averages = options.averages(step)
+        self._raw: NDArray[Any] | None = None
+        self._shown: NDArray[Any] | None = None
         self._calls = self.build.Epochs(
             self._packed_rows, layer_units, codes, kernels.step_bytes(step), self.workspace,
             cursor,
@@ -89,20 +92,62 @@ class TrainingRun:
     @property
     def state(self) -> SolverState:
         """The solver's state, which the run goes on changing."""
-        return SolverState(self._solver, self.packed_state, self._calls.n_steps)
+        calls, seed = self._calls, self.step["seed"].item()
+        return SolverState(
+            self._solver, self.packed_state, calls.n_steps, calls.last_loss, seed, self._raw,
+            self._shown,
+        )  # fmt: skip
 
-    def go_on_from(self, state: SolverState) -> None:
-        """Take a copy of another run's state, of the same solver and network."""
-        self.packed_state[:], self._calls.n_steps = state.packed, state.n_steps
+    def go_on_from(
+        self, state: SolverState | None, random_state: np.random.RandomState | None = None
+    ) -> None:
+        """Take a copy of another run's state, if that is of the same solver and network.
+
+        If there are dropout or noise, their seed is the other run's, or drawn from random_state.
+        """
+        fits = (
+            state is not None
+            and state.solver == self._solver
+            and state.packed.shape == self.packed_state.shape
+        )
+        if fits:
+            assert state is not None
+            self.packed_state[:], self._calls.n_steps = state.packed, state.n_steps
+            self._calls.last_loss, self._raw, self._shown = state[3], state.raw, state.shown
+        if options.draws(self.step):
+            seed = state.seed if state is not None and fits else 0
+            if not seed and random_state is not None:
+                seed = 1 + int(random_state.randint(2**31 - 1))
+            self.step["seed"] = seed
 
     def plain_state(self) -> NDArray[Any]:
-        """The solver's vectors laid out like the parameters, (n_states, n_params)."""
-        return parameters.unpack_rows(self.packed_state, self.layer_units, self.codes)
+        """The solver's vectors laid out like the parameters, without an average."""
+        own = self.packed_state[: len(self.packed_state) - self._averages]
+        return parameters.unpack_rows(own, self.layer_units, self.codes)
 
     def load_plain_state(self, plain: NDArray[Any], n_steps: int) -> None:
-        """Go on from vectors laid out like the parameters, (n_states, n_params)."""
-        self.packed_state[:] = parameters.pack_rows(plain, self.layer_units, self.codes)
+        """Go on from vectors laid out like the parameters; an average begins anew."""
+        own = self.packed_state[: len(self.packed_state) - self._averages]
+        own[:] = parameters.pack_rows(plain, self.layer_units, self.codes)
         self._calls.n_steps = n_steps
+
+    # ---- the average ----
+
+    def _take_up_raw(self, params: NDArray[Any]) -> None:
+        """Put the parameters themselves in place of their average.
+
+        Where that was edited, and at first, the average begins anew with what is there.
+        """
+        if self._raw is not None and np.array_equal(params, self._shown):
+            params[:] = self._raw
+        else:
+            packed = parameters.pack_rows(params[None], self.layer_units, self.codes)
+            self.packed_state[-1] = packed[0]
+
+    def _show_average(self, params: NDArray[Any]) -> None:
+        self._raw = params.copy()
+        params[:] = parameters.unpack_rows(self.packed_state[-1:], self.layer_units, self.codes)
+        self._shown = params.copy()
 
     # ---- threads ----
 
@@ -165,6 +210,7 @@ class TrainingRun:
         first: int = 0,
         random_state: np.random.RandomState | None = None,
         rule: StoppingRule | None = None,
+        schedule: NDArray[np.float64] | None = None,
     ) -> None:
         """Take up data that `until` then trains on, for some epochs at a time, as `epochs` does.
 
@@ -179,6 +225,9 @@ class TrainingRun:
             calls do not take its lock. For one that others have, call `draw_order`.
         rule : StoppingRule, optional
             May end a part sooner.
+        schedule : ndarray of float64, (n_steps, 3), optional
+            Factors of the learning rate, the weight decay and the shares of dropout for each of
+            the next steps.
         """
         rows, columns, row_starts = as_rows(x)
         if self._team.n_threads != self._threads_at_work:
@@ -196,6 +245,7 @@ class TrainingRun:
             output,
             random_state._bit_generator if random_state else None,
             *((rule.record, rule.kept) if rule else (None, None)),
+            schedule,
         )
         self._count_from(first)
 
@@ -220,8 +270,11 @@ class TrainingRun:
     def until(self, stop: int) -> None:
         """Train until that many epochs of the loss_curve given to `begin` are done.
 
-        Errors are those of `epochs`. After one, and after an interrupt, call `begin` again.
+        Errors are those of `epochs`. After one, and after an interrupt, call `begin` again. With an
+        average, the parameters are that: the run itself keeps those that it goes on from.
         """
+        if self._averages:
+            self._take_up_raw(self._data[0])
         try:
             self._calls.until(stop)
         except BaseException:  # Ctrl-C between two compiled calls
@@ -231,10 +284,14 @@ class TrainingRun:
                 self.build.unpack(
                     self.packed, self.layer_units, self.codes, self.workspace, self._data[0]
                 )
+                if self._averages:
+                    self._show_average(self._data[0])
             raise
         if self._calls.status != kernels.FINISHED:
             _, x, y = self._data
             self._failed(x, y)
+        if self._averages:
+            self._show_average(self._data[0])
 
     def one(
         self, params: NDArray[Any], x: Any, y: Any, loss_curve: NDArray[np.float64]
@@ -263,6 +320,7 @@ class TrainingRun:
             )
         # the padding, too, which nobody else writes
         self._packed_rows[:], self._calls.n_steps = 0, 0
+        self._raw = self._shown = None
         raise FloatingPointError(
             f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is "
             "no longer finite. The parameters are those before that epoch. " + self._advice(x, y)

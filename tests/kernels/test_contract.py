@@ -103,6 +103,7 @@ def test_cython_takes_enumerators_from_c():
     everything = {name.upper() for codes in CODES.values() for name in codes}
     assert {"SOFTMAX", "RUNNING"} <= set().union(*declared)
     for group in declared:
+        group = group - {"STORED_SLOPE"}  # the code of any activation that stores its slope
         kinds = [{name.upper() for name in codes} for codes in CODES.values()]
         assert not group & everything or any(group <= kind for kind in kinds), group
     numbered = set(re.findall(r"^ +([A-Z_0-9]+) = -?\d", text, re.MULTILINE))

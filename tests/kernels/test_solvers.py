@@ -17,7 +17,7 @@ def states_of(solver, n, dtype):
 
 @EVERY_SOLVER
 def test_solver_update(kernels, dtype, solver, rng):
-    step = step_of(solver=solver, learning_rate=0.1, momentum=0.9)
+    step = step_of(solver=solver, learning_rate=0.1, momentum=0.9, weight_decay=0.3, take_back=1)
     tolerance = 16 * np.finfo(dtype).eps
     for n in SIZES:
         params, grads = rng.randn(n).astype(dtype), rng.randn(n).astype(dtype)
@@ -40,9 +40,11 @@ def test_every_parameter_of_a_solver_counts(kernels, dtype, solver, rng):
         "beta_1": 0.5,
         "beta_2": 0.5,
         "epsilon": 0.5,
+        "weight_decay": 0.5,
     }
-    names = {"learning_rate_init": "learning_rate"}
+    names = {"learning_rate_init": "learning_rate", "rho": "beta_2"}
     read = {names.get(p, p) for p in solvers.BY_NAME[solver].parameters} | {"learning_rate"}
+    read -= {"decay_intercepts", "take_back"}  # switches, which have tests of their own
     if solver == "sgd":
         read -= {"momentum"}  # it becomes another solver by its momentum
 
@@ -66,8 +68,56 @@ def test_states_hold_no_subnormal_numbers(module, dtype, solver):
     params, grads = np.ones(9, dtype), np.zeros(9, dtype)
     states = states_of(solver, 9, dtype)
     states[...] = np.finfo(dtype).tiny
-    module.solver_update(params, grads, states, step_of(solver=solver, momentum=0.9), 1)
+    module.solver_update(params, grads, states, step_of(solver=solver, momentum=0.9), 2)
+    if solver == "rprop":  # its first state is a step size
+        assert (states[0] > 0).all()
+        states = states[1:]
     assert not states.any()
+
+
+@EVERY_BUILD
+def test_rprop(module, dtype):
+    """Sizes grow by 1.2 and are halved; where the sign changed there is no step, or one back."""
+    for take_back in (0, 1):
+        step = step_of(solver="rprop", learning_rate=0.1, take_back=take_back)
+        params, states = np.zeros(3, dtype), np.empty((2, 3), dtype)
+        steps = [[1, -1, 0], [2, -3, 1], [-1, -1, -1], [5, 5, 5], [1, 0, 1e30]]
+        ends = [[-0.1, 0.1, 0], [-0.22, 0.22, -0.1], [-0.22, 0.364, -0.1]]
+        sizes = [[0.1, 0.1, 0.1], [0.12, 0.12, 0.1], [0.06, 0.144, 0.05]]
+        if take_back:
+            ends[2] = [-0.1, 0.364, 0.0]
+        for t, (grads, end, size) in enumerate(zip(steps, ends, sizes, strict=False), 1):
+            module.solver_update(params, np.array(grads, dtype), states, step, t)
+            np.testing.assert_allclose(params, end, atol=1e-6)
+            np.testing.assert_allclose(states[0], size, rtol=1e-6)
+    grads = np.array([1, -1, 1e-3], dtype)
+    for t in range(1, 200):  # sizes stay within 1e-6 .. 50
+        module.solver_update(params, grads * (-1) ** (t // 2 if t > 100 else 0), states, step, t)
+        assert (states[0] <= 50).all()
+        assert (states[0] >= dtype.type(1e-6)).all()
+
+
+@EVERY_BUILD
+@EVERY_SOLVER
+def test_average(module, dtype, solver, rng):
+    """Its weight is at least t / (t + 9)'s rest; the parameters are those without one."""
+    n, n_states = 21, solvers.BY_NAME[solver].n_states
+    params = rng.randn(n).astype(dtype)
+    alone, average = params.copy(), params.astype(np.float64)
+    states, fewer = np.zeros((n_states + 1, n), dtype), np.zeros((n_states, n), dtype)
+    states[-1] = params
+    for t in range(1, 30):
+        grads = rng.randn(n).astype(dtype)
+        module.solver_update(params, grads, states, step_of(solver=solver, ema=0.7), t)
+        module.solver_update(alone, grads, fewer, step_of(solver=solver), t)
+        np.testing.assert_array_equal(params, alone)
+        average += (1 - min(0.7, t / (t + 9))) * (params - average)
+    np.testing.assert_allclose(
+        states[-1],
+        average,
+        rtol=1e-5 if dtype == "f4" else 1e-13,
+        atol=1e-6 if dtype == "f4" else 1e-14,
+    )
 
 
 @EVERY_BUILD

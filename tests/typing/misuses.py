@@ -38,6 +38,10 @@ net.fit(X, y, epochs=10)  # error
 net.fit(X, y, max_iter="100")  # error
 net.fit(X, y, batch_size="full")  # error
 net.loss(X, y, 0.1)  # error
+net.fit(X, y, weights=y)  # error
+net.fit(X, y, validation_data=(X, y))  # error
+net.fit(X, y, X_val=X, y_val=y, scoring=0.5)  # error
+net.fit(X, y, X_val=X, y_val=y, n_iter_no_change=0.5)  # error
 
 # attributes
 print(net.coef_)  # error
@@ -77,5 +81,7 @@ train(create_nn([2, 1], sigm), X, y)  # error
 train(create_nn([2, 1], sigm), X, y, l2_cost, epochs="10")  # error
 MLPClassifier(solver="adma")  # error
 MLPClassifier(activation="sigmoid")  # error
+MLPClassifier(class_weight="equal")  # error
+MLPRegressor(class_weight="balanced")  # error
 MLPRegressor(hidden_layers=(4,))  # error
 MLPRegressor().fit(X)  # error

@@ -65,6 +65,15 @@ def networks() -> None:
     )  # fmt: skip
     same = net.fit(X, y, solver="sgd", momentum=0.9, nesterovs_momentum=False, batch_size=20)
     same = net.partial_fit(X, y, solver="sgd", batch_size=len(X), shuffle=False)
+    net.fit(X, y, sample_weight=y + 1, max_iter=2).partial_fit(X, y, sample_weight=[1.0] * 60)
+    net.loss(X, y, sample_weight=y + 1)
+    net.fit(X, y, X_val=X, y_val=y, n_iter_no_change=3, tol=0.0, sample_weight_val=y + 1)
+    net.fit(X, y, X_val=X, y_val=y, scoring="accuracy", max_iter=2)
+    net.fit(X, y, X_val=X, y_val=y, scoring=lambda net, X, y: -net.loss(X, y), max_iter=2)
+    best: int | None = net.best_iteration_
+    scores: list[float] | None = net.validation_scores_
+    curve: list[float] | None = net.validation_loss_curve_
+    print(best, scores, curve)
     net.reset_solver()
     another = Network(
         net.layer_units, net.activations, loss=net.loss_function, dtype=net.dtype,
@@ -230,11 +239,14 @@ def estimators() -> None:
     classifier = MLPClassifier(
         (8, 8), "tanh", solver="lbfgs", max_iter=500, random_state=0, n_jobs=1
     )
-    labels = np.where(y > 0, "inside", "outside")
+    names = ["inside", "outside"]
+    labels = np.where(y > 0, *names)
     fitted: MLPClassifier = classifier.fit(X, labels)
     score: float = fitted.score(X, labels)
     predicted: NDArray[Any] = classifier.predict(X)
     probabilities: NDArray[Any] = classifier.predict_proba(X) + classifier.predict_log_proba(X)
+    MLPClassifier(class_weight="balanced").fit(X, labels)
+    MLPClassifier(class_weight={"inside": 2, "outside": 0.5}).partial_fit(X, labels, classes=names)
     MLPClassifier().set_params(alpha=0.1).partial_fit(X, labels, classes=["inside", "outside"])
     regressor = MLPRegressor(
         hidden_layer_sizes=[8], activation="relu", solver="sgd", learning_rate="adaptive",

@@ -18,6 +18,9 @@
 #define FASTNN_SLOPES(ROW)                                                                        \
     ROW(SILU, 6, silu)
 
+/* For layers whose stored slope stands in for the activation's: dropout's. */
+#define STORED_SLOPE SILU
+
 /* softmax is the one that is not elementwise */
 #define FASTNN_ACTIVATIONS(ROW)                                                                   \
     FASTNN_FROM_VALUE(ROW)                                                                        \
@@ -36,12 +39,19 @@
     ROW(CLIPPED_LOG_LOSS, 6, clipped_log_loss, 0)                                                 \
     ROW(POISSON_OF_VALUES, 7, poisson_of_values, 0)
 
-/* Solvers: enumerator, code, name. name_update is in solvers.h. */
+/* Solvers: enumerator, code, name, vectors of state. name_update is in solvers.h. */
 #define FASTNN_SOLVERS(ROW)                                                                       \
-    ROW(SGD, 0, sgd)                                                                              \
-    ROW(NESTEROV, 1, nesterov)                                                                    \
-    ROW(ADAM, 2, adam)                                                                            \
-    ROW(MOMENTUM, 3, momentum)
+    ROW(SGD, 0, sgd, 0)                                                                           \
+    ROW(NESTEROV, 1, nesterov, 1)                                                                 \
+    ROW(ADAM, 2, adam, 2)                                                                         \
+    ROW(MOMENTUM, 3, momentum, 1)                                                                 \
+    ROW(ADAMW, 4, adamw, 2)                                                                       \
+    ROW(NADAM, 5, nadam, 2)                                                                       \
+    ROW(RMSPROP, 6, rmsprop, 1)                                                                   \
+    ROW(RPROP, 7, rprop, 2)
+
+/* Vectors of state at most, with the average of the parameters. */
+enum { MOST_STATES = 3 };
 
 /* What train_epoch leaves in a cursor's status. */
 #define FASTNN_STATUS(ROW)                                                                        \
@@ -88,6 +98,17 @@ FASTNN_INLINE int uses_logits(int loss)
     switch (loss) {
     FASTNN_LOSSES(CASE)
     default: FASTNN_UNREACHABLE("loss"); return 0;
+    }
+#undef CASE
+}
+
+/* Vectors of state that a solver carries. */
+FASTNN_INLINE int solver_states(int solver)
+{
+#define CASE(CODE, code, name, n_states) case CODE: return n_states;
+    switch (solver) {
+    FASTNN_SOLVERS(CASE)
+    default: FASTNN_UNREACHABLE("solver"); return 0;
     }
 #undef CASE
 }

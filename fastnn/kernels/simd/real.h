@@ -14,16 +14,19 @@
 #ifdef FASTNN_FLOAT
 #define REAL float
 #define BITS int32_t
+#define UBITS uint32_t
 #define FN(name) FASTNN_CONCAT(name, _f32)
 #else
 #define REAL double
 #define BITS int64_t
+#define UBITS uint64_t
 #define FN(name) FASTNN_CONCAT(name, _f64)
 #endif
 
 #define PW ((ptrdiff_t)(PANEL_BYTES / sizeof(REAL)))
 #define VEC FN(vec)
 #define IVEC FN(ivec)
+#define UVEC FN(uvec)
 
 #include "vector.h"
 #include "math.h"
@@ -32,15 +35,18 @@
 #include "sparse.h"
 #include "gradients.h"
 #include "losses.h"
+#include "noise.h"
 #include "solvers.h"
 #include "sums.h"
 
 #undef REAL
 #undef BITS
+#undef UBITS
 #undef FN
 #undef PW
 #undef VEC
 #undef IVEC
+#undef UVEC
 #undef VL
 #undef BLOCK
 #undef ROUND_MAGIC

@@ -1,8 +1,8 @@
 /* Steps of the solvers. */
 
-/* name_update(n, param, grad, states, stride, numbers, scale, decay): one step of n parameters, at
- * any alignment. Their gradient is scale * grad + decay * param; the solver's state vectors are
- * `stride` apart. */
+/* name_update(n, param, grad, states, stride, numbers, scale, decay): one step of n parameters, a
+ * multiple of VL, at any alignment. Their gradient is scale * grad + decay * param; the solver's
+ * state vectors are `stride` apart. */
 
 /* Velocities and moments below the normal numbers become 0: they come from units that died, change
  * nothing, and cost a hundred cycles each. flush_positive is for sums of squares, which a square
@@ -19,15 +19,14 @@ FASTNN_INLINE VEC FN(flush_positive)(VEC x)
 
 /* v = momentum v - rate g; param += v, or with Nesterov's look-ahead momentum v - rate g
  * (Sutskever et al., 2013, in scikit-learn's arrangement). velocity NULL: plain descent. */
-FASTNN_KERNEL void FN(descend)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *velocity,
-                               int nesterov, const solver_numbers *numbers, double scale,
+FASTNN_INLINE void FN(descend)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *velocity,
+                               const int nesterov, const solver_numbers *numbers, double scale,
                                double decay)
 {
     const VEC step = FN(splat)((REAL)(numbers->rate * scale));
     const VEC shrink = FN(splat)((REAL)(numbers->rate * decay));
     const VEC mu = FN(splat)((REAL)numbers->momentum);
-    ptrdiff_t i = 0;
-    for (; i + VL <= n; i += VL) {
+    for (ptrdiff_t i = 0; i < n; i += VL) {
         const VEC p = FN(load_any)(param + i);
         const VEC g = FN(load_any)(grad + i) * step + p * shrink;
         if (!velocity) {
@@ -38,20 +37,9 @@ FASTNN_KERNEL void FN(descend)(ptrdiff_t n, REAL *param, const REAL *grad, REAL 
             FN(store_any)(param + i, nesterov ? p + (mu * v - g) : p + v);
         }
     }
-    if (i < n) { /* the rest in a full vector, so that it gets the same arithmetic */
-        const size_t bytes = (size_t)(n - i) * sizeof(REAL);
-        VEC p = FN(splat)((REAL)0), g = p, v = p;
-        memcpy(&p, param + i, bytes);
-        memcpy(&g, grad + i, bytes);
-        if (velocity) memcpy(&v, velocity + i, bytes);
-        FN(descend)(VL, (REAL *)&p, (REAL *)&g, velocity ? (REAL *)&v : NULL, nesterov, numbers,
-                    scale, decay);
-        memcpy(param + i, &p, bytes);
-        if (velocity) memcpy(velocity + i, &v, bytes);
-    }
 }
 
-FASTNN_INLINE void FN(sgd_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+FASTNN_KERNEL void FN(sgd_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
                                   ptrdiff_t stride, const solver_numbers *numbers, double scale,
                                   double decay)
 {
@@ -59,7 +47,7 @@ FASTNN_INLINE void FN(sgd_update)(ptrdiff_t n, REAL *param, const REAL *grad, RE
     FN(descend)(n, param, grad, NULL, 0, numbers, scale, decay);
 }
 
-FASTNN_INLINE void FN(momentum_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+FASTNN_KERNEL void FN(momentum_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
                                        ptrdiff_t stride, const solver_numbers *numbers,
                                        double scale, double decay)
 {
@@ -67,7 +55,7 @@ FASTNN_INLINE void FN(momentum_update)(ptrdiff_t n, REAL *param, const REAL *gra
     FN(descend)(n, param, grad, states, 0, numbers, scale, decay);
 }
 
-FASTNN_INLINE void FN(nesterov_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+FASTNN_KERNEL void FN(nesterov_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
                                        ptrdiff_t stride, const solver_numbers *numbers,
                                        double scale, double decay)
 {
@@ -75,13 +63,15 @@ FASTNN_INLINE void FN(nesterov_update)(ptrdiff_t n, REAL *param, const REAL *gra
     FN(descend)(n, param, grad, states, 1, numbers, scale, decay);
 }
 
-/* Kingma and Ba (2015), algorithm 1 with the bias corrections folded into rate:
- * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; param -= rate m / (sqrt(v) + epsilon). An epsilon
- * that rounds to 0 would make 0 / 0 of parameters without a gradient, and of the padding, which
- * sum_squares and all_finite read: it is at least the smallest normal number. */
-FASTNN_KERNEL void FN(adam_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                   ptrdiff_t stride, const solver_numbers *numbers, double scale,
-                                   double decay)
+/* Adam (Kingma and Ba, 2015, algorithm 1) with the bias corrections folded into rate:
+ * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; param -= rate m / (sqrt(v) + epsilon). `decoupled`:
+ * AdamW (Loshchilov and Hutter, 2019), whose param shrinks first. `ahead`: NAdam (Dozat, 2016),
+ * whose m is rate m + grad_rate g. An epsilon that rounds to 0 would make 0 / 0 of parameters
+ * without a gradient, and of the padding, which sum_squares and all_finite read: it is at least
+ * the smallest normal number. */
+FASTNN_INLINE void FN(adaptive)(const int decoupled, const int ahead, ptrdiff_t n, REAL *param,
+                                const REAL *grad, REAL *states, ptrdiff_t stride,
+                                const solver_numbers *numbers, double scale, double decay)
 {
     REAL *const first = states, *const second = states + stride;
     const double beta_1 = numbers->beta_1, beta_2 = numbers->beta_2;
@@ -89,41 +79,164 @@ FASTNN_KERNEL void FN(adam_update)(ptrdiff_t n, REAL *param, const REAL *grad, R
     const VEC b2 = FN(splat)((REAL)beta_2), c2 = FN(splat)((REAL)(1 - beta_2));
     const VEC gs = FN(splat)((REAL)scale), ds = FN(splat)((REAL)decay);
     const VEC lr = FN(splat)((REAL)numbers->rate);
+    const VEC own = FN(splat)((REAL)numbers->grad_rate);
+    const VEC rest = FN(splat)((REAL)(1 - numbers->shrink));
     const VEC eps = FN(splat)((REAL)(numbers->epsilon > TINY ? numbers->epsilon : TINY));
-    ptrdiff_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        const VEC p = FN(load_any)(param + i);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        VEC p = FN(load_any)(param + i);
         const VEC g = FN(load_any)(grad + i) * gs + p * ds;
         const VEC m = FN(flush)(b1 * FN(load_any)(first + i) + c1 * g);
         const VEC v = FN(flush_positive)(b2 * FN(load_any)(second + i) + c2 * (g * g));
         FN(store_any)(first + i, m);
         FN(store_any)(second + i, v);
-        FN(store_any)(param + i, p - lr * m / (FN(sqrt)(v) + eps));
-    }
-    if (i < n) {
-        const size_t bytes = (size_t)(n - i) * sizeof(REAL);
-        VEC p = FN(splat)((REAL)0), g = p, mv[2] = {p, p};
-        memcpy(&p, param + i, bytes);
-        memcpy(&g, grad + i, bytes);
-        memcpy(&mv[0], first + i, bytes);
-        memcpy(&mv[1], second + i, bytes);
-        FN(adam_update)(VL, (REAL *)&p, (REAL *)&g, (REAL *)mv, VL, numbers, scale, decay);
-        memcpy(param + i, &p, bytes);
-        memcpy(first + i, &mv[0], bytes);
-        memcpy(second + i, &mv[1], bytes);
+        if (decoupled) p *= rest;
+        FN(store_any)(param + i, p - (ahead ? lr * m + own * g : lr * m) / (FN(sqrt)(v) + eps));
     }
 }
 
-/* One step of the solver that `numbers` names. */
-FASTNN_KERNEL void FN(solver_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                     ptrdiff_t stride, const solver_numbers *numbers,
-                                     double scale, double decay)
+FASTNN_KERNEL void FN(adam_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                   ptrdiff_t stride, const solver_numbers *numbers, double scale,
+                                   double decay)
 {
-#define CASE(CODE, code, name)                                                                    \
+    FN(adaptive)(0, 0, n, param, grad, states, stride, numbers, scale, decay);
+}
+
+FASTNN_KERNEL void FN(adamw_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                    ptrdiff_t stride, const solver_numbers *numbers, double scale,
+                                    double decay)
+{
+    FN(adaptive)(1, 0, n, param, grad, states, stride, numbers, scale, decay);
+}
+
+FASTNN_KERNEL void FN(nadam_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                    ptrdiff_t stride, const solver_numbers *numbers, double scale,
+                                    double decay)
+{
+    FN(adaptive)(0, 1, n, param, grad, states, stride, numbers, scale, decay);
+}
+
+/* v = b2 v + (1-b2) g^2; param -= rate g / (sqrt(v) + epsilon) (Tieleman and Hinton, 2012). */
+FASTNN_KERNEL void FN(rmsprop_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                      ptrdiff_t stride, const solver_numbers *numbers,
+                                      double scale, double decay)
+{
+    const VEC b2 = FN(splat)((REAL)numbers->beta_2), c2 = FN(splat)((REAL)(1 - numbers->beta_2));
+    const VEC gs = FN(splat)((REAL)scale), ds = FN(splat)((REAL)decay);
+    const VEC lr = FN(splat)((REAL)numbers->rate);
+    const VEC eps = FN(splat)((REAL)(numbers->epsilon > TINY ? numbers->epsilon : TINY));
+    (void)stride;
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const VEC p = FN(load_any)(param + i);
+        const VEC g = FN(load_any)(grad + i) * gs + p * ds;
+        const VEC v = FN(flush_positive)(b2 * FN(load_any)(states + i) + c2 * (g * g));
+        FN(store_any)(states + i, v);
+        FN(store_any)(param + i, p - lr * g / (FN(sqrt)(v) + eps));
+    }
+}
+
+/* Each parameter has a step size d, which grows by 1.2 while its gradient g keeps its sign and is
+ * halved when that changes; the step is d against the sign of g. After a change of sign there is
+ * none, and the next g counts as 0. If the loss grew, too, iRprop+ takes back the last step, which
+ * is known from d and the last g; iRprop- does not (Igel and Huesken, 2003, with their numbers).
+ * At the first step d is the rate. */
+FASTNN_KERNEL void FN(rprop_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                    ptrdiff_t stride, const solver_numbers *numbers, double scale,
+                                    double decay)
+{
+    const VEC zero = FN(splat)((REAL)0);
+    const VEC gs = FN(splat)((REAL)scale), ds = FN(splat)((REAL)decay);
+    const VEC most = FN(splat)((REAL)50), least = FN(splat)((REAL)1e-6);
+    const VEC back = FN(splat)((REAL)(numbers->take_back != 0));
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const VEC p = FN(load_any)(param + i);
+        const VEC g = FN(load_any)(grad + i) * gs + p * ds;
+        const VEC d = numbers->first ? FN(splat)((REAL)numbers->rate) : FN(load_any)(states + i);
+        const VEC last = numbers->first ? zero : FN(load_any)(states + stride + i);
+        const IVEC up = FN(less)(zero, g), down = FN(less)(g, zero);
+        const IVEC was_up = FN(less)(zero, last), was_down = FN(less)(last, zero);
+        const IVEC same = (up & was_up) | (down & was_down);
+        const IVEC turned = (up & was_down) | (down & was_up);
+        const VEC next = FN(select)(same, FN(min)(most, d * FN(splat)((REAL)1.2)),
+                                    FN(select)(turned, FN(max)(least, d * FN(splat)((REAL)0.5)),
+                                               d));
+        const VEC step = FN(keep)(up & ~turned, next) - FN(keep)(down & ~turned, next);
+        const VEC undone = FN(keep)(turned & was_up, d) - FN(keep)(turned & was_down, d);
+        FN(store_any)(states + i, next);
+        FN(store_any)(states + stride + i, FN(flush)(FN(drop)(turned, g)));
+        FN(store_any)(param + i, p - step + back * undone);
+    }
+}
+
+/* Adds to the average of parameters, the last of the state vectors: average += weight (param -
+ * average). */
+FASTNN_INLINE void FN(add_to_average)(ptrdiff_t n, const REAL *param, REAL *average, double weight)
+{
+    const VEC w = FN(splat)((REAL)weight);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const VEC a = FN(load_any)(average + i);
+        FN(store_any)(average + i, a + w * (FN(load_any)(param + i) - a));
+    }
+}
+
+/* One step of the solver that `numbers` names, and the average after it. */
+FASTNN_INLINE void FN(update_vectors)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                      ptrdiff_t stride, const solver_numbers *numbers,
+                                      double scale, double decay)
+{
+#define CASE(CODE, code, name, n_states)                                                          \
     case CODE: FN(name##_update)(n, param, grad, states, stride, numbers, scale, decay); break;
     switch (numbers->solver) {
     FASTNN_SOLVERS(CASE)
     default: FASTNN_UNREACHABLE("solver"); break;
     }
 #undef CASE
+    if (numbers->average != 0)
+        FN(add_to_average)(n, param, states + (numbers->n_states - 1) * stride, numbers->average);
+}
+
+FASTNN_KERNEL void FN(solver_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                     ptrdiff_t stride, const solver_numbers *numbers,
+                                     double scale, double decay)
+{
+    const ptrdiff_t whole = n - n % VL;
+    if (whole) FN(update_vectors)(whole, param, grad, states, stride, numbers, scale, decay);
+    if (whole < n) { /* the rest in a full vector, so that it gets the same arithmetic */
+        const size_t bytes = (size_t)(n - whole) * sizeof(REAL);
+        VEC p = FN(splat)((REAL)0), g = p, s[MOST_STATES] = {p, p, p};
+        memcpy(&p, param + whole, bytes);
+        memcpy(&g, grad + whole, bytes);
+        for (int i = 0; i < numbers->n_states; i++)
+            memcpy(&s[i], states + i * stride + whole, bytes);
+        FN(update_vectors)(VL, (REAL *)&p, (REAL *)&g, (REAL *)s, VL, numbers, scale, decay);
+        memcpy(param + whole, &p, bytes);
+        for (int i = 0; i < numbers->n_states; i++)
+            memcpy(states + i * stride + whole, &s[i], bytes);
+    }
+}
+
+/* The sum of the squares of a gradient, scale * grad + decay * param, of n numbers, a multiple of
+ * VL: vectors of 64 are added in the type, their sums in double. */
+FASTNN_KERNEL double FN(gradient_squares)(ptrdiff_t n, const REAL *param, const REAL *grad,
+                                          double scale, double decay)
+{
+    const VEC gs = FN(splat)((REAL)scale), ds = FN(splat)((REAL)decay);
+    double total = 0;
+    for (ptrdiff_t first = 0; first < n; first += 64 * VL) {
+        const ptrdiff_t end = n - first < 64 * VL ? n : first + 64 * VL;
+        VEC sum[2] = {FN(splat)((REAL)0), FN(splat)((REAL)0)};
+        REAL lanes[PANEL_BYTES / sizeof(REAL)];
+        for (ptrdiff_t i = first; i < end; i += 2 * VL) {
+            const ptrdiff_t j = i + VL;
+            const VEC g = FN(load)(grad + i) * gs + FN(load)(param + i) * ds;
+            sum[0] += g * g;
+            if (j < end) {
+                const VEC h = FN(load)(grad + j) * gs + FN(load)(param + j) * ds;
+                sum[1] += h * h;
+            }
+        }
+        sum[0] += sum[1];
+        memcpy(lanes, &sum[0], sizeof sum[0]);
+        for (ptrdiff_t j = 0; j < VL; j++) total += lanes[j];
+    }
+    return total;
 }

@@ -6,6 +6,7 @@
 #define BLOCK 1
 typedef REAL FN(vec);
 typedef BITS FN(ivec);
+typedef UBITS FN(uvec);
 FASTNN_INLINE VEC FN(splat)(REAL x) { return x; }
 FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return a < x ? a : x; }
 FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return a > x ? a : x; }
@@ -20,6 +21,7 @@ FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)sqrt(x); }
 #define BLOCK (VECTOR_BYTES / sizeof(REAL)) /* VL as the size of an array */
 typedef REAL FN(vec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef BITS FN(ivec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef UBITS FN(uvec) __attribute__((vector_size(VECTOR_BYTES), may_alias));
 FASTNN_INLINE IVEC FN(bits)(VEC x) { return (IVEC)x; }
 FASTNN_INLINE VEC FN(real)(IVEC i) { return (VEC)i; }
 FASTNN_INLINE IVEC FN(less)(VEC a, VEC b) { return (IVEC)(a < b); }

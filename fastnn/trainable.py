@@ -1,0 +1,425 @@
+"""How a network trains: its loss and gradient, `fit` and `partial_fit`.
+
+Input is checked here, before anything changes; epochs run in `training.run`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastnn import parameters, threads, work
+from fastnn.callbacks import NOBODY, CallbackLike, Listeners
+from fastnn.data import checks
+from fastnn.layers import Layers
+from fastnn.training import options
+from fastnn.training.again import Again, can_train
+from fastnn.training.objective import MeanLoss, short_loss
+from fastnn.training.options import SolverOptions, takes_solver_options
+from fastnn.training.run import TrainingRun, draw_order
+from fastnn.training.stopping import Scoring, Validation, scorer
+
+if TYPE_CHECKING:
+    from fastnn.network import Network
+
+# partial_fit keeps this many losses at most: it may be called for ever.
+LONGEST_CURVE = 100_000
+
+
+# what a fit begins with
+_OF_FIT: dict[str, Any] = {
+    "loss_curve_": [], "_dropped": 0, "_state": None, "validation_scores_": None,
+    "validation_loss_curve_": None, "best_iteration_": None,
+}  # fmt: skip
+
+
+class Trainable(Layers):
+    """Layers that train, the part of `fastnn.Network` with a mean over samples in it."""
+
+    def loss(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        alpha: float = 0.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """The mean loss over the rows, plus the penalty alpha / (2 n) times the sum of W^2.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+        y : array-like, (n, layer_units[-1]), or (n,) for one output
+            Within the domain of the loss.
+        alpha : float >= 0
+        sample_weight : array-like >= 0, (n,), optional
+            The mean is then a weighted one, and n in the penalty the sum of the weights.
+
+        Returns
+        -------
+        float
+        """
+        return self._mean_loss(X, y, alpha, sample_weight)
+
+    def loss_and_grad(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        alpha: float = 0.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[float, list[NDArray[Any]], list[NDArray[Any]]]:
+        """The mean loss over the rows, with its penalty, and its gradient.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+        y : array-like, (n, layer_units[-1]), or (n,) for one output
+        alpha : float >= 0
+        sample_weight : array-like >= 0, (n,), optional
+
+        Returns
+        -------
+        loss : float
+        coef_grads : list of ndarray, (fan_in, fan_out)
+        intercept_grads : list of ndarray, (fan_out,)
+        """
+        grads = np.empty_like(self._params)
+        loss = self._mean_loss(X, y, alpha, sample_weight, grads)
+        return loss, *parameters.split_params(grads, self._layer_units)
+
+    def _mean_loss(
+        self, X: Any, y: Any, alpha: Any, sample_weight: Any, grads: NDArray[Any] | None = None
+    ) -> float:
+        threads.from_environment()  # a bad number is refused in small work too
+        net, loss = (self._units, self._codes, self._loss), None
+        if sample_weight is None:
+            loss = short_loss(self._params, *net, alpha, X, y, grads)
+        if loss is None:
+            x, y = self._check_loss_data(X, y)
+            checks.loss_domain(y, self._loss)
+            if sample_weight is not None:
+                y = self._with_weights(y, sample_weight)
+            alpha = checks.real_number("alpha", alpha, 0, closed="left")
+            self._check_params()
+            grads = np.empty(0, self._dtype) if grads is None else grads
+            loss = MeanLoss(*net, alpha, x, y, self._n_jobs)(self._params, grads)
+        return loss
+
+    def _with_weights(
+        self, y: NDArray[Any], sample_weight: Any, name: str = "sample_weight"
+    ) -> NDArray[Any]:
+        """y with the weights as its last column, as the kernels read it."""
+        weights = checks.weights(name, sample_weight, self._dtype, len(y))
+        return np.hstack([y, weights[:, np.newaxis]])
+
+    # ---- training ----
+
+    @property
+    def loss_(self) -> float:
+        """The mean loss of the last epoch; NaN before any."""
+        return self.loss_curve_[-1] if self.loss_curve_ else math.nan
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs of the last `fit` and the `partial_fit` calls after it."""
+        return self._dropped + len(self.loss_curve_)
+
+    @property
+    def learning_rate_(self) -> float:
+        """The learning rate of the fit that is running; a callback may set it.
+
+        Raises
+        ------
+        AttributeError
+            While no fit is running.
+        """
+        if self._step is None:
+            raise AttributeError(self._no_rate)
+        rate: float = self._step["learning_rate"].item()
+        return rate
+
+    @learning_rate_.setter
+    def learning_rate_(self, value: float) -> None:
+        if self._step is None:
+            raise AttributeError(self._no_rate)
+        rate = options.check_number("learning_rate_init", value, self._dtype)
+        self._step["learning_rate"] = rate
+
+    @takes_solver_options
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        max_iter: int = 200,
+        batch_size: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        sample_weight: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        scoring: Scoring = None,
+        n_iter_no_change: int | None = None,
+        tol: float = 1e-4,
+        callback: CallbackLike | Sequence[CallbackLike] | None = None,
+        callback_every: int = 1,
+        **solver_options: Unpack[SolverOptions],
+    ) -> Self:
+        """Train for max_iter epochs from the present parameters, the solver starting afresh.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+        y : array-like, (n, layer_units[-1]), or (n,) for one output
+            Within the range of the output's activation and the domain of the loss; for
+            "log_loss" each row sums to 1.
+        max_iter : int
+            Epochs: how often every sample is used.
+        batch_size : int or "auto"
+            Samples for each step; "auto" is min(200, n), for "rprop" n. With n, every epoch is one
+            step.
+        shuffle : bool
+            Whether to draw a new order of the samples for each epoch of several batches.
+        sample_weight : array-like >= 0, (n,), optional
+            Losses and gradients are then weighted means, each batch's by its own weights.
+        X_val, y_val, sample_weight_val : array-like, optional
+            A validation set, shaped as X, y and sample_weight. After each epoch its mean loss,
+            without penalty, or its score goes into ``validation_scores_``.
+        scoring : str or callable, optional
+            Instead of the loss: the name of one of scikit-learn's scorers, such as "accuracy",
+            or one of them, or a function of the network, X_val and y_val (and the keyword
+            sample_weight, if that is given). More is better. scikit-learn's get class numbers, if
+            outputs are probabilities and targets 0 and 1. It is called once before training.
+        n_iter_no_change : int, optional
+            With a validation set: training ends after this many epochs in a row without a score
+            above the best plus tol. The parameters are then those with the best score, and if
+            these are not the last, the solver starts afresh; also if training went on to max_iter.
+        tol : float >= 0
+        callback : callable, or sequence of callables
+            Functions of the network, called between epochs, which end the training by returning
+            True; or a `fastnn.callbacks.Callback`, such as `ProgressBar`, `Recorder`,
+            `ValidationLoss` or `fastnn.plotting.LivePlot`. A callback sees the parameters and
+            loss_curve_ reached so far; it may change the parameters and `learning_rate_`.
+        callback_every : int
+            Epochs between two calls of a function; there is also a call after the last epoch.
+        {solver options}
+
+        Returns
+        -------
+        Network
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For bad input, before anything changes.
+        Exception
+            Raised by a callback or by scoring; the parameters are those reached.
+        FloatingPointError
+            If training leaves the finite numbers; the parameters are those before that epoch.
+        ZeroDivisionError
+            If the weights of a batch are all 0; the parameters are those before its step.
+        KeyboardInterrupt
+            On Ctrl-C; the parameters are those reached.
+        """
+        x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
+        curve = np.zeros(checks.whole_number("max_iter", max_iter))
+        checks.whole_number("callback_every", callback_every)
+        rows = y if sample_weight is None else self._with_weights(y, sample_weight)
+        validation = self._validation(
+            X_val, y_val, sample_weight_val, scoring, n_iter_no_change, tol
+        )
+        listeners = NOBODY
+        if callback is not None or validation is not None:
+            listeners = Listeners(callback, callback_every, validation)
+        own = vars(self)  # __setattr__ would take 0.2 us each time
+        before = {name: own[name] for name in _OF_FIT}
+        own.update(_OF_FIT, loss_curve_=[])
+        if listeners is NOBODY:
+            self._train(x, rows, step, shuffle, curve)
+            return self
+        try:
+            listeners.begin(cast("Network", self), x, y, len(curve))
+        except BaseException:
+            own.update(before)
+            raise
+        with listeners:
+            self._train(x, rows, step, shuffle, curve, listeners)
+        return self
+
+    @takes_solver_options
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        batch_size: int | Literal["auto"] = "auto",
+        shuffle: bool = True,
+        sample_weight: ArrayLike | None = None,
+        **solver_options: Unpack[SolverOptions],
+    ) -> Self:
+        """Train for one epoch, the solver going on where it was.
+
+        Parameters and errors are those of `fit`. The solver's velocities or moments are kept from
+        the last call, unless the solver is another.
+
+        Returns
+        -------
+        Network
+            Itself.
+        """
+        threads.from_environment()  # a bad number is refused in small work too
+        options = {**solver_options, "batch_size": batch_size, "shuffle": shuffle}
+        own = vars(self)  # __setattr__ would take half a microsecond each time
+        again, own["_again"] = self._again, None  # out of other threads' sight
+        if type(y) is np.ndarray and y.ndim == 1 and self._layer_units[-1] == 1:
+            y = y.reshape(-1, 1)
+        if sample_weight is not None:
+            again = None
+        if again is None or not again.takes(self._params, self._state, X, y, options):
+            x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
+            if sample_weight is not None:
+                y = self._with_weights(y, sample_weight)
+            run = self._train(x, y, step, shuffle, np.zeros(1))
+            in_batches = shuffle and step["batch_size"].item() < len(x)
+            again = Again(
+                run, self._state, options, len(x), in_batches, self._loss, self._activations[-1]
+            )
+        else:
+            try:
+                again.train(self._params, X, y, self._random_state)
+            finally:
+                self.loss_curve_.extend(again.losses())
+                own["_state"] = again.state = again.run.state
+        if again.is_small and sample_weight is None:
+            own["_again"] = again
+        if len(self.loss_curve_) > LONGEST_CURVE:
+            self._dropped += LONGEST_CURVE // 2
+            del self.loss_curve_[: LONGEST_CURVE // 2]
+        return self
+
+    def reset_solver(self) -> None:
+        """Forget the solver's velocities or moments, so that `partial_fit` starts afresh."""
+        self._state = None
+
+    def _check_training(
+        self, X: Any, y: Any, batch_size: Any, shuffle: Any, solver_options: Any
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool]:
+        """Refuse all bad input to a fit before anything changes."""
+        units, out_activation = self._layer_units, self._activations[-1]
+        x = X
+        if not can_train(self._params, x, y, units[0], units[-1], self._loss, out_activation):
+            x, y = self.check_data(X, y)
+            checks.targets(y, self._loss, out_activation)
+            self._check_params()
+            # training must not change its own data: views of the parameters are copied
+            x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
+        shuffle = checks.boolean("shuffle", shuffle)
+        checked = options.check_options(self._dtype, solver_options)
+        batch_size = options.batch_size(batch_size, len(x), checked["solver"])
+        dropout = options.layer_dropout(checked["dropout"], len(units) - 1)
+        threads.from_environment()  # it may ask for an impossible number
+        numbers = {**checked, "batch_size": batch_size, "dropout": dropout}
+        return x, y, options.new_step(self._loss, **numbers), shuffle
+
+    def _validation(
+        self, X: Any, y: Any, sample_weight: Any, scoring: Any, n_iter_no_change: Any, tol: Any
+    ) -> Validation | None:
+        """What validates a fit, or None; bad input is refused."""
+        tol = checks.real_number("tol", tol, 0, closed="left")
+        if X is None and y is None and sample_weight is None and scoring is None:
+            if n_iter_no_change is None:  # the usual case, without the dict
+                return None
+        if n_iter_no_change is not None:
+            n_iter_no_change = checks.whole_number("n_iter_no_change", n_iter_no_change)
+        if X is None or y is None:
+            given = {
+                "X_val": X, "y_val": y, "sample_weight_val": sample_weight, "scoring": scoring,
+                "n_iter_no_change": n_iter_no_change,
+            }  # fmt: skip
+            for name, value in given.items():
+                if value is not None:
+                    raise ValueError(f"{name} needs a validation set: give both X_val and y_val")
+            return None
+        with checks.naming("the validation set"):
+            checked = self.check_data(X, y)
+            checks.loss_domain(checked[1], self._loss)
+        # views of the parameters would change while they train
+        x, targets = (a.copy() if np.may_share_memory(a, self._params) else a for a in checked)
+        weights = None
+        if sample_weight is not None:
+            weighted = self._with_weights(targets, sample_weight, "sample_weight_val")
+            weights = weighted[:, -1]
+        if scoring is None:
+            rows = targets if weights is None else weighted
+            net = self._units, self._codes, self._loss
+            mean, no_grads = MeanLoss(*net, 0.0, x, rows, self._n_jobs), np.empty(0, self._dtype)
+            score: Callable[[Network], Any] = lambda net: -mean(net.params_, no_grads)  # noqa: E731
+        else:
+            score = scorer(scoring, (X, y), (x, targets), weights)
+        return Validation(score, scoring is None, n_iter_no_change, tol)
+
+    def _train(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        step: NDArray[Any],
+        shuffle: bool,
+        curve: NDArray[Any],
+        listeners: Listeners = NOBODY,
+    ) -> TrainingRun:
+        batch_size = step["batch_size"].item()
+        n_threads = work.training_threads(
+            self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
+        )
+        run = TrainingRun(
+            self._units, self._codes, step, self._dtype, n_threads=n_threads,
+            weighted=y.shape[1] > self._layer_units[-1],
+        )  # fmt: skip
+        run.go_on_from(self._state, self._random_state)
+        order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
+        params, done, architecture = None, 0, self._architecture()
+
+        def note() -> None:  # each time all of it: a callback may have trained this network, too
+            nonlocal done
+            own["_state"] = run.state
+            new_losses = curve[done : run.epochs_done].tolist()
+            self.loss_curve_.extend(new_losses)
+            done += len(new_losses)
+
+        own = vars(self)
+        outer, own["_step"] = self._step, step  # of a fit whose callback called this one
+        try:
+            with run:
+                for stop in listeners.stops(cast("Network", self), len(curve)):
+                    if self._params is not params:  # at first, and after a callback's __setstate__
+                        if done and self._architecture() != architecture:
+                            raise ValueError(
+                                "a callback made this another network: it is not trained on"
+                            )
+                        params = self._params
+                        run.begin(params, x, y, curve, order, first=done)
+                    try:
+                        if order is None:
+                            run.until(stop)
+                        else:
+                            for epoch in range(done, stop):
+                                draw_order(order, self._random_state)
+                                run.until(epoch + 1)
+                    finally:
+                        try:
+                            note()
+                        except KeyboardInterrupt:  # between two of its lines
+                            note()
+                            raise
+        finally:
+            own["_step"] = outer
+        return run
+
+    def _architecture(self) -> tuple[Any, ...]:
+        return self._layer_units, self._activations, self._loss, self._dtype
