@@ -42,6 +42,15 @@ def _solver_options() -> list[str]:
         f'solver : {{{names}}}, default "adam"',
         "    " + "; ".join(f'"{row.name}": {row.help}' for row in public) + ".",
     ]
+    named = ", ".join(f'"{row.name}"' for row in schedules.SCHEDULES)
+    lines += [
+        'learning_rate : str, schedule or callable, default "constant"',
+        "    How the learning rate changes from step to step, as a factor of learning_rate_init:",
+        f"    {named};",
+        "    an object of `fastnn.schedules`, such as ``Cosine(warm_up=0.1)``; or a function of",
+        "    the share of the training done, in [0, 1): of an array of shares, or of one.",
+        "    weight_decay and dropout may be such objects and functions, too, of the number itself.",
+    ]
     for p in solvers.PARAMETERS:
         lines += [f"{p.name} : {_kind(p)}, default {p.default}", f"    {p.help}"]
     lines += [

@@ -30,7 +30,7 @@ def _no_attributes() -> dict[str, str]:
     }
     for name in (*options.ARGUMENTS, *OTHER_NAMES):
         argument = options.of_fit(name)
-        if argument == "learning_rate_init":
+        if argument in ("learning_rate", "learning_rate_init"):
             instead[name] = "a callback may set learning_rate_"
         elif argument:
             instead[name] = f"fit takes {argument}"

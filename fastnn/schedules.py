@@ -392,6 +392,8 @@ class Checked:
         Of the argument, for messages.
     value : str, Schedule or callable
         A function may take arrays, or numbers alone.
+    high : float
+        The values must be below.
 
     Raises
     ------
@@ -402,8 +404,8 @@ class Checked:
         shares from 0 to 1 are tried at once, the others when they are needed.
     """
 
-    def __init__(self, name: str, value: Any) -> None:
-        self.name, self.schedule = name, _schedule_of(name, value)
+    def __init__(self, name: str, value: Any, high: float = math.inf) -> None:
+        self.name, self.schedule, self._high = name, _schedule_of(name, value), high
         self._takes_arrays = True
         shares = np.arange(100) / 100
         if not isinstance(self.schedule, Schedule):
@@ -432,7 +434,10 @@ class Checked:
 
     def _factors(self, shares: _Shares, values: Callable[[], Any]) -> _Shares:
         """The values, if they can be used."""
-        what = f"{self.name} must return a finite number >= 0 for each share of the training"
+        below = f" and < {self._high:g}" if self._high < math.inf else ""
+        what = (
+            f"{self.name} must return a finite number >= 0{below} for each share of the training"
+        )
         try:
             with np.errstate(all="ignore"):  # what comes of it is looked at below
                 given = np.asarray(values())
@@ -448,7 +453,7 @@ class Checked:
                 f"{given.shape}"
             )
         factors = np.array(given, np.float64)
-        wrong = ~(np.isfinite(factors) & (factors >= 0))
+        wrong = ~(np.isfinite(factors) & (factors >= 0) & (factors < self._high))
         if wrong.any():
             i = int(wrong.argmax())
             raise ValueError(f"{what}, got {factors[i]:g} at {shares[i]:.6g}")
@@ -532,3 +537,39 @@ def table(schedules: Schedules, first_step: int, n_steps: int, total_steps: int)
 def epochs_of_a_block(steps_per_epoch: int) -> int:
     """How many epochs' rows are evaluated together: few enough for the memory, at least one."""
     return max(1, BLOCK_STEPS // steps_per_epoch)
+
+
+class Blocks:
+    """The table of one fit, some epochs at a time.
+
+    Parameters
+    ----------
+    schedules : Schedules
+    steps_per_epoch, n_epochs : int
+
+    Attributes
+    ----------
+    end : int
+        The epoch after those whose rows were given last.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `table`, for the first block.
+    """
+
+    def __init__(self, schedules: Schedules, steps_per_epoch: int, n_epochs: int) -> None:
+        self._schedules, self._steps, self._n_epochs = schedules, steps_per_epoch, n_epochs
+        self._length, self.end = epochs_of_a_block(steps_per_epoch), 0
+        self._first: _Shares | None = None
+        self._first = self.rows(0)  # refuses what it can before anything changes
+        self.end = 0
+
+    def rows(self, epoch: int) -> _Shares:
+        """The rows of the steps from this epoch on; those after `end` come with another call."""
+        first, self._first = self._first, None
+        self.end = min(epoch + self._length, self._n_epochs)
+        if first is not None and epoch == 0:
+            return first
+        steps, n = self._steps, self.end - epoch
+        return table(self._schedules, epoch * steps, n * steps, self._n_epochs * steps)

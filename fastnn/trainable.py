@@ -16,6 +16,7 @@ from fastnn import parameters, threads, work
 from fastnn.callbacks import NOBODY, CallbackLike, Listeners
 from fastnn.data import checks
 from fastnn.layers import Layers
+from fastnn.schedules import Blocks, Schedules
 from fastnn.training import options
 from fastnn.training.again import Again, can_train
 from fastnn.training.objective import MeanLoss, short_loss
@@ -133,6 +134,8 @@ class Trainable(Layers):
     def learning_rate_(self) -> float:
         """The learning rate of the fit that is running; a callback may set it.
 
+        It is learning_rate_init, which a schedule multiplies: the factor is not in it.
+
         Raises
         ------
         AttributeError
@@ -227,13 +230,18 @@ class Trainable(Layers):
         KeyboardInterrupt
             On Ctrl-C; the parameters are those reached.
         """
-        x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
+        x, y, step, shuffle, schedules = self._check_training(
+            X, y, batch_size, shuffle, solver_options
+        )
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
         checks.whole_number("callback_every", callback_every)
         rows = y if sample_weight is None else self._with_weights(y, sample_weight)
         validation = self._validation(
             X_val, y_val, sample_weight_val, scoring, n_iter_no_change, tol
         )
+        blocks = None
+        if schedules is not None:
+            blocks = Blocks(schedules, -(-len(x) // step["batch_size"].item()), len(curve))
         listeners = NOBODY
         if callback is not None or validation is not None:
             listeners = Listeners(callback, callback_every, validation)
@@ -241,7 +249,7 @@ class Trainable(Layers):
         before = {name: own[name] for name in _OF_FIT}
         own.update(_OF_FIT, loss_curve_=[])
         if listeners is NOBODY:
-            self._train(x, rows, step, shuffle, curve)
+            self._train(x, rows, step, shuffle, curve, blocks)
             return self
         try:
             listeners.begin(cast("Network", self), x, y, len(curve))
@@ -249,7 +257,7 @@ class Trainable(Layers):
             own.update(before)
             raise
         with listeners:
-            self._train(x, rows, step, shuffle, curve, listeners)
+            self._train(x, rows, step, shuffle, curve, blocks, listeners)
         return self
 
     @takes_solver_options
@@ -266,7 +274,8 @@ class Trainable(Layers):
         """Train for one epoch, the solver going on where it was.
 
         Parameters and errors are those of `fit`. The solver's velocities or moments are kept from
-        the last call, unless the solver is another.
+        the last call, unless the solver is another. There are no schedules, as nobody knows how
+        many calls will follow: change learning_rate_init from call to call.
 
         Returns
         -------
@@ -282,7 +291,16 @@ class Trainable(Layers):
         if sample_weight is not None:
             again = None
         if again is None or not again.takes(self._params, self._state, X, y, options):
-            x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
+            x, y, step, shuffle, schedules = self._check_training(
+                X, y, batch_size, shuffle, solver_options
+            )
+            for name, schedule in zip(Schedules._fields, schedules or (), strict=False):
+                if schedule is not None:
+                    raise ValueError(
+                        f"partial_fit takes no schedule as {name}: it does not know how many "
+                        "calls will follow; give fit the schedule, or change numbers from call to "
+                        "call"
+                    )
             if sample_weight is not None:
                 y = self._with_weights(y, sample_weight)
             run = self._train(x, y, step, shuffle, np.zeros(1))
@@ -309,7 +327,7 @@ class Trainable(Layers):
 
     def _check_training(
         self, X: Any, y: Any, batch_size: Any, shuffle: Any, solver_options: Any
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool]:
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool, Schedules | None]:
         """Refuse all bad input to a fit before anything changes."""
         units, out_activation = self._layer_units, self._activations[-1]
         x = X
@@ -325,7 +343,8 @@ class Trainable(Layers):
         dropout = options.layer_dropout(checked["dropout"], len(units) - 1)
         threads.from_environment()  # it may ask for an impossible number
         numbers = {**checked, "batch_size": batch_size, "dropout": dropout}
-        return x, y, options.new_step(self._loss, **numbers), shuffle
+        step = options.new_step(self._loss, **numbers)
+        return x, y, step, shuffle, options.schedules_of(checked)
 
     def _validation(
         self, X: Any, y: Any, sample_weight: Any, scoring: Any, n_iter_no_change: Any, tol: Any
@@ -371,6 +390,7 @@ class Trainable(Layers):
         step: NDArray[Any],
         shuffle: bool,
         curve: NDArray[Any],
+        blocks: Blocks | None = None,
         listeners: Listeners = NOBODY,
     ) -> TrainingRun:
         batch_size = step["batch_size"].item()
@@ -397,26 +417,30 @@ class Trainable(Layers):
         try:
             with run:
                 for stop in listeners.stops(cast("Network", self), len(curve)):
-                    if self._params is not params:  # at first, and after a callback's __setstate__
-                        if done and self._architecture() != architecture:
-                            raise ValueError(
-                                "a callback made this another network: it is not trained on"
-                            )
-                        params = self._params
-                        run.begin(params, x, y, curve, order, first=done)
-                    try:
-                        if order is None:
-                            run.until(stop)
-                        else:
-                            for epoch in range(done, stop):
-                                draw_order(order, self._random_state)
-                                run.until(epoch + 1)
-                    finally:
+                    while done < stop:
+                        # at first, after a callback's __setstate__, and for more of a schedule
+                        if self._params is not params or (blocks and done >= blocks.end):
+                            if done and self._architecture() != architecture:
+                                raise ValueError(
+                                    "a callback made this another network: it is not trained on"
+                                )
+                            params = self._params
+                            rows = blocks.rows(done) if blocks else None
+                            run.begin(params, x, y, curve, order, first=done, schedule=rows)
+                        end = min(stop, blocks.end) if blocks else stop
                         try:
-                            note()
-                        except KeyboardInterrupt:  # between two of its lines
-                            note()
-                            raise
+                            if order is None:
+                                run.until(end)
+                            else:
+                                for epoch in range(done, end):
+                                    draw_order(order, self._random_state)
+                                    run.until(epoch + 1)
+                        finally:
+                            try:
+                                note()
+                            except KeyboardInterrupt:  # between two of its lines
+                                note()
+                                raise
         finally:
             own["_step"] = outer
         return run

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, TypeVar, cast
 
@@ -12,6 +13,7 @@ from fastnn import documentation, kernels, work
 from fastnn.catalog import losses, names, solvers
 from fastnn.catalog.solvers import SolverName
 from fastnn.data import checks
+from fastnn.schedules import Checked, ScheduleLike, Schedules
 
 
 class SolverOptions(TypedDict, total=False):
@@ -21,6 +23,7 @@ class SolverOptions(TypedDict, total=False):
     """
 
     solver: SolverName
+    learning_rate: ScheduleLike
     learning_rate_init: float
     alpha: float
     momentum: float
@@ -29,17 +32,18 @@ class SolverOptions(TypedDict, total=False):
     beta_2: float
     rho: float
     epsilon: float
-    weight_decay: float
+    weight_decay: float | Callable[[Any], Any]
     decay_intercepts: bool
     take_back: bool
     clip_norm: float
     ema: float
     input_noise: float
-    dropout: float | Sequence[float]
+    dropout: float | Sequence[float] | Callable[[Any], Any]
 
 
 _DEFAULTS: dict[str, Any] = {
-    "solver": "adam", **{p.name: p.default for p in solvers.PARAMETERS}, "dropout": 0.0,
+    "solver": "adam", "learning_rate": "constant",
+    **{p.name: p.default for p in solvers.PARAMETERS}, "dropout": 0.0,
 }  # fmt: skip
 # of Network.fit, besides X and y
 ARGUMENTS = (
@@ -124,13 +128,32 @@ def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, A
             raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
     checked = {**_DEFAULTS, **options}
     checked["solver"] = checks.choice("solver", checked["solver"], solvers.SPELLINGS)
+    rate = checked["learning_rate"]
+    constant = isinstance(rate, str) and rate == "constant"
+    checked["learning_rate"] = None if constant else Checked("learning_rate", rate)
+    for name, high in _SCHEDULED.items():
+        if callable(checked[name]):
+            checked[name] = Checked(name, checked[name], high)
     for p in solvers.PARAMETERS:
-        checked[p.name] = check_number(p.name, checked[p.name], dtype)
+        if not isinstance(checked[p.name], Checked):
+            checked[p.name] = check_number(p.name, checked[p.name], dtype)
     if checked["solver"] == "rprop" and checked["clip_norm"]:
         raise ValueError(
             'clip_norm is not for solver "rprop", which reads signs of gradients alone'
         )
     return checked
+
+
+# numbers that may be functions of the share of the training done, and what those must be below
+_SCHEDULED = {"weight_decay": math.inf, "dropout": 1.0}
+
+
+def schedules_of(checked: dict[str, Any]) -> Schedules | None:
+    """The schedules among checked options; None without any."""
+    given = [checked[name] for name in Schedules._fields]
+    if not any(isinstance(one, Checked) for one in given):
+        return None
+    return Schedules(*(one if isinstance(one, Checked) else None for one in given))
 
 
 def batch_size(value: Any, n_rows: int, solver: str) -> int:
@@ -156,10 +179,12 @@ def layer_dropout(value: Any, n_layers: int) -> list[float]:
     """The share of units dropped in each of n_layers; none in the last, the output.
 
     value is one share for all hidden layers, or a sequence of one for each; the list is empty if
-    nothing is dropped.
+    nothing is dropped. A schedule's shares are factors of 1.
     """
     n_hidden = n_layers - 1
-    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+    if isinstance(value, Checked):
+        shares = [1.0] * n_hidden
+    elif isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
         if len(value) != n_hidden:
             raise ValueError(
                 f"dropout must be one number, or {n_hidden}, one for each hidden layer; got "
@@ -197,6 +222,7 @@ def new_step(
     *,
     solver: str,
     learning_rate_init: float,
+    learning_rate: Checked | None = None,
     batch_size: int = 1,
     alpha: float = 0.0,
     momentum: float = 0.0,
@@ -205,7 +231,7 @@ def new_step(
     beta_2: float = 0.0,
     rho: float = 0.0,
     epsilon: float = 0.0,
-    weight_decay: float = 0.0,
+    weight_decay: float | Checked = 0.0,
     decay_intercepts: bool = False,
     take_back: bool = True,
     clip_norm: float = 0.0,
@@ -221,6 +247,10 @@ def new_step(
     ----------
     loss : str
         A name of the catalog.
+    learning_rate : Checked, optional
+        Is in the table of factors that a run gets, not in the record.
+    weight_decay : float or Checked
+        A schedule's numbers are factors of 1.
     dropout : sequence of float
         From `layer_dropout`.
     sum_coef_grads : bool
@@ -234,6 +264,8 @@ def new_step(
         beta_2 = rho
     if solver != "adamw":
         weight_decay = 0.0
+    elif isinstance(weight_decay, Checked):
+        weight_decay = 1.0
     return kernels.new_step(
         loss=losses.CODES[loss], solver=solvers.CODES[solver], batch_size=batch_size,
         budget=work.BUDGET, learning_rate=learning_rate_init, alpha=alpha, momentum=momentum,
