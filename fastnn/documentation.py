@@ -49,7 +49,7 @@ def _solver_options() -> list[str]:
         f"    {named};",
         "    an object of `fastnn.schedules`, such as ``Cosine(warm_up=0.1)``; or a function of",
         "    the share of the training done, in [0, 1): of an array of shares, or of one.",
-        "    weight_decay and dropout may be such objects and functions, too, of the number itself.",
+        "    weight_decay and dropout may be such objects and functions of the number itself.",
     ]
     for p in solvers.PARAMETERS:
         lines += [f"{p.name} : {_kind(p)}, default {p.default}", f"    {p.help}"]

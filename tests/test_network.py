@@ -623,7 +623,7 @@ def test_every_spelling_of_the_catalog_is_taken():
 
 
 def test_solver_options_are_those_of_the_catalog():
-    names = ["solver", *(p.name for p in solvers.PARAMETERS)]
+    names = ["solver", "learning_rate", *(p.name for p in solvers.PARAMETERS), "dropout"]
     assert list(typing.get_type_hints(SolverOptions)) == names
     for method in (Network.fit, Network.partial_fit):
         shown = inspect.signature(method).parameters

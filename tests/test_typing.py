@@ -167,4 +167,5 @@ def test_names_for_checkers_are_the_catalogs():
     ):
         assert set(literal.__args__) == set(spellings)
     parameters = {p.name for p in solvers.PARAMETERS}
-    assert set(SolverOptions.__annotations__) == {"solver", *parameters}
+    named = {"solver", "learning_rate", "dropout"}
+    assert set(SolverOptions.__annotations__) == named | parameters

@@ -11,6 +11,8 @@ import numpy as np
 import sklearn.neural_network
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn.schedules import ScheduleLike
+
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
 class _SparseMatrix(Protocol):
@@ -20,7 +22,7 @@ _Data: TypeAlias = ArrayLike | _SparseMatrix
 _HiddenLayerSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
 _Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
 _Solver: TypeAlias = Literal["lbfgs", "sgd", "adam"]
-_LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"]
+_LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"] | ScheduleLike
 _RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 _ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
 

@@ -25,11 +25,30 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnn import kernels, parameters, threads
-from fastnn.catalog import activations, losses
+from fastnn.catalog import activations, losses, schedules
 from fastnn.data import checks
-from fastnn.estimators import arrays, extras, fitting, labels, lbfgs, shortcuts, weighting
+from fastnn.estimators import (
+    arrays,
+    extras,
+    fitting,
+    labels,
+    lbfgs,
+    optimizers,
+    shortcuts,
+    weighting,
+)
 from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers, wrap
 from fastnn.estimators.keeping import NOT_COPIED, Keeping, attributes_of
+from fastnn.schedules import Checked
+
+_SCHEDULES = """
+        Also a name, an object or a function of the share of training done, as
+        in `fastnn.schedules`: 'cosine', ``OneCycle()``. It gives the factor of
+        ``learning_rate_init`` in each step of ``max_iter`` epochs; with
+        ``n_iter_no_change=max_iter`` none of them is left out. Used when
+        ``solver='sgd'`` or 'adam', by `fit` only. Not in scikit-learn's class.
+
+"""
 
 # what is not carried over to scikit-learn
 _NOT_CONVERTED = (*extras.NAMES, "_skl_callbacks", "_parent_callback_ctx")
@@ -54,6 +73,7 @@ def _in_turn(original: Any, name: str) -> Any:
         turns = self.__dict__.get("_turns") or self.__dict__.setdefault("_turns", _Turns())
         with turns.get(os.getpid()) or turns.setdefault(os.getpid(), threading.RLock()):
             weighting.check_call(self, name, kwargs)
+            optimizers.check_call(self, name)
             # the context that scikit-learn fits in is for callbacks and nested validation
             if len(args) == 2 and kwargs.keys() <= known and not self.early_stopping:
                 if not shortcuts.is_heard(self) and self._may_begin(name, **kwargs):
@@ -109,11 +129,13 @@ def _compiled(cls: Any) -> Any:
         "random_state : int, RandomState instance, default=None",
         "random_state : int, RandomState or Generator instance, default=None",
     )
+    before = before.replace("    learning_rate_init :", _SCHEDULES + "    learning_rate_init :")
     cls.__doc__ = before.rstrip() + "\n" + "".join(row.doc for row in rows) + heading + after
     cls._valid = shortcuts.KnownParameters(p.name for p in parameters[1:])
     cls._parameter_constraints = {
         **original._parameter_constraints,
         "random_state": ["random_state", np.random.Generator],
+        "learning_rate": [StrOptions({*optimizers.THEIRS, *schedules.SPELLINGS}), callable],
         **{row.name: list(row.constraints) for row in rows},
     }
     for row in rows:  # for a subclass whose constructor does not set it
@@ -222,6 +244,8 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
     def _validate_every_param(self: Any) -> None:
         try:
             super()._validate_params()
+            if not optimizers.is_theirs(self.learning_rate):
+                Checked("learning_rate", self.learning_rate)
         except InvalidParameterError as error:
             for name, constraints in self._parameter_constraints.items():
                 value = getattr(self, name, None)
@@ -405,13 +429,19 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         UserWarning
             If a parameter that is left out changes later fits.
         """
-        if lost := extras.given(self):
+        theirs = optimizers.is_theirs(self.learning_rate)
+        lost = extras.given(self)
+        if not theirs:
+            lost.append(f"learning_rate={checks.shown(self.learning_rate)}")
+        if lost:
             warnings.warn(
                 f"scikit-learn's {self._original.__name__} has no {', '.join(lost)}: it predicts "
                 "the same, and later fits are without",
                 stacklevel=2,
             )
         converted = _converted(self, self._original)
+        if not theirs:
+            converted.learning_rate = "constant"
         if isinstance(converted.random_state, np.random.Generator):
             converted.random_state = checks.random_state(converted.random_state)
         return converted

@@ -27,6 +27,7 @@ from fastnn.data.rows import SparseRows
 from fastnn.estimators import arrays, extras, optimizers
 from fastnn.estimators.following import Followers
 from fastnn.estimators.optimizers import Solver
+from fastnn.schedules import Blocks, Checked, Schedules
 from fastnn.training import options
 from fastnn.training.run import TrainingRun, advice, draw_order
 
@@ -225,7 +226,17 @@ class Training:
         self.own_random_state: np.random.RandomState | None = own
         self._in_one_call = not incremental and self._nothing_between_epochs()
         most = MOST_EPOCHS if self._in_one_call else 1
+        self._n_epochs = self.epochs_left
+        self._blocks = self._new_blocks()
         self._loss_curve = np.zeros(min(self.epochs_left, most))
+
+    def _new_blocks(self) -> Blocks | None:
+        """The factors of a schedule that is none of scikit-learn's."""
+        given = self._estimator.learning_rate
+        if optimizers.is_theirs(given):
+            return None
+        steps = -(-self.n_samples // self.run.step["batch_size"].item())
+        return Blocks(Schedules(Checked("learning_rate", given)), steps, self._n_epochs)
 
     def _nothing_between_epochs(self) -> bool:
         """Whether compiled calls can do all there is to do between epochs."""
@@ -355,15 +366,18 @@ class Training:
                 estimator.tol, estimator.best_loss_, estimator.n_iter_no_change,
                 estimator._no_improvement_count,
             )  # fmt: skip
-        if not self._begun:
+        done, blocks = self._n_epochs - self.epochs_left, self._blocks
+        if not self._begun or (blocks and done >= blocks.end):
             shuffled = random_state or (self._random_state and self._in_batches)
             run.begin(
                 self.params, self._x, self._y, self._loss_curve,
                 self._order if shuffled else None, random_state=random_state, rule=rule,
+                schedule=blocks.rows(done) if blocks else None,
             )  # fmt: skip
             self._begun = True
         try:
-            run.again(min(len(self._loss_curve), self.epochs_left))
+            most = min(len(self._loss_curve), self.epochs_left)
+            run.again(min(most, blocks.end - done) if blocks else most)
         finally:
             losses = list(self._loss_curve[: run.epoch])
             if losses:

@@ -15,18 +15,44 @@ from numpy.typing import NDArray
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 from fastnn import parameters
+from fastnn.data import checks
 from fastnn.estimators import arrays
 from fastnn.training import options
 from fastnn.training.run import StoppingRule, TrainingRun
+
+#: scikit-learn's own schedules: by epochs and by losses
+THEIRS = ("constant", "invscaling", "adaptive")
+
+
+def is_theirs(learning_rate: Any) -> bool:
+    """Whether this learning_rate is one of scikit-learn's three names."""
+    return isinstance(learning_rate, str) and learning_rate in THEIRS
+
+
+def check_call(estimator: Any, method: str) -> None:
+    """Refuse a schedule where nobody knows the end.
+
+    Raises
+    ------
+    ValueError
+    """
+    rate = estimator.learning_rate
+    if method == "partial_fit" and not is_theirs(rate) and estimator.solver != "lbfgs":
+        raise ValueError(
+            f"partial_fit takes no learning_rate={checks.shown(rate)}: it does not know how many "
+            "calls will follow; use fit, or one of scikit-learn's "
+            f"{', '.join(map(repr, THEIRS))}"
+        )
 
 
 def new_optimizer(estimator: Any, whole: bool = True) -> AdamOptimizer | SGDOptimizer:
     """One that has done no step. Without its state, if not whole, a run must start with it."""
     given = [*estimator.coefs_, *estimator.intercepts_] if whole else []
     if estimator.solver == "sgd":
+        rate = estimator.learning_rate
         return SGDOptimizer(
-            given, estimator.learning_rate_init, estimator.learning_rate, estimator.momentum,
-            estimator.nesterovs_momentum, estimator.power_t,
+            given, estimator.learning_rate_init, rate if is_theirs(rate) else "constant",
+            estimator.momentum, estimator.nesterovs_momentum, estimator.power_t,
         )  # fmt: skip
     return AdamOptimizer(
         given, estimator.learning_rate_init, estimator.beta_1, estimator.beta_2, estimator.epsilon
