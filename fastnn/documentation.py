@@ -44,6 +44,13 @@ def _solver_options() -> list[str]:
     ]
     for p in solvers.PARAMETERS:
         lines += [f"{p.name} : {_kind(p)}, default {p.default}", f"    {p.help}"]
+    lines += [
+        "dropout : float in [0, 1), or sequence of one for each hidden layer, default 0",
+        "    The share of hidden units that is 0 in each step, drawn anew for each sample; the",
+        "    others grow by 1 / (1 - share). It is drawn from a seed, the first number that a fit",
+        "    with dropout or noise draws from random_state, and the numbers of step, layer, unit",
+        "    and row of the batch.",
+    ]
     return lines
 
 

@@ -181,7 +181,8 @@ class Trainable(Layers):
         max_iter : int
             Epochs: how often every sample is used.
         batch_size : int or "auto"
-            Samples for each step; "auto" is min(200, n). With n, every epoch is one step.
+            Samples for each step; "auto" is min(200, n), for "rprop" n. With n, every epoch is one
+            step.
         shuffle : bool
             Whether to draw a new order of the samples for each epoch of several batches.
         sample_weight : array-like >= 0, (n,), optional
@@ -318,11 +319,13 @@ class Trainable(Layers):
             self._check_params()
             # training must not change its own data: views of the parameters are copied
             x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
-        batch_size = checks.batch_size("batch_size", batch_size, len(x))
         shuffle = checks.boolean("shuffle", shuffle)
         checked = options.check_options(self._dtype, solver_options)
+        batch_size = options.batch_size(batch_size, len(x), checked["solver"])
+        dropout = options.layer_dropout(checked["dropout"], len(units) - 1)
         threads.from_environment()  # it may ask for an impossible number
-        return x, y, options.new_step(self._loss, batch_size=batch_size, **checked), shuffle
+        numbers = {**checked, "batch_size": batch_size, "dropout": dropout}
+        return x, y, options.new_step(self._loss, **numbers), shuffle
 
     def _validation(
         self, X: Any, y: Any, sample_weight: Any, scoring: Any, n_iter_no_change: Any, tol: Any
@@ -378,8 +381,7 @@ class Trainable(Layers):
             self._units, self._codes, step, self._dtype, n_threads=n_threads,
             weighted=y.shape[1] > self._layer_units[-1],
         )  # fmt: skip
-        if self._state is not None and self._state.solver == step["solver"].item():
-            run.go_on_from(self._state)
+        run.go_on_from(self._state, self._random_state)
         order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
         params, done, architecture = None, 0, self._architecture()
 

@@ -166,4 +166,4 @@ def test_names_for_checkers_are_the_catalogs():
     ):
         assert set(literal.__args__) == set(spellings)
     parameters = {p.name for p in solvers.PARAMETERS}
-    assert set(SolverOptions.__annotations__) == {"solver", *parameters}
+    assert set(SolverOptions.__annotations__) == {"solver", "dropout", *parameters}

@@ -35,7 +35,7 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
 # what is like the name of something here and is another thing -> where it is, if anywhere
 NOT_HERE: dict[str, str] = {
     "lbfgs": "; fastnn.MLPClassifier and fastnn.MLPRegressor have 'lbfgs'",
-    **dict.fromkeys(("adamw", "adamax", "nadam", "adagrad", "adadelta", "rmsprop"), ""),
+    **dict.fromkeys(("adamax", "adagrad", "adadelta"), ""),
     **dict.fromkeys(("gelu", "selu", "celu", "prelu", "leaky_relu", "relu6", "hard_sigmoid"), ""),
     **dict.fromkeys(("mae", "mape", "l1", "absolute_error", "mean_absolute_error", "hinge"), ""),
 }

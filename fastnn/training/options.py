@@ -127,7 +127,9 @@ def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, A
     for p in solvers.PARAMETERS:
         checked[p.name] = check_number(p.name, checked[p.name], dtype)
     if checked["solver"] == "rprop" and checked["clip_norm"]:
-        raise ValueError('clip_norm is not for solver "rprop", which reads signs of gradients alone')
+        raise ValueError(
+            'clip_norm is not for solver "rprop", which reads signs of gradients alone'
+        )
     return checked
 
 
