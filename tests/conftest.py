@@ -66,3 +66,12 @@ def look(request):
 
     with pyplot.style.context(request.param):
         yield request.param
+
+
+# ---- builds -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[*COMPILED, "reference"])
+def every_build(request, monkeypatch):
+    """Networks run on each build in turn."""
+    monkeypatch.setattr(builds, "build", builds.load(request.param))

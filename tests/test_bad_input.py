@@ -303,7 +303,7 @@ def test_misspelt_names_get_a_hint(call, message):
         *[(lambda name=name: Network([2, 1], name), "activation must be one of")
           for name in ("gelu", "GELU", "selu", "leaky-relu")],
         *[(lambda name=name: Network([2, 1]).fit(X, Y, solver=name), "solver must be one of")
-          for name in ("adamw", "RMSprop")],
+          for name in ("adagrad", "Adadelta")],
         (lambda: Network([2, 1], nonsense=1), "unexpected keyword argument 'nonsense'$"),
     ],
 )  # fmt: skip
@@ -331,7 +331,7 @@ def test_misspelt_attributes_of_modules_get_a_hint(room, name, meant):
 
 
 OPTIONS = [
-    ("solver", "lbfgs", ValueError, "solver must be one of 'adam', 'sgd', got 'lbfgs'"),
+    ("solver", "lbfgs", ValueError, "solver must be one of 'adam', 'sgd', .*got 'lbfgs'"),
     ("solver", None, TypeError, "solver must be one of"),
     *[("learning_rate_init", v, ValueError, "learning_rate_init must be a finite number in")
       for v in (0, 0.0, -1, -0.1, np.nan, np.inf, 10**400)],

@@ -69,8 +69,8 @@ def test_scikit_learns_names_keep_their_meaning(name):
     """Adam ignores them."""
     options = {"learning_rate": name, "max_iter": 30, "tol": 0.01, "n_iter_no_change": 3}
     ours = regressor(solver="sgd", **options).fit(X, y)
-    theirs = TheirRegressor(**{k: v for k, v in ours.get_params().items() if k != "n_jobs"})
-    theirs.fit(X, y)
+    theirs = clone(ours.to_sklearn()).fit(X, y)
+    assert type(theirs) is TheirRegressor
     np.testing.assert_allclose(coefs(ours), coefs(theirs), rtol=1e-9)
     adam = [regressor(learning_rate=other).fit(X, y) for other in (name, "constant")]
     np.testing.assert_array_equal(coefs(adam[0]), coefs(adam[1]))

@@ -8,7 +8,6 @@ import typing
 
 import numpy as np
 import pytest
-from conftest import COMPILED
 
 import fastnn
 from fastnn import Network, kernels, reference, trainable, work
@@ -24,12 +23,6 @@ SOLVERS = {
     "nesterov": {"solver": "sgd", "learning_rate_init": 0.05, "momentum": 0.8},
     "adam": {"solver": "adam", "learning_rate_init": 0.01},
 }  # fmt: skip
-
-
-@pytest.fixture(params=[*COMPILED, "reference"])
-def every_build(request, monkeypatch):
-    """Networks run on each build in turn."""
-    monkeypatch.setattr(kernels, "build", kernels.load(request.param))
 
 
 @pytest.fixture

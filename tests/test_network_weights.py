@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import COMPILED
 
-from fastnn import Network, kernels
+from fastnn import Network
 from fastnn.callbacks import Callback, Recorder
 
 RNG = np.random.RandomState(0)
@@ -19,11 +18,6 @@ PROBLEMS = {
     "poisson": (2, RNG.poisson(2.0, (N, 2)).astype(float)),
 }
 TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
-
-
-@pytest.fixture(params=[*COMPILED, "reference"])
-def every_build(request, monkeypatch):
-    monkeypatch.setattr(kernels, "build", kernels.load(request.param))
 
 
 def new(loss, dtype="float64", **options):

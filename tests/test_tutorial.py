@@ -8,21 +8,15 @@ import weakref
 
 import numpy as np
 import pytest
-from conftest import COMPILED
 from sklearn.datasets import make_circles
 
-from fastnn import kernels, reference, tutorial
+from fastnn import reference, tutorial
 from fastnn.catalog import activations
 from fastnn.cli import numpy_network
 from fastnn.cli.compare import in_numpy
 from fastnn.tutorial import create_nn, l2_cost, neural_layer, relu, sigm, train
 
 TOPOLOGIES = [[2, 4, 8, 1], [2, 4, 8, 16, 8, 4, 1]]
-
-
-@pytest.fixture(params=[*COMPILED, "reference"])
-def every_build(request, monkeypatch):
-    monkeypatch.setattr(kernels, "build", kernels.load(request.param))
 
 
 @pytest.fixture

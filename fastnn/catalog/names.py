@@ -38,7 +38,7 @@ NOT_HERE: dict[str, str] = {
         name: f"; fastnn.MLPClassifier and fastnn.MLPRegressor have {name!r}"
         for name in ("lbfgs", "invscaling", "adaptive")
     },
-    **dict.fromkeys(("adamw", "adamax", "nadam", "adagrad", "adadelta", "rmsprop"), ""),
+    **dict.fromkeys(("adamax", "adagrad", "adadelta"), ""),
     **dict.fromkeys(("gelu", "selu", "celu", "prelu", "leaky_relu", "relu6", "hard_sigmoid"), ""),
     **dict.fromkeys(("mae", "mape", "l1", "absolute_error", "mean_absolute_error", "hinge"), ""),
 }

@@ -38,7 +38,7 @@ def naming(what: str) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{what}: {error}") from None
+        raise kind(f"{what}: {' '.join(str(error).split())}") from None
 
 
 def numeric_array(name: str, value: Any) -> NDArray[Any]:

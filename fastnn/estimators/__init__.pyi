@@ -4,7 +4,7 @@ scikit-learn 1.6 to 1.9 are without annotations, and the constructors are made a
 compares the parameters below with those of the classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypedDict, Unpack
 
 import numpy as np
@@ -24,6 +24,7 @@ _Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
 _Solver: TypeAlias = Literal["lbfgs", "sgd", "adam"]
 _LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"] | ScheduleLike
 _RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
+_Scoring: TypeAlias = str | Callable[..., Any] | None
 _ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
 
 class _Options(TypedDict, total=False):
@@ -49,6 +50,7 @@ class _Options(TypedDict, total=False):
     n_iter_no_change: int
     max_fun: int
     n_jobs: int | None
+    scoring: _Scoring
 
 class _ClassifierOptions(_Options, total=False):
     class_weight: _ClassWeight
@@ -78,6 +80,7 @@ class _Perceptron:
     n_iter_no_change: int
     max_fun: int
     n_jobs: int | None
+    scoring: _Scoring
 
     coefs_: list[NDArray[Any]]
     intercepts_: list[NDArray[Any]]
@@ -86,6 +89,7 @@ class _Perceptron:
     loss_curve_: list[float]
     validation_scores_: list[float] | None
     best_validation_score_: float | None
+    best_iteration_: int | None
     t_: int
     n_iter_: int
     n_layers_: int
@@ -94,7 +98,16 @@ class _Perceptron:
     n_features_in_: int
     feature_names_in_: NDArray[Any]
 
-    def fit(self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self: ...
+    def fit(
+        self,
+        X: _Data,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: _Data | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self: ...
     def predict(self, X: _Data) -> NDArray[Any]: ...
     def score(self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float: ...
     def get_params(self, deep: bool = True) -> dict[str, Any]: ...

@@ -35,6 +35,7 @@ from fastnn.estimators import (
     lbfgs,
     optimizers,
     shortcuts,
+    validating,
     weighting,
 )
 from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers, wrap
@@ -54,6 +55,15 @@ _SCHEDULES = """
 _NOT_CONVERTED = (*extras.NAMES, "_skl_callbacks", "_parent_callback_ctx")
 
 
+# beside scikit-learn's attributes
+_BEST_ITERATION = """
+    best_iteration_ : int or None
+        Which of `validation_scores_` is the best, the first being 1. None
+        without validation. Not an attribute of scikit-learn's class.
+
+    n_features_in_ : int"""
+
+
 class _Turns(dict[int, Any]):
     """The lock of one estimator by process id: in a forked child it is free. Copies are empty."""
 
@@ -68,20 +78,34 @@ def _in_turn(original: Any, name: str) -> Any:
     """
     known = inspect.signature(getattr(original, name)).parameters.keys() - {"self", "X", "y"}
 
+    def begin(self: Any, args: Any, kwargs: Any) -> Any:
+        # the context that scikit-learn fits in is for callbacks and nested validation
+        if len(args) == 2 and kwargs.keys() <= known and not self.early_stopping:
+            if not shortcuts.is_heard(self) and self._may_begin(name, **kwargs):
+                kwargs.pop("classes", None)
+                return self._fit(*args, incremental=name == "partial_fit", **kwargs)
+        return getattr(super(_Compiled, self), name)(*args, **kwargs)
+
     @functools.wraps(getattr(original, name))
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         turns = self.__dict__.get("_turns") or self.__dict__.setdefault("_turns", _Turns())
         with turns.get(os.getpid()) or turns.setdefault(os.getpid(), threading.RLock()):
             weighting.check_call(self, name, kwargs)
             optimizers.check_call(self, name)
-            # the context that scikit-learn fits in is for callbacks and nested validation
-            if len(args) == 2 and kwargs.keys() <= known and not self.early_stopping:
-                if not shortcuts.is_heard(self) and self._may_begin(name, **kwargs):
-                    kwargs.pop("classes", None)
-                    return self._fit(*args, incremental=name == "partial_fit", **kwargs)
-            return getattr(super(_Compiled, self), name)(*args, **kwargs)
+            given = validating.take(self, kwargs) if kwargs and name == "fit" else None
+            outer = vars(self).pop("_validation", None)  # of a fit whose callback called this one
+            if given is None and outer is None:
+                return begin(self, args, kwargs)
+            try:
+                if given is not None:
+                    self._validation = given
+                return begin(self, args, kwargs)
+            finally:
+                vars(self).pop("_validation", None)
+                if outer is not None:
+                    self._validation = outer
 
-    return method
+    return validating.show(method) if name == "fit" else method
 
 
 def _predict(original: type) -> Any:
@@ -131,6 +155,7 @@ def _compiled(cls: Any) -> Any:
     )
     before = before.replace("    learning_rate_init :", _SCHEDULES + "    learning_rate_init :")
     cls.__doc__ = before.rstrip() + "\n" + "".join(row.doc for row in rows) + heading + after
+    cls.__doc__ = cls.__doc__.replace("\n    n_features_in_ : int", _BEST_ITERATION, 1)
     cls._valid = shortcuts.KnownParameters(p.name for p in parameters[1:])
     cls._parameter_constraints = {
         **original._parameter_constraints,
@@ -177,6 +202,7 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
     """What both classes have in place of scikit-learn's own; comes before it among the bases."""
 
     _original: ClassVar[Any]
+    best_iteration_: int | None = None
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
@@ -340,6 +366,10 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
             if isinstance(random_state, np.random.Generator):  # which scikit-learn refuses
                 self.random_state = checks.random_state(random_state)
             if self._trains_itself():
+                if "_validation" in vars(self):
+                    raise ValueError(
+                        f"{type(self).__name__} trains by code of its own, which takes no X_val"
+                    )
                 if self._weighs_classes():
                     options["sample_weight"] = weighting.weights(
                         self, y, options.get("sample_weight"), False
@@ -384,10 +414,13 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         self.n_outputs_ = y.shape[1]
         units = [X.shape[1], *hidden, y.shape[1]]
         training = self._present_training() if incremental else None
+        if "_validation" in vars(self):
+            self._validation = validating.checked(self, self._validation, self.n_outputs_)
         self._random_state = shortcuts.random_state(
             self.random_state, training and training.own_random_state
         )
         if first:
+            vars(self).pop("best_iteration_", None)
             self._initialize(y, units, X.dtype)
         if self.solver == "lbfgs":
             self._train_lbfgs(X, y, sample_weight, units)
@@ -543,7 +576,12 @@ class MLPClassifier(_Compiled, originals.MLPClassifier, metaclass=InPlace):  # t
         return validated
 
     def _score(self, X: Any, y: Any, sample_weight: NDArray[Any] | None = None) -> float:
-        """The accuracy on validated data, as `sklearn.metrics.accuracy_score` computes it."""
+        """The accuracy on validated data, as `sklearn.metrics.accuracy_score` computes it.
+
+        Or what `scoring` gives.
+        """
+        if self.scoring is not None:
+            return validating.score(self, X, y, sample_weight)
         if sample_weight is not None:
             return float(super()._score(X, y, sample_weight=sample_weight))
         predicted: Any = self._predict(X, check_input=False)
@@ -575,7 +613,12 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
         return X, y
 
     def _score(self, X: Any, y: Any, sample_weight: NDArray[Any] | None = None) -> float:
-        """R^2 on validated data, as `sklearn.metrics.r2_score` computes it; NaN if diverged."""
+        """R^2 on validated data, as `sklearn.metrics.r2_score` computes it, and NaN if diverged.
+
+        Or what `scoring` gives.
+        """
+        if self.scoring is not None:
+            return validating.score(self, X, y, sample_weight)
         if sample_weight is not None:
             return float(super()._score(X, y, sample_weight=sample_weight))
         outputs: Any = self._predict(X, check_input=False)

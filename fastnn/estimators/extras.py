@@ -10,6 +10,7 @@ import inspect
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 
@@ -52,6 +53,18 @@ EXTRAS = (
         scikit-learn's class.
 """,
         changes_fits=False,
+    ),
+    Extra(
+        "scoring", None, (StrOptions(set(get_scorer_names())), callable, None),
+        """
+    scoring : str or callable, default=None
+        What is scored on the validation set, with ``early_stopping`` or with
+        ``X_val`` in `fit`: the name of one of scikit-learn's scorers, or a
+        function of the estimator, X and y (and the keyword ``sample_weight``
+        in a weighted fit) that gives a number, more for better. None is
+        accuracy for classifiers and R^2 for regressors. Not a parameter of
+        scikit-learn's class.
+""",
     ),
     Extra(
         "class_weight", None, (dict, StrOptions({"balanced"}), None),

@@ -118,13 +118,18 @@ def train(
         warning, as the best parameters are kept anyway, unless no validation score was finite.
     """
     validation: list[Any] = [None] * (2 + HAS_WEIGHTS)
-    if estimator.early_stopping:
-        if incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
+    given = vars(estimator).get("_validation")
+    if estimator.early_stopping and incremental:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    if given is not None:
+        validation = list(given[: len(validation)])
+    elif estimator.early_stopping:
         (X, y, sample_weight), parts = _split_validation(estimator, X, y, sample_weight)
         validation = parts[: len(validation)]
     if incremental or estimator.warm_start:
         _keep_short(estimator)
+    if incremental or estimator.warm_start or given is not None:
+        _change_rule(estimator, given is not None)
     if not (incremental and "_optimizer" in vars(estimator)):
         estimator._take_optimizer(optimizers.new_optimizer(estimator, whole=False))
     training = estimator._present_training() if incremental else None
@@ -144,6 +149,15 @@ def train(
     if before is not None and not np.array_equal(before, training.params):
         # a callback put other parameters in place; the solver's state belongs to the old ones
         estimator._take_optimizer(optimizers.new_optimizer(estimator))
+
+
+def _change_rule(estimator: Any, validates: bool) -> None:
+    """Have what the rule of stopping needs where scikit-learn, or a fit before, has the other."""
+    if validates and estimator.validation_scores_ is None:
+        estimator.validation_scores_, estimator.best_validation_score_ = [], -np.inf
+        estimator.best_loss_ = None
+    if not (validates or estimator.early_stopping) and estimator.best_loss_ is None:
+        estimator.best_loss_ = np.inf
 
 
 def _keep_short(estimator: Any) -> None:
@@ -208,6 +222,7 @@ class Training:
         self.n_samples: int = X.shape[0]
         self._weighted = sample_weight is not None
         self.epochs_left = 1 if incremental else int(estimator.max_iter)
+        self._validates = estimator.early_stopping or "_validation" in vars(estimator)
         self._settings = estimator._settings()
         self.followers: Followers | None = estimator._followers or None
         self._fixed = Fixed(estimator, _FIXED) if self.followers else None
@@ -244,7 +259,7 @@ class Training:
         return (
             not self.followers
             and not estimator.verbose
-            and not estimator.early_stopping
+            and not self._validates
             and (self.own_random_state is not None or self._random_state is None)
             and getattr(optimizer, "lr_schedule", "constant") != "invscaling"
             and type(estimator)._update_no_improvement_count
@@ -401,11 +416,14 @@ class Training:
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
         if not self._in_one_call:
-            estimator._update_no_improvement_count(estimator.early_stopping, *validation)
+            best = estimator.best_validation_score_ if self._validates else None
+            estimator._update_no_improvement_count(self._validates, *validation)
+            if self._validates and estimator.best_validation_score_ != best:
+                estimator.best_iteration_ = len(estimator.validation_scores_)
         self._optimizer.iteration_ends(estimator.t_)
         stop = False
         if estimator._no_improvement_count > estimator.n_iter_no_change:
-            what = "Validation score" if estimator.early_stopping else "Training loss"
+            what = "Validation score" if self._validates else "Training loss"
             stop = self._optimizer.trigger_stopping(
                 f"{what} did not improve more than tol={estimator.tol:f} for "
                 f"{estimator.n_iter_no_change} consecutive epochs.",
@@ -427,14 +445,14 @@ class Training:
         estimator = self._estimator
         finite = kernels.for_dtype(kernels.build.all_finite, self.params.dtype)(self.params)
         diverged = not (finite and math.isfinite(self._last_loss))
-        if estimator.early_stopping:
+        if self._validates:
             self.params[:] = arrays.join(estimator._best_coefs, estimator._best_intercepts)
         elif diverged:
             self._rule.go_back(self.params)
         if not diverged:
             return
         estimator._take_optimizer(optimizers.new_optimizer(estimator))
-        if not (estimator.early_stopping and math.isfinite(estimator.best_validation_score_)):
+        if not (self._validates and math.isfinite(estimator.best_validation_score_)):
             x = self._x[0] if isinstance(self._x, SparseRows) else self._x
             outputs = self._y[:, : self.run.layer_units[-1]]
             raise not_finite(

@@ -22,7 +22,7 @@ from fastnn.estimators.fitting import Training
 from fastnn.forward import forward_rows
 
 # what belongs to one object only
-NOT_COPIED = ("_flat", "_followers", "_turns", "_solver", "_training", "_looked_at")
+NOT_COPIED = ("_flat", "_followers", "_turns", "_solver", "_training", "_looked_at", "_validation")
 
 
 def _names(hidden: str, out: str, n_layers: int) -> list[ActivationName]:

@@ -26,8 +26,10 @@ def check_call(estimator: Any, method: str, keywords: dict[str, Any]) -> None:
     ValueError
         For class_weight there, and "balanced" in partial_fit, which sees some of the samples.
     """
-    if not HAS_WEIGHTS and "sample_weight" in keywords:
-        raise TypeError(_NO_WEIGHTS.format("sample_weight"))
+    if not HAS_WEIGHTS:
+        for name in ("sample_weight", "sample_weight_val"):
+            if name in keywords:
+                raise TypeError(_NO_WEIGHTS.format(name))
     class_weight = getattr(estimator, "class_weight", None)
     if class_weight is None:
         return

@@ -21,7 +21,7 @@ cdef inline real *inputs_of(Plan *plan, Py_ssize_t i, Chunk *chunk, real *work) 
 cdef void forward_layer(
     Plan *plan, Py_ssize_t i, const real *packed, real *work, Chunk *chunk, int part, int parts
 ) noexcept nogil:
-    """a = f(x W + b), and what is kept of z or f'(z), with dropout; softmax is left to output_of."""
+    """a = f(x W + b), what is kept of z or f'(z), and dropout; softmax is left to output_of."""
     cdef Layer *layer = &plan.layers[i]
     cdef real *kept = work + chunk.desk + layer.kept if layer.kept >= 0 else NULL
     cdef const Rows *rows = chunk.sparse if i == 0 else NULL

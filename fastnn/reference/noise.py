@@ -17,7 +17,8 @@ def keys_under(above: Words, n: Words) -> Words:
         z = above + (n + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        mixed: Words = z ^ (z >> np.uint64(31))
+        return mixed
 
 
 def layer_key(seed: int, step: int, layer: int) -> Words:
@@ -63,4 +64,5 @@ def noisy(x: Array, size: float, seed: int, step: int) -> Array:
     u = fractions(key, len(x), 2 * columns) + 0.5 / 2**23
     turns = fractions(key, len(x), 2 * columns + 1)
     normal = np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * turns)
-    return x + (size * normal).astype(x.dtype)
+    added: Array = (size * normal).astype(x.dtype)
+    return x + added

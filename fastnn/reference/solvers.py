@@ -64,7 +64,9 @@ def adam_moments(
 
 def root(squares: Array, step: SimpleNamespace) -> Array:
     """sqrt(v) + epsilon."""
-    return np.sqrt(squares) + max(step.epsilon, float(np.finfo(squares.dtype).tiny))
+    roots: Array = np.sqrt(squares)
+    roots += max(step.epsilon, float(np.finfo(squares.dtype).tiny))
+    return roots
 
 
 def adam_update(params: Array, grads: Array, states: Array, step: SimpleNamespace, t: int) -> None:

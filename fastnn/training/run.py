@@ -138,7 +138,7 @@ class TrainingRun:
 
         Where that was edited, and at first, the average begins anew with what is there.
         """
-        if self._raw is not None and np.array_equal(params, self._shown):
+        if self._raw is not None and self._shown is not None and (params == self._shown).all():
             params[:] = self._raw
         else:
             packed = parameters.pack_rows(params[None], self.layer_units, self.codes)
@@ -244,7 +244,8 @@ class TrainingRun:
             loss_curve,
             output,
             random_state._bit_generator if random_state else None,
-            *((rule.record, rule.kept) if rule else (None, None)),
+            rule.record if rule else None,
+            rule.kept if rule else None,
             schedule,
         )
         self._count_from(first)
@@ -270,8 +271,8 @@ class TrainingRun:
     def until(self, stop: int) -> None:
         """Train until that many epochs of the loss_curve given to `begin` are done.
 
-        Errors are those of `epochs`. After one, and after an interrupt, call `begin` again. With an
-        average, the parameters are that: the run itself keeps those that it goes on from.
+        Errors are those of `epochs`. After one, and after an interrupt, call `begin` again. With
+        an average, the parameters become that; the run keeps those that it goes on from.
         """
         if self._averages:
             self._take_up_raw(self._data[0])

@@ -84,4 +84,6 @@ MLPClassifier(activation="sigmoid")  # error
 MLPClassifier(class_weight="equal")  # error
 MLPRegressor(class_weight="balanced")  # error
 MLPRegressor(hidden_layers=(4,))  # error
+MLPRegressor(scoring=0.5)  # error
+MLPRegressor().fit(X, y, validation_data=(X, y))  # error
 MLPRegressor().fit(X)  # error

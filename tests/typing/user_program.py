@@ -74,6 +74,9 @@ def networks() -> None:
     scores: list[float] | None = net.validation_scores_
     curve: list[float] | None = net.validation_loss_curve_
     print(best, scores, curve)
+    summary = net.summary(n_samples=len(X))
+    counts: list[int] = [layer.n_params for layer in summary.layers]
+    print(summary, counts, summary.n_bytes + summary.multiply_adds)
     net.reset_solver()
     another = Network(
         net.layer_units, net.activations, loss=net.loss_function, dtype=net.dtype,
@@ -263,6 +266,12 @@ def estimators() -> None:
     back: MLPRegressor = MLPRegressor.from_sklearn(theirs)
     losses: list[float] = back.loss_curve_
     regressor.n_jobs = None
+    held = MLPRegressor(scoring="r2", n_jobs=2).fit(
+        X, y, X_val=X, y_val=y, sample_weight_val=y + 1
+    )
+    MLPClassifier(scoring=lambda mlp, X, y: mlp.score(X, y), early_stopping=True).fit(X, labels)
+    best: int | None = held.best_iteration_
+    print(best, held.validation_scores_)
     print(score, predicted.shape, probabilities.shape, len(coefs), losses[:1], back.n_iter_)
     print(classifier.classes_, classifier.get_params()["alpha"], back.out_activation_)
 
