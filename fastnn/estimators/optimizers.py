@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 from fastnn import parameters
+from fastnn.catalog.schedules import SPELLINGS
 from fastnn.data import checks
 from fastnn.estimators import arrays
 from fastnn.training import options
@@ -37,7 +38,9 @@ def check_call(estimator: Any, method: str) -> None:
     ValueError
     """
     rate = estimator.learning_rate
-    if method == "partial_fit" and not is_theirs(rate) and estimator.solver != "lbfgs":
+    if method != "partial_fit" or is_theirs(rate) or estimator.solver == "lbfgs":
+        return
+    if callable(rate) or (isinstance(rate, str) and rate in SPELLINGS):  # others are not valid
         raise ValueError(
             f"partial_fit takes no learning_rate={checks.shown(rate)}: it does not know how many "
             "calls will follow; use fit, or one of scikit-learn's "
