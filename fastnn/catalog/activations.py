@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 # Every accepted spelling, for type checkers; a test compares it with the rows.
 ActivationName = Literal[
     "identity", "linear", "sigmoid", "logistic", "sigm", "tanh", "relu", "softmax", "exp", "silu",
-    "swish", "elu",
+    "swish", "elu", "leaky_relu", "selu", "gelu", "gelu_tanh", "mish", "softplus",
 ]  # fmt: skip
 
 
@@ -73,6 +73,30 @@ ACTIVATIONS = (
     Activation(
         "elu", 7, "the exponential linear unit (Clevert et al., 2016)",
         "z if z > 0 else exp(z) - 1", low=-1.0,
+    ),
+    Activation(
+        "leaky_relu", 8, "the leaky rectified linear unit (Maas et al., 2013)", "max(z, 0.01 z)",
+    ),
+    Activation(
+        "selu", 9, "the self-normalising exponential linear unit (Klambauer et al., 2017)",
+        "1.0507 z if z > 0 else 1.7581 (exp(z) - 1)", low=-1.7580993408473768,
+    ),
+    Activation(
+        "gelu", 10, "the Gaussian error linear unit (Hendrycks and Gimpel, 2016)",
+        "z (1 + erf(z / sqrt(2))) / 2", stores_slope=True, low=-0.16997120747990366,
+    ),
+    Activation(
+        "gelu_tanh", 11, "its approximation by tanh, as GPT-2 has it (Hendrycks and Gimpel, 2016)",
+        "z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2", stores_slope=True,
+        low=-0.17004075057125406,
+    ),
+    Activation(
+        "mish", 12, "the self-regularised rectifier (Misra, 2020)", "z tanh(log(1 + exp(z)))",
+        stores_slope=True, low=-0.30884341301725043,
+    ),
+    Activation(
+        "softplus", 13, "the smooth rectifier (Dugas et al., 2001)", "log(1 + exp(z))",
+        stores_slope=True, low=0.0,
     ),
 )  # fmt: skip
 
