@@ -117,7 +117,8 @@ def selu_derivative(a: Array, out: Array) -> None:
 
 def normal(z: Array) -> Array:
     """Phi(z), the standard normal distribution."""
-    return 0.5 * _erfc(-z / math.sqrt(2)).astype(z.dtype)
+    phi: Array = 0.5 * _erfc(-z / math.sqrt(2)).astype(z.dtype)
+    return phi
 
 
 @quiet
