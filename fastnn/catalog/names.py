@@ -23,6 +23,9 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "act_f": ("activation",),
     "criterion": ("loss",),
     "initializer": ("init",),
+    "xavier": ("glorot",),
+    "kaiming": ("he",),
+    "leakyrelu": ("leaky_relu",),
     "seed": ("random_state",),
     "rng": ("random_state",),
     "n_threads": ("n_jobs",),
@@ -36,6 +39,6 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
 NOT_HERE: dict[str, str] = {
     "lbfgs": "; fastnn.MLPClassifier and fastnn.MLPRegressor have 'lbfgs'",
     **dict.fromkeys(("adamax", "adagrad", "adadelta"), ""),
-    **dict.fromkeys(("gelu", "selu", "celu", "prelu", "leaky_relu", "relu6", "hard_sigmoid"), ""),
+    **dict.fromkeys(("celu", "prelu", "relu6", "hard_sigmoid", "hard_swish", "glu"), ""),
     **dict.fromkeys(("mae", "mape", "l1", "absolute_error", "mean_absolute_error", "hinge"), ""),
 }
