@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from fastnn.catalog import activations, losses, schedules, solvers
+from fastnn.catalog import activations, initializers, losses, schedules, solvers
 
 
 def complete(doc: str | None, **more: str) -> str:
@@ -33,6 +34,17 @@ def _losses() -> list[str]:
             also = "".join(f', ``"{alias}"``' for alias in row.aliases)
             lines += [f'``"{row.name}"``{also}', f"    {row.help}: {row.formula}"]
     return lines
+
+
+def _initializers() -> list[str]:
+    return [
+        line
+        for row in initializers.INITIALIZERS
+        for line in (
+            f'``"{row.name}"``',
+            *textwrap.wrap(row.help, 87, initial_indent="    ", subsequent_indent="    "),
+        )
+    ]
 
 
 def _solver_options() -> list[str]:
@@ -79,6 +91,7 @@ _LISTS = {
     "output activations": _names(row for row in activations.ACTIVATIONS if not row.hidden),
     "elementwise activations": _names(row for row in activations.ACTIVATIONS if row.elementwise),
     "losses": _losses(),
+    "initializers": _initializers(),
     "solver options": _solver_options(),
 }
 
@@ -90,18 +103,26 @@ def tables() -> str:
         "fastnn.documentation import tables; print(tables())' > docs/catalog.md`.",
         _table(
             "Activations",
-            ["name", "other spellings", "formula", "values", "where", "what it is"],
+            ["name", "other spellings", "formula", "values", "where", "auto", "what it is"],
             [
                 [f"`{row.name}`", _spelt(row.aliases), f"`{row.formula}`",
-                 _interval(row.low, row.high), "all layers" if row.hidden else "output", row.help]
+                 _interval(row.low, row.high), "all layers" if row.hidden else "output",
+                 f"`{row.init}`" if row.hidden else "", row.help]
                 for row in activations.ACTIVATIONS
             ],
         ),
-        "Values of all but softmax are within 4 units in the last place of the exact ones. Those "
-        "below the smallest\nnormal number may be 0, for silu those below 89 (float64: 709) times "
-        "as much. exp, sigmoid and tanh are not\nmonotone: from one number to the next they may "
-        "fall, by one unit in the last place of the larger value at most;\ntanh does at 0.5% of "
-        "the numbers between 2^-14 and 20.",
+        "Values of all but softmax are within 4 units in the last place of the exact ones, those "
+        "of gelu and gelu_tanh\nof 1 where they are smaller. Values below the smallest normal "
+        "number may be 0, for gelu, gelu_tanh, mish and\nsilu those below 89 (float64: 709) times "
+        "as much. exp, sigmoid, softplus and tanh are not monotone: from one number\nto the next "
+        "they may fall, by one unit in the last place of the larger value at most, softplus by "
+        "two; tanh does at\n0.5% of the numbers between 2^-14 and 20. \"auto\" is what "
+        "`init=\"auto\"` takes.",
+        _table(
+            "First parameters",
+            ["name", "what it is"],
+            [[f"`{row.name}`", row.help] for row in initializers.INITIALIZERS],
+        ),
         _table(
             "Losses",
             ["name", "other spellings", "formula", "targets", "output activation", "what it is"],

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import documentation, parameters, threads
-from fastnn.catalog import activations, losses
+from fastnn.catalog import losses
 from fastnn.catalog.activations import ActivationName
+from fastnn.catalog.initializers import InitName
 from fastnn.catalog.losses import LossName
 from fastnn.data import checks
 from fastnn.displayable import Displayable
 from fastnn.forward import forward_rows
-from fastnn.initializers import INITIALIZERS
+from fastnn.initializers import start_of
 from fastnn.parameters import RealType
 from fastnn.summary import Summary
 from fastnn.trainable import LONGEST_CURVE, Trainable
@@ -46,10 +47,11 @@ class Network(Trainable, Displayable):
 
         {losses}
     init : str
-        ``"glorot"``: uniform within sqrt(f / (fan_in + fan_out)), f = 2 for sigmoid hidden layers
-        and otherwise 6 (Glorot and Bengio, 2010), coefs then intercepts of each layer, in
-        scikit-learn's order; ``"uniform"``: uniform in [-1, 1), intercepts then coefs of each
-        layer, in the tutorial's order.
+        How coefs and intercepts are drawn, layer by layer:
+
+        {initializers}
+    last_layer_scale : float
+        The output layer's coefs and intercepts times this: 0 lets the outputs begin at 0.
     dtype : dtype
         float64 or float32, of parameters and arithmetic.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
@@ -105,7 +107,8 @@ class Network(Trainable, Displayable):
         *,
         out_activation: ActivationName | None = None,
         loss: LossName = "squared_error",
-        init: Literal["glorot", "uniform"] = "glorot",
+        init: InitName = "auto",
+        last_layer_scale: float = 1.0,
         dtype: RealType = np.float64,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         n_jobs: int | None = None,
@@ -114,12 +117,11 @@ class Network(Trainable, Displayable):
         loss_name = checks.choice("loss", loss, losses.SPELLINGS)
         names = checks.layer_activations(activation, out_activation, loss_name, units)
         real = parameters.as_dtype(dtype)
-        draw = checks.choice("init", init, INITIALIZERS)
+        draw = start_of(init, last_layer_scale)
         self._random_state = checks.random_state(random_state)
         self.n_jobs = n_jobs
         self._make(units, names, loss_name, parameters.new_params(units, real))
-        gains = [activations.BY_NAME[name].gain for name in names[:-1] or names]
-        draw(self._random_state, self._coefs[:], self._intercepts[:], gains)
+        draw(self._random_state, self._coefs[:], self._intercepts[:], names)
         self._drawn = parameters.checksum(self._params)  # tells whether they are still those
 
     # ---- looking ----

@@ -40,7 +40,7 @@ CONSTRUCTION = [
     (([2, 4.5, 1],), {}, TypeError, r"layer_units\[1\] .* got 4.5"),
     (([2, True, 1],), {}, TypeError, r"layer_units\[1\] .* got True"),
     (([2, 2**40, 2**40, 1],), {}, ValueError, "too many"),
-    (([2, 4, 1], "gelu"), {}, ValueError, "activation must be one of 'identity', 'sigmoid'"),
+    (([2, 4, 1], "prelu"), {}, ValueError, "activation must be one of 'identity', 'sigmoid'"),
     (([2, 4, 1], 3), {}, TypeError, "activation must be"),
     (([2, 4, 1], ["tanh"]), {}, ValueError, "activation must be one name, or 2"),
     (([2, 4, 1], ["tanh", 1]), {}, TypeError, r"activation\[1\] must be one of"),
@@ -55,7 +55,11 @@ CONSTRUCTION = [
     (([2, 4, 1],), {"loss": "hinge"}, ValueError, "loss must be one of 'squared_error'"),
     (([2, 4, 1],), {"loss": "log_loss", "out_activation": "tanh"}, ValueError, "goes with"),
     (([2, 4, 1], ["tanh", "tanh"]), {"out_activation": "tanh"}, ValueError, "not both"),
-    (([2, 4, 1],), {"init": "he"}, ValueError, "init must be one of 'glorot', 'uniform'"),
+    (([2, 4, 1],), {"init": "zeros"}, ValueError, "init must be one of 'auto', 'glorot', 'he'"),
+    (([2, 4, 1],), {"init": None}, TypeError, "init must be one of"),
+    (([2, 4, 1],), {"last_layer_scale": -1}, ValueError, "last_layer_scale .* got -1"),
+    (([2, 4, 1],), {"last_layer_scale": np.inf}, ValueError, "last_layer_scale .* got inf"),
+    (([2, 4, 1],), {"last_layer_scale": "0"}, TypeError, "last_layer_scale .* got '0'"),
     (([2, 4, 1],), {"dtype": "float16"}, ValueError, "dtype must be"),
     (([2, 4, 1],), {"dtype": None}, ValueError, "dtype must be"),
     (([2, 4, 1],), {"dtype": "nonsense"}, ValueError, "dtype must be"),
@@ -217,6 +221,11 @@ REACH = [
     ("exp", -0.1, "at least 0"),
     ("silu", -0.3, "at least -0.278465"),
     ("elu", -1.1, "at least -1"),
+    ("selu", -1.8, "at least -1.7581"),
+    ("gelu", -0.2, "at least -0.169971"),
+    ("gelu_tanh", -0.2, "at least -0.170041"),
+    ("mish", -0.4, "at least -0.308843"),
+    ("softplus", -0.1, "at least 0"),
 ]
 
 
@@ -272,6 +281,10 @@ def test_divergence_names_what_is_large():
         (lambda net: Network([2, 1], "sigmiod"), "did you mean 'sigmoid'"),
         (lambda net: Network([2, 1], loss="squared_eror"), "did you mean 'squared_error'"),
         (lambda net: Network([2, 1], init="gloort"), "did you mean 'glorot'"),
+        *[(lambda net, name=name: Network([2, 1], init=name), f"did you mean '{meant}'")
+          for name, meant in {"xavier": "glorot", "Kaiming": "he", "LeCun": "lecun"}.items()],
+        *[(lambda net, name=name: Network([2, 1], name), f"did you mean '{meant}'")
+          for name, meant in {"LeakyReLU": "leaky_relu", "GELU": "gelu", "SELU": "selu"}.items()],
         *[(lambda net, name=name: Network([2, 1], name), f"did you mean '{meant}'")
           for name, meant in {"ReLU": "relu", "RELU": "relu", "TANH": "tanh"}.items()],
         *[(lambda net, name=name: Network([2, 1], loss=name), f"did you mean '{meant}'")
@@ -301,7 +314,7 @@ def test_misspelt_names_get_a_hint(call, message):
         *[(lambda name=name: Network([2, 1], loss=name), "loss must be one of")
           for name in ("mae", "MAE", "l1", "absolute_error")],
         *[(lambda name=name: Network([2, 1], name), "activation must be one of")
-          for name in ("gelu", "GELU", "selu", "leaky-relu")],
+          for name in ("prelu", "PReLU", "celu", "hard-swish")],
         *[(lambda name=name: Network([2, 1]).fit(X, Y, solver=name), "solver must be one of")
           for name in ("adagrad", "Adadelta")],
         (lambda: Network([2, 1], nonsense=1), "unexpected keyword argument 'nonsense'$"),

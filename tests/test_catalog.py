@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import fastnn.catalog
-from fastnn.catalog import activations, losses, records, schedules, solvers
+import fastnn.initializers
+from fastnn.catalog import activations, initializers, losses, records, schedules, solvers
 
 TABLES = {
     "activations": activations.ACTIVATIONS,
@@ -66,7 +67,17 @@ def test_activations():
     for row in activations.ACTIVATIONS:
         assert row.low < row.high
         assert row.gain > 0
+        assert row.init in ("glorot", "he", "lecun")
         assert row.elementwise or not (row.hidden or row.stores_slope)
+
+
+def test_initializers():
+    rows = initializers.INITIALIZERS
+    assert [row.name for row in rows] == list(initializers.BY_NAME) == list(initializers.CHOICES)
+    assert set(initializers.BY_NAME) == set(fastnn.initializers.INITIALIZERS)
+    for row in rows:
+        assert row.help.strip() == row.help != ""
+        assert "\n" not in row.help
 
 
 def test_losses_fit_their_output_activation():

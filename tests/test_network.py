@@ -11,7 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import Network, kernels, reference, trainable, work
-from fastnn.catalog import activations, losses, solvers
+from fastnn.catalog import activations, initializers, losses, solvers
 from fastnn.data.rows import SparseRows
 from fastnn.training.options import SolverOptions, new_step
 from fastnn.training.run import TrainingRun
@@ -96,6 +96,76 @@ def test_uniform_draws_as_the_tutorial():
     for i, layer in enumerate(layers):
         np.testing.assert_array_equal(net.coefs_[i], layer.W)
         np.testing.assert_array_equal(net.intercepts_[i], layer.b[0])
+
+
+@pytest.mark.parametrize("name", ["identity", "sigmoid", "tanh", "relu", "silu", "elu"])
+@pytest.mark.parametrize("out", ["identity", "exp", "softmax"])
+def test_auto_is_glorot_for_what_scikit_learn_draws_so(name, out):
+    for units, names in (([3, 9, 5, 2], [name, "tanh", out]), ([3, 2], [out])):
+        auto, glorot = (
+            Network(units, names, random_state=3, **more) for more in ({}, {"init": "glorot"})
+        )
+        np.testing.assert_array_equal(auto.params_, glorot.params_)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in activations.ACTIVATIONS if row.hidden], ids=lambda row: row.name
+)
+def test_auto_draws_what_the_catalog_says(row, dtype):
+    net = Network([4, 7, 5, 2], ["tanh", row.name, "identity"], dtype=dtype, random_state=5)
+    rng = np.random.RandomState(5)
+    # the output layer takes what the layer before it has
+    for i, wanted in enumerate([activations.BY_NAME["tanh"], row, row]):
+        shape = net.coefs_[i].shape
+        if wanted.init == "glorot":
+            bound = np.sqrt(wanted.gain / sum(shape))
+            coef, intercept = (rng.uniform(-bound, bound, size) for size in (shape, shape[1]))
+        else:
+            variance = {"he": 2, "lecun": 1}[wanted.init] / shape[0]
+            coef = rng.standard_normal(shape) * np.sqrt(variance)
+            intercept = np.zeros(shape[1])
+        np.testing.assert_array_equal(net.coefs_[i], coef.astype(dtype))
+        np.testing.assert_array_equal(net.intercepts_[i], intercept.astype(dtype))
+    assert net._random_state.randint(2**32) == rng.randint(2**32)
+
+
+@pytest.mark.parametrize(("name", "gain"), [("gelu", 2), ("relu", 2), ("tanh", 1), ("selu", 1)])
+def test_orthogonal(name, gain, dtype):
+    net = Network([6, 20, 20, 3], name, init="orthogonal", dtype=dtype, random_state=0)
+    for coef, intercept in zip(net.coefs_, net.intercepts_, strict=True):
+        wide = coef if coef.shape[0] <= coef.shape[1] else coef.T
+        np.testing.assert_allclose(
+            wide @ wide.T, gain * np.eye(len(wide)), rtol=0, atol=20 * np.finfo(dtype).eps
+        )
+        assert not intercept.any()
+    # the signs are those of a uniform draw: no entry is always of one sign
+    signs = [np.sign(Network([2, 2], init="orthogonal", random_state=i).coefs_[0]).ravel()
+             for i in range(40)]  # fmt: skip
+    assert (np.abs(np.mean(signs, axis=0)) < 0.6).all()
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "selu"])
+def test_signals_keep_their_size(name, rng):
+    """Through 20 layers, for those whose init was derived so."""
+    init = "he" if name == "relu" else "auto"
+    X = rng.randn(200, 300)
+    layers = Network([300] * 21, [name] * 20, init=init, random_state=0).forward(X)
+    size = np.mean(layers[-1] ** 2)
+    assert 0.02 < size / np.mean(layers[0] ** 2) < 5
+
+
+@pytest.mark.parametrize("init", list(initializers.CHOICES))
+def test_last_layer_scale(init, dtype):
+    given = {"init": init, "dtype": dtype, "random_state": 1}
+    whole, tenth, zero = (
+        Network([3, 8, 4], "gelu", last_layer_scale=scale, **given) for scale in (1, 0.125, 0)
+    )
+    np.testing.assert_array_equal(tenth.coefs_[0], whole.coefs_[0])
+    np.testing.assert_array_equal(tenth.coefs_[1], whole.coefs_[1] / 8)
+    np.testing.assert_array_equal(tenth.intercepts_[1], whole.intercepts_[1] / 8)
+    assert not zero.predict(np.ones((2, 3))).any()
+    assert not np.signbit(zero.coefs_[1]).any()
+    assert whole._random_state.randint(2**32) == zero._random_state.randint(2**32)
 
 
 def test_global_random_state_is_the_default():

@@ -15,7 +15,7 @@ import pytest
 from matplotlib import pyplot
 
 from fastnn import documentation, network
-from fastnn.catalog import activations, losses, solvers
+from fastnn.catalog import activations, initializers, losses, solvers
 from fastnn.data import checks
 from fastnn.plotting import boundary
 from fastnn.plotting.displays import loss_curve
@@ -81,7 +81,8 @@ def test_tables_of_the_catalog_are_up_to_date():
     written = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
     assert written == documentation.tables() + "\n"
     text = README.read_text(encoding="utf-8")
-    for rows in (activations.ACTIVATIONS, losses.LOSSES, solvers.SOLVERS):
+    tables = activations.ACTIVATIONS, initializers.INITIALIZERS, losses.LOSSES, solvers.SOLVERS
+    for rows in tables:
         for row in rows:
             if getattr(row, "public", True):
                 assert f"`{row.name}`" in written

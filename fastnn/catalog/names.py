@@ -23,6 +23,9 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "act_f": ("activation",),
     "criterion": ("loss",),
     "initializer": ("init",),
+    "xavier": ("glorot",),
+    "kaiming": ("he",),
+    "leakyrelu": ("leaky_relu",),
     "seed": ("random_state",),
     "rng": ("random_state",),
     "n_threads": ("n_jobs",),
@@ -39,6 +42,6 @@ NOT_HERE: dict[str, str] = {
         for name in ("lbfgs", "invscaling", "adaptive")
     },
     **dict.fromkeys(("adamax", "adagrad", "adadelta"), ""),
-    **dict.fromkeys(("gelu", "selu", "celu", "prelu", "leaky_relu", "relu6", "hard_sigmoid"), ""),
+    **dict.fromkeys(("celu", "prelu", "relu6", "hard_sigmoid", "hard_swish", "glu"), ""),
     **dict.fromkeys(("mae", "mape", "l1", "absolute_error", "mean_absolute_error", "hinge"), ""),
 }

@@ -47,6 +47,7 @@ def networks() -> None:
     Network((2, 4, 1), "relu", out_activation="sigmoid", loss="binary_log_loss", init="glorot")
     Network([2, 4, 4, 1], ["tanh", "relu", "exp"], loss="poisson", init="uniform")
     Network([2, 8, 3], activation=("silu", "softmax"), loss="log_loss", n_jobs=-1)
+    Network([2, 8, 1], ["gelu", "identity"], init="orthogonal", last_layer_scale=0)
     Network(np.array([2, 4, 1]).tolist(), random_state=np.random.default_rng(0))
     for random_state in (None, 0, np.random.RandomState(0)):
         Network([2, 1], random_state=random_state)

@@ -39,6 +39,38 @@ FASTNN_INLINE VEC FN(elu_derivative)(VEC a)
     return FN(min)(FN(splat)((REAL)0), a) + FN(splat)((REAL)1);
 }
 
+/* max(z, z / 100) (Maas et al., 2013); its derivative is 1 where a > 0, else 1/100 */
+FASTNN_INLINE void FN(leaky_relu_group)(const int count, VEC *z)
+{
+    EACH z[i] = FN(max)(z[i] * FN(splat)((REAL)0.01), z[i]);
+}
+FASTNN_INLINE VEC FN(leaky_relu_derivative)(VEC a)
+{
+    const IVEC positive = FN(less)(FN(splat)((REAL)0), a);
+    return FN(select)(positive, FN(splat)((REAL)1), FN(splat)((REAL)0.01));
+}
+
+/* SCALE times z where z > 0, else ALPHA (e^z - 1) (Klambauer et al., 2017); its derivative is
+ * SCALE, or SCALE ALPHA e^z = a + SCALE ALPHA */
+#define SELU_SCALE 1.0507009873554804934
+#define SELU_LOW 1.7580993408473768600 /* SCALE ALPHA */
+FASTNN_INLINE void FN(selu_group)(const int count, VEC *z)
+{
+    const VEC zero = FN(splat)((REAL)0), low = FN(splat)((REAL)-TANH_MAX);
+    VEC m[GROUP];
+    EACH m[i] = FN(max)(low, FN(min)(zero, z[i]));
+    FN(expm1_group)(count, m);
+    EACH m[i] *= FN(splat)((REAL)SELU_LOW);
+    EACH z[i] = FN(select)(FN(less)(zero, z[i]), z[i] * FN(splat)((REAL)SELU_SCALE), m[i]);
+}
+FASTNN_INLINE VEC FN(selu_derivative)(VEC a)
+{
+    const IVEC positive = FN(less)(FN(splat)((REAL)0), a);
+    return FN(select)(positive, FN(splat)((REAL)SELU_SCALE), a + FN(splat)((REAL)SELU_LOW));
+}
+#undef SELU_SCALE
+#undef SELU_LOW
+
 /* z s(z) with s the sigmoid (Elfwing et al., 2018), and the slope s(z) + z s(z) s(-z). With e =
  * e^-|z|, s(z) and s(-z) are 1 / (1 + e) and e / (1 + e), neither of them by a difference. Where e
  * is 0, from EXP_MIN down, the value is 0, too; the true one is below 89 (double: 709) times the
@@ -49,7 +81,7 @@ FASTNN_INLINE void FN(silu_group)(const int count, VEC *z, VEC *slope)
     const VEC low = FN(splat)((REAL)SIGMOID_MIN); /* 0 s(z) instead of infinity s(z) */
     VEC e[GROUP], s[GROUP];
     EACH e[i] = FN(min)(z[i], -z[i]);
-    FN(exp_group)(count, e);
+    FN(exp_falling)(count, e);
     EACH s[i] = one / (one + e[i]);
     EACH e[i] *= s[i];
     if (slope) {
@@ -60,6 +92,99 @@ FASTNN_INLINE void FN(silu_group)(const int count, VEC *z, VEC *slope)
         }
     }
     EACH z[i] = FN(max)(low, z[i]) * FN(select)(FN(less)(z[i], zero), e[i], s[i]);
+}
+
+/* The gates below are z P(z) with P(z) + P(-z) = 1. With y = -|z| the value is max(0, z) + y P(y),
+ * and the slopes h at y and 1 - h at -y, so that only the tail P(y) is computed. From GATE_MIN down
+ * it is 0, the limit of y P(y), too. */
+#define GATE_MIN (-40.0)
+FASTNN_INLINE void FN(gate_below)(const int count, const VEC *z, VEC *y)
+{
+    EACH y[i] = FN(max)(FN(splat)((REAL)GATE_MIN), FN(min)(z[i], -z[i]));
+}
+FASTNN_INLINE void FN(gate)(const int count, const VEC *tail, const VEC *y, VEC *z)
+{
+    EACH z[i] = FN(max)(FN(splat)((REAL)0), z[i]) + y[i] * tail[i];
+}
+FASTNN_INLINE void FN(gate_slope)(const int count, const VEC *h, const VEC *z, VEC *slope)
+{
+    const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
+    EACH slope[i] = FN(select)(FN(less)(z[i], zero), h[i], one - h[i]);
+}
+#undef GATE_MIN
+
+/* z Phi(z), with Phi the standard normal distribution (Hendrycks and Gimpel, 2016), and the slope
+ * Phi(z) + z phi(z) with its density phi(z) = e^(-z^2 / 2) / sqrt(2 pi) */
+FASTNN_INLINE void FN(gelu_group)(const int count, VEC *z, VEC *slope)
+{
+    VEC y[GROUP], e[GROUP], tail[GROUP];
+    FN(gate_below)(count, z, y);
+    EACH e[i] = y[i] * y[i] * FN(splat)((REAL)-0.5);
+    FN(exp_falling)(count, e);
+    FN(normal_tail)(count, y, e, tail);
+    if (slope) {
+        EACH e[i] = tail[i] + y[i] * e[i] * FN(splat)((REAL)0.3989422804014326779);
+        FN(gate_slope)(count, e, z, slope);
+    }
+    FN(gate)(count, tail, y, z);
+}
+
+/* z s(u) with s the sigmoid and u = 2 sqrt(2 / pi) (z + 0.044715 z^3), which is the approximation
+ * z (1 + tanh(u / 2)) / 2 of gelu (Hendrycks and Gimpel, 2016), and the slope s(u) + z s(u) s(-u)
+ * u' */
+FASTNN_INLINE void FN(gelu_tanh_group)(const int count, VEC *z, VEC *slope)
+{
+    const VEC one = FN(splat)((REAL)1), linear = FN(splat)((REAL)1.5957691216057307118);
+    const VEC cubic = FN(splat)((REAL)0.071354816272600248776);
+    VEC y[GROUP], e[GROUP], s[GROUP];
+    FN(gate_below)(count, z, y);
+    EACH e[i] = y[i] * (linear + y[i] * y[i] * cubic);
+    FN(exp_falling)(count, e);
+    EACH s[i] = one / (one + e[i]);
+    EACH e[i] *= s[i];
+    if (slope) {
+        EACH s[i] *= y[i] * (linear + y[i] * y[i] * (FN(splat)((REAL)3) * cubic));
+        EACH s[i] = e[i] + e[i] * s[i];
+        FN(gate_slope)(count, s, z, slope);
+    }
+    FN(gate)(count, e, y, z);
+}
+
+/* z tanh(log(1 + e^z)) (Misra, 2020) = z n / (n + 2) with n = e (e + 2), e = e^z, and the slope
+ * n / (n + 2) + z 4 e (e + 1) / (n + 2)^2. From z = TANH_MAX on the quotients are 1 and 0; where e
+ * is 0, so is the value (see silu). */
+FASTNN_INLINE void FN(mish_group)(const int count, VEC *z, VEC *slope)
+{
+    const VEC one = FN(splat)((REAL)1), two = FN(splat)((REAL)2);
+    const VEC low = FN(splat)((REAL)SIGMOID_MIN), high = FN(splat)((REAL)TANH_MAX);
+    VEC t[GROUP], e[GROUP], n[GROUP], r[GROUP];
+    EACH t[i] = FN(max)(low, FN(min)(high, z[i]));
+    EACH e[i] = t[i];
+    FN(exp_falling)(count, e);
+    EACH n[i] = e[i] * (e[i] + two);
+    EACH r[i] = one / (n[i] + two);
+    EACH n[i] = FN(select)(FN(less)(t[i], high), n[i] * r[i], one); /* n r may be below 1 */
+    EACH z[i] = FN(max)(low, z[i]) * n[i];
+    if (slope) {
+        EACH e[i] = (e[i] * r[i]) * ((e[i] + one) * r[i]);
+        EACH slope[i] = n[i] + t[i] * FN(splat)((REAL)4) * e[i];
+    }
+}
+
+/* log(1 + e^z) = max(0, z) + log(1 + e) with e = e^-|z| (Dugas et al., 2001). Its slope, the
+ * sigmoid, is a function of the value a, 1 - e^-a, but another exponential from there and one
+ * quotient from here. */
+FASTNN_INLINE void FN(softplus_group)(const int count, VEC *z, VEC *slope)
+{
+    const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
+    VEC e[GROUP];
+    EACH e[i] = FN(min)(z[i], -z[i]);
+    FN(exp_falling)(count, e);
+    if (slope) {
+        EACH slope[i] = FN(select)(FN(less)(z[i], zero), e[i], one) / (one + e[i]);
+    }
+    FN(log1p_group)(count, e);
+    EACH z[i] = FN(max)(zero, z[i]) + e[i];
 }
 
 /* ---- dispatch by code ----------------------------------------------------------------------- */

@@ -11,12 +11,18 @@
     ROW(TANH, 2, tanh)                                                                            \
     ROW(RELU, 3, relu)                                                                            \
     ROW(EXP, 5, exp)                                                                              \
-    ROW(ELU, 7, elu)
+    ROW(ELU, 7, elu)                                                                              \
+    ROW(LEAKY_RELU, 8, leaky_relu)                                                                \
+    ROW(SELU, 9, selu)
 
-/* name_group(count, z, slope): the derivative is no function of the value, so the forward pass of
- * training stores it, the slope */
+/* name_group(count, z, slope): the derivative is no function of the value, or costs more from there,
+ * so the forward pass of training stores it, the slope */
 #define FASTNN_SLOPES(ROW)                                                                        \
-    ROW(SILU, 6, silu)
+    ROW(SILU, 6, silu)                                                                            \
+    ROW(GELU, 10, gelu)                                                                           \
+    ROW(GELU_TANH, 11, gelu_tanh)                                                                 \
+    ROW(MISH, 12, mish)                                                                           \
+    ROW(SOFTPLUS, 13, softplus)
 
 /* For layers whose stored slope stands in for the activation's: dropout's. */
 #define STORED_SLOPE SILU

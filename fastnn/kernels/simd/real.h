@@ -56,6 +56,7 @@
 #undef EXP_MIN
 #undef SIGMOID_MIN
 #undef TABLE_BITS
+#undef NORMAL_K
 #undef TANH_MAX
 #undef MANTISSA
 #undef TINY
