@@ -22,6 +22,7 @@ from fastnn.displayable import Displayable
 from fastnn.forward import forward_rows
 from fastnn.initializers import INITIALIZERS
 from fastnn.parameters import RealType
+from fastnn.summary import Summary
 from fastnn.trainable import LONGEST_CURVE, Trainable
 from fastnn.training.options import hints_at_keywords
 
@@ -168,6 +169,37 @@ class Network(Trainable, Displayable):
         if out is None:
             out = self._forward(self._check_x(X), self._layer_units[-1])
         return out
+
+    def summary(self, n_samples: int | None = None) -> Summary:
+        """What the network is made of: layers, shapes, activations, parameters, memory, work.
+
+        Parameters
+        ----------
+        n_samples : int, optional
+            Of an epoch, for its multiply-adds.
+
+        Returns
+        -------
+        Summary
+            It prints as a table; its attributes are ``layers``, a list with the numbers of each,
+            ``n_params``, ``n_bytes``, ``multiply_adds`` (to train on one sample) and
+            ``multiply_adds_an_epoch``.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> Network([64, 100, 10], "relu", loss="log_loss", dtype="float32").summary(1797)
+        64 features, loss 'log_loss', float32
+        -------------------------------------------------------------------
+        layer     shape     activation  parameters    memory  multiply-adds
+        -------------------------------------------------------------------
+        hidden 1  64 x 100  relu             6,500  25.4 KiB         12,800
+        output    100 x 10  softmax          1,010   3.9 KiB          3,000
+        -------------------------------------------------------------------
+        total                                7,510  29.3 KiB         15,800
+        Multiply-adds are those of training on one sample; 28,392,600 an epoch of 1,797.
+        """
+        return Summary(self._layer_units, self._activations, self._loss, self._dtype, n_samples)
 
     def _forward(self, x: NDArray[Any], width: int) -> NDArray[Any]:
         self._check_params()

@@ -86,6 +86,29 @@ def test_loss_curve_with_validation_loss():
     np.testing.assert_array_equal(pair.validation_line_.get_ydata(), [0.5, 0.4])
 
 
+def test_loss_curve_of_a_network_with_a_validation_set():
+    net = circles_net().fit(X[::2], y[::2], max_iter=10, X_val=X[1::2], y_val=y[1::2])
+    display = drawn(LossCurveDisplay.from_network(net))
+    np.testing.assert_array_equal(display.validation_line_.get_xdata(), np.arange(1, 11))
+    np.testing.assert_array_equal(display.validation_line_.get_ydata(), net.validation_loss_curve_)
+    assert display.validation_ax_ is display.ax_
+    assert display.validation_line_.get_label() == "Network, validation"
+    net.fit(X[::2], y[::2], max_iter=9, X_val=X[1::2], y_val=y[1::2], scoring="accuracy")
+    display = drawn(LossCurveDisplay.from_network(net))
+    np.testing.assert_array_equal(display.validation_line_.get_ydata(), net.validation_scores_)
+    assert display.validation_ax_ is not display.ax_
+    assert display.validation_ax_.get_ylabel() == "validation score"
+    given = LossCurveDisplay.from_network(net, validation=([1, 2], [0.5, 0.4]))
+    np.testing.assert_array_equal(given.validation_line_.get_ydata(), [0.5, 0.4])
+
+
+def test_loss_curve_of_an_estimator_with_a_validation_set():
+    mlp = MLPRegressor(n_iter_no_change=2, tol=1.0, random_state=0)
+    mlp.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+    display = drawn(LossCurveDisplay.from_estimator(mlp))
+    np.testing.assert_array_equal(display.validation_line_.get_ydata(), mlp.validation_scores_)
+
+
 def test_loss_curve_with_validation_scores():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

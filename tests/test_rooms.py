@@ -14,7 +14,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # a room imports only rooms that stand before it
 ORDER = [
     "catalog", "documentation", "reference", "kernels", "data", "threads", "parameters",
-    "initializers", "work", "forward", "callbacks", "training", "layers", "trainable",
+    "initializers", "work", "forward", "callbacks", "training", "layers", "trainable", "summary",
     "displayable", "network", "tutorial", "estimators", "patching", "plotting", "cli",
 ]  # fmt: skip
 # what `import fastnn` itself may load at once

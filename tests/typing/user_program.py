@@ -65,6 +65,9 @@ def networks() -> None:
     scores: list[float] | None = net.validation_scores_
     curve: list[float] | None = net.validation_loss_curve_
     print(best, scores, curve)
+    summary = net.summary(n_samples=len(X))
+    counts: list[int] = [layer.n_params for layer in summary.layers]
+    print(summary, counts, summary.n_bytes + summary.multiply_adds)
     net.reset_solver()
     another = Network(
         net.layer_units, net.activations, loss=net.loss_function, dtype=net.dtype,

@@ -93,7 +93,8 @@ class LossCurveDisplay:
         Parameters
         ----------
         model : Network, MLPClassifier or MLPRegressor
-            Of an estimator with early_stopping the validation scores are drawn, too.
+            What was validated during the fit is drawn, too: the losses or scores of a network with
+            X_val, the scores of an estimator with X_val or early_stopping.
         validation : fastnn.callbacks.ValidationLoss or pair of array-like, optional
             A callback of the fit; or epochs and losses.
         name : str, optional
@@ -128,7 +129,10 @@ class LossCurveDisplay:
             )
         scores = getattr(model, "validation_scores_", None)
         kind: Literal["loss", "score"] = "loss"
-        if validation is None and scores is not None:
+        losses = getattr(model, "validation_loss_curve_", None)
+        if validation is None and losses:
+            validation = np.arange(1, len(losses) + 1), losses
+        elif validation is None and scores:
             validation, kind = (np.arange(1, len(scores) + 1), scores), "score"
         elif isinstance(validation, ValidationLoss):
             validation = validation.epochs_, validation.losses_
