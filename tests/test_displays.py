@@ -103,9 +103,8 @@ def test_loss_curve_of_a_network_with_a_validation_set():
 
 
 def test_loss_curve_of_an_estimator_with_a_validation_set():
-    mlp = MLPRegressor(max_iter=8, random_state=0).fit(
-        X[::2], y[::2], X_val=X[1::2], y_val=y[1::2]
-    )
+    mlp = MLPRegressor(n_iter_no_change=2, tol=1.0, random_state=0)
+    mlp.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
     display = drawn(LossCurveDisplay.from_estimator(mlp))
     np.testing.assert_array_equal(display.validation_line_.get_ydata(), mlp.validation_scores_)
 
