@@ -91,9 +91,23 @@ def with_the_rest(nets):
     return nets
 
 
+N_WRITTEN = len(NETS)
 NETS = with_the_rest(NETS)
-EVERY_NET = pytest.mark.parametrize(
-    "net", NETS, ids=lambda net: "-".join(map(str, (*net[0], *net[1], net[2])))
+
+
+def id_of(net):
+    return "-".join(map(str, (*net[0], *net[1], net[2])))
+
+
+EVERY_NET = pytest.mark.parametrize("net", NETS, ids=id_of)
+# every solver on the nets above; on those that follow from the catalog one solver, in turn
+EVERY_NET_AND_SOLVER = pytest.mark.parametrize(
+    ("net", "solver"),
+    [
+        pytest.param(net, solver, id=f"{id_of(net)}-{solver}")
+        for i, net in enumerate(NETS)
+        for solver in (SOLVERS if i < N_WRITTEN else [list(SOLVERS)[i % len(SOLVERS)]])
+    ],
 )
 
 # one chunk, several, cached, mini-batches with a rest, slices: (net, n, batch_size)

