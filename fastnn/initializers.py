@@ -5,6 +5,8 @@ scikit-learn: its inputs come from there. The rows of fastnn/catalog/initializer
 drawn, and in which order.
 """
 
+from __future__ import annotations
+
 import functools
 import itertools
 import math
@@ -46,7 +48,7 @@ def start_of(
         For an unknown init, or a scale that is no number from 0 to a million.
     """
     draw_layers = INITIALIZERS[checks.choice("init", init, CHOICES)]
-    scale = checks.real_number("last_layer_scale", last_layer_scale, 0, 1e6, closed="both")
+    scale = checks.real_number("last_layer_scale", last_layer_scale, 0.0, 1e6, closed="both")
 
     def draw(
         random_state: np.random.RandomState,
@@ -54,8 +56,9 @@ def start_of(
         intercepts: Sequence[NDArray[Any]],
         names: Sequence[str],
     ) -> None:
-        rows = [BY_NAME[name] for name in names[:-1] or names]
-        rows += rows[-1:] * (len(coefs) - len(rows))
+        rows = [BY_NAME[name] for name in names]
+        if len(rows) > 1:  # the output's own activation does not count
+            rows[-1] = rows[-2]
         draw_layers(random_state, coefs, intercepts, rows)
         if scale != 1:
             for array in (coefs[-1], intercepts[-1]):
@@ -72,6 +75,9 @@ def auto(
     rows: Sequence[Activation],
 ) -> None:
     """Each layer as its activation wants, one after the other."""
+    if all(row.init == rows[0].init for row in rows):  # the usual case, sooner
+        INITIALIZERS[rows[0].init](random_state, coefs, intercepts, rows)
+        return
     start = 0
     for name, some in itertools.groupby(rows, lambda row: row.init):
         layers = slice(start, start := start + len(list(some)))

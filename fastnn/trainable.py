@@ -340,10 +340,8 @@ class Trainable(Layers):
         shuffle = checks.boolean("shuffle", shuffle)
         checked = options.check_options(self._dtype, solver_options)
         batch_size = options.batch_size(batch_size, len(x), checked["solver"])
-        dropout = options.layer_dropout(checked["dropout"], len(units) - 1)
+        step = checked.new_step(self._loss, batch_size, len(units) - 1)
         threads.from_environment()  # it may ask for an impossible number
-        numbers = {**checked, "batch_size": batch_size, "dropout": dropout}
-        step = options.new_step(self._loss, **numbers)
         return x, y, step, shuffle, options.schedules_of(checked)
 
     def _validation(

@@ -251,7 +251,7 @@ def real_number(
     ValueError
         For NaN, infinity, or a number out of bounds.
     """
-    if type(value) is float and low < value < high:
+    if type(value) is float and (low < value < high or (value == low and closed != "neither")):
         return value
     left, right = ("[" if closed != "neither" else "("), ("]" if closed == "both" else ")")
     allowed = (

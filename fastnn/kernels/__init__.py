@@ -55,6 +55,11 @@ def new_step(
     return np.frombuffer(bytearray(_STEP_BYTES.pack(*values.values()) + tail), STEP, 1)
 
 
+def copy_step(record: bytes) -> NDArray[np.void]:
+    """A step record from the bytes of another."""
+    return np.frombuffer(bytearray(record), STEP, 1)
+
+
 def step_bytes(step: NDArray[np.void]) -> NDArray[np.uint8]:
     """The bytes of a record from `new_step`, and of the numbers that follow it; no copy."""
     if step["n_loss_numbers"].item() or step["n_dropout"].item():

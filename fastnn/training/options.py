@@ -96,7 +96,27 @@ def takes_solver_options(method: _Method) -> _Method:
     return method
 
 
-def check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, Any]:
+class Options(dict[str, Any]):
+    """All solver options, checked, and the records of steps that were made of them."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self._records: dict[Any, bytes] = {}
+
+    def new_step(self, loss: str, batch_size: int, n_layers: int) -> NDArray[Any]:
+        """The record of a step of these options."""
+        key = loss, batch_size, n_layers, work.BUDGET
+        record = self._records.get(key)
+        if record is not None:
+            return kernels.copy_step(record)
+        numbers: dict[str, Any] = {**self, "dropout": layer_dropout(self["dropout"], n_layers)}
+        step = new_step(loss, batch_size=batch_size, **numbers)
+        if len(self._records) < 100:
+            self._records[key] = kernels.step_bytes(step).tobytes()
+        return step
+
+
+def check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> Options:
     """All solver options, each checked whether the solver uses it or not.
 
     Raises
@@ -118,10 +138,10 @@ def check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, An
 
 
 _COMPARABLE = frozenset((int, float, bool, str))
-_checked: dict[Any, dict[str, Any]] = {}  # what was found right before
+_checked: dict[Any, Options] = {}  # what was found right before
 
 
-def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, Any]:
+def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> Options:
     for name in options:
         if name not in _DEFAULTS:
             hint = checks.did_you_mean(name, ARGUMENTS)
@@ -141,7 +161,7 @@ def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> dict[str, A
         raise ValueError(
             'clip_norm is not for solver "rprop", which reads signs of gradients alone'
         )
-    return checked
+    return Options(checked)
 
 
 # numbers that may be functions of the share of the training done, and what those must be below
@@ -150,7 +170,9 @@ _SCHEDULED = {"weight_decay": math.inf, "dropout": 1.0}
 
 def schedules_of(checked: dict[str, Any]) -> Schedules | None:
     """The schedules among checked options; None without any."""
-    given = [checked[name] for name in Schedules._fields]
+    given = checked["learning_rate"], checked["weight_decay"], checked["dropout"]
+    if given[0] is None and type(given[1]) is float and type(given[2]) is float:
+        return None
     if not any(isinstance(one, Checked) for one in given):
         return None
     return Schedules(*(one if isinstance(one, Checked) else None for one in given))
@@ -181,6 +203,8 @@ def layer_dropout(value: Any, n_layers: int) -> list[float]:
     value is one share for all hidden layers, or a sequence of one for each; the list is empty if
     nothing is dropped. A schedule's shares are factors of 1.
     """
+    if type(value) is float and value == 0:
+        return []
     n_hidden = n_layers - 1
     if isinstance(value, Checked):
         shares = [1.0] * n_hidden

@@ -65,7 +65,7 @@ class TrainingRun:
         self._n_threads, self._learning_rate = step["n_threads"], step["learning_rate"]
         self._threads_at_work = self._n_threads.item()
         self._solver: int = step["solver"].item()
-        self._averages = options.averages(step)
+        self._averages, self._draws = options.averages(step), options.draws(step)
         self._raw: NDArray[Any] | None = None
         self._shown: NDArray[Any] | None = None
         self._calls = self.build.Epochs(
@@ -105,6 +105,8 @@ class TrainingRun:
 
         If there are dropout or noise, their seed is the other run's, or drawn from random_state.
         """
+        if state is None and not self._draws:
+            return
         fits = (
             state is not None
             and state.solver == self._solver
@@ -114,7 +116,7 @@ class TrainingRun:
             assert state is not None
             self.packed_state[:], self._calls.n_steps = state.packed, state.n_steps
             self._calls.last_loss, self._raw, self._shown = state[3], state.raw, state.shown
-        if options.draws(self.step):
+        if self._draws:
             seed = state.seed if state is not None and fits else 0
             if not seed and random_state is not None:
                 seed = 1 + int(random_state.randint(2**31 - 1))
