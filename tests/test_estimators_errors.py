@@ -371,7 +371,8 @@ HINTS = [
     ("activation", "sigmoid", "Did you mean 'logistic'?"),
     ("activation", "linear", "Did you mean 'identity'?"),
     ("activation", "rleu", "Did you mean 'relu'?"),
-    ("activation", "silu", "fastnn.Network has 'silu'"),
+    ("activation", "swish", "Did you mean 'silu'?"),
+    ("activation", "leaky", "Did you mean 'leaky_relu'?"),
     ("solver", "adma", "Did you mean 'adam'?"),
     ("learning_rate", "adaptiv", "Did you mean 'adaptive'?"),
 ]

@@ -20,7 +20,20 @@ class _SparseMatrix(Protocol):
 
 _Data: TypeAlias = ArrayLike | _SparseMatrix
 _HiddenLayerSizes: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
-_Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
+_Activation: TypeAlias = Literal[
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "silu",
+    "gelu",
+    "gelu_tanh",
+    "mish",
+    "softplus",
+]
 _Solver: TypeAlias = Literal["lbfgs", "sgd", "adam"]
 _LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"] | ScheduleLike
 _RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
@@ -50,6 +63,10 @@ class _Options(TypedDict, total=False):
     n_iter_no_change: int
     max_fun: int
     n_jobs: int | None
+    weight_decay: float
+    clip_norm: float
+    dropout: float | Sequence[float]
+    input_noise: float
     scoring: _Scoring
 
 class _ClassifierOptions(_Options, total=False):
@@ -80,6 +97,10 @@ class _Perceptron:
     n_iter_no_change: int
     max_fun: int
     n_jobs: int | None
+    weight_decay: float
+    clip_norm: float
+    dropout: float | Sequence[float]
+    input_noise: float
     scoring: _Scoring
 
     coefs_: list[NDArray[Any]]

@@ -120,6 +120,14 @@ def _predict(original: type) -> Any:
     return predict
 
 
+_THEIR_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+_MORE_ACTIVATIONS = tuple(
+    row.name
+    for row in activations.ACTIVATIONS
+    if row.hidden and not {row.name, *row.aliases}.intersection(_THEIR_ACTIVATIONS)
+)
+
+
 def _compiled(cls: Any) -> Any:
     """Class decorator: the constructor of scikit-learn's class, of any version, and the extras."""
     original = cls._original
@@ -160,6 +168,7 @@ def _compiled(cls: Any) -> Any:
     cls._parameter_constraints = {
         **original._parameter_constraints,
         "random_state": ["random_state", np.random.Generator],
+        "activation": [StrOptions({*_THEIR_ACTIVATIONS, *_MORE_ACTIVATIONS})],
         "learning_rate": [StrOptions({*optimizers.THEIRS, *schedules.SPELLINGS}), callable],
         **{row.name: list(row.constraints) for row in rows},
     }
@@ -235,6 +244,14 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
     def _needs_scikit_learn(self: Any) -> bool:
         """Whether scikit-learn's own code must train, with a warning if so."""
         own = self._own_arithmetic()
+        beyond = list(extras.of_step(self))
+        if self.activation not in _THEIR_ACTIVATIONS:
+            beyond.append(f"activation {self.activation!r}")
+        if own and beyond:
+            raise ValueError(
+                f"{type(self).__name__} has its own {own[0]} and so trains by scikit-learn's "
+                f"code, which has no {beyond[0]}"
+            )
         if own and self._followers.need_network:
             raise ValueError(
                 f"{type(self).__name__} has its own {own[0]} and so trains by scikit-learn's "
@@ -357,6 +374,7 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
 
     def _fit(self: Any, X: Any, y: Any, **options: Any) -> Any:
         threads.from_environment()  # it may ask for an impossible number
+        extras.of_step(self)
         outer, random_state = self.__dict__.get("_followers"), self.random_state
         if options["incremental"] or not shortcuts.is_heard(self):
             self._followers = NOBODY
@@ -457,11 +475,18 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
             `partial_fit` goes on where this one would. Callbacks and parameters that
             scikit-learn's class does not have are left out, and a Generator becomes a RandomState.
 
+        Raises
+        ------
+        ValueError
+            If scikit-learn does not have the activation.
+
         Warns
         -----
         UserWarning
             If a parameter that is left out changes later fits.
         """
+        if self.activation not in _THEIR_ACTIVATIONS:
+            raise ValueError(f"scikit-learn has no activation {self.activation!r}")
         theirs = optimizers.is_theirs(self.learning_rate)
         lost = extras.given(self)
         if not theirs:

@@ -7,11 +7,14 @@ keyword-only, and with the defaults nothing differs from scikit-learn.
 from __future__ import annotations
 
 import inspect
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple
 
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from fastnn.estimators import shortcuts
+from fastnn.training import options
 
 
 class Extra(NamedTuple):
@@ -30,6 +33,8 @@ class Extra(NamedTuple):
     changes_fits : bool
         Whether a fit goes by it: a callback may not change it meanwhile, and `to_sklearn` warns
         that later fits are without it.
+    step : bool
+        Whether it is an option of a step of Adam and SGD, as of `Network.fit`.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Extra(NamedTuple):
     doc: str
     of: Literal["both", "classifier", "regressor"] = "both"
     changes_fits: bool = True
+    step: bool = False
 
 
 # those of both classes first, as the stub has them
@@ -53,6 +59,45 @@ EXTRAS = (
         scikit-learn's class.
 """,
         changes_fits=False,
+    ),
+    Extra(
+        "weight_decay", 0.0, (Interval(Real, 0, None, closed="left"),),
+        """
+    weight_decay : float, default=0.0
+        For ``solver='adam'``: before each step the coefs, not the intercepts,
+        shrink by this times the learning rate, which is AdamW (Loshchilov and
+        Hutter, 2019). Not a parameter of scikit-learn's class.
+""",
+        step=True,
+    ),
+    Extra(
+        "clip_norm", 0.0, (Interval(Real, 0, None, closed="left"),),
+        """
+    clip_norm : float, default=0.0
+        Gradients, of all parameters as one vector, that are longer than this
+        are shortened to it; 0 shortens none. Not a parameter of
+        scikit-learn's class.
+""",
+        step=True,
+    ),
+    Extra(
+        "dropout", 0.0, (Interval(Real, 0, 1, closed="left"), "array-like"),
+        """
+    dropout : float or array-like of shape (n_layers - 2,), default=0.0
+        The share of hidden units, of all layers or of each, that is 0 in a
+        step, drawn anew for each sample; the others grow by
+        ``1 / (1 - share)``. Not a parameter of scikit-learn's class.
+""",
+        step=True,
+    ),
+    Extra(
+        "input_noise", 0.0, (Interval(Real, 0, None, closed="left"),),
+        """
+    input_noise : float, default=0.0
+        Standard deviation of normal numbers that are added to X, anew in each
+        step. Not a parameter of scikit-learn's class.
+""",
+        step=True,
     ),
     Extra(
         "scoring", None, (StrOptions(set(get_scorer_names())), callable, None),
@@ -82,6 +127,7 @@ EXTRAS = (
 )  # fmt: skip
 
 NAMES = tuple(row.name for row in EXTRAS)
+STEP = tuple(row for row in EXTRAS if row.step)
 FIXED = tuple(row.name for row in EXTRAS if row.changes_fits)
 
 
@@ -98,10 +144,31 @@ def keywords(rows: tuple[Extra, ...]) -> list[inspect.Parameter]:
     ]
 
 
+def of_step(estimator: Any) -> dict[str, Any]:
+    """Those that are options of a step and not at their defaults.
+
+    Raises
+    ------
+    ValueError
+        If L-BFGS is to train, one belongs to Adam and SGD trains, or dropout is not one share for
+        each hidden layer.
+    """
+    found = {row.name: getattr(estimator, row.name) for row in STEP if _is_given(estimator, row)}
+    for name, value in found.items():
+        if estimator.solver == "lbfgs" or (name == "weight_decay" and estimator.solver != "adam"):
+            solvers = "'adam'" if name == "weight_decay" else "'adam' and 'sgd'"
+            raise ValueError(f"{name}={value!r} is for solver {solvers}, got {estimator.solver!r}")
+    if "dropout" in found:
+        n_hidden = len(shortcuts.hidden_layers(estimator.hidden_layer_sizes))
+        found["dropout"] = options.layer_dropout(found["dropout"], n_hidden + 1)
+    return found
+
+
 def given(estimator: Any) -> list[str]:
     """The names of those that change its fits, and are not at their defaults."""
-    return [
-        row.name
-        for row in EXTRAS
-        if row.changes_fits and getattr(estimator, row.name, row.default) is not row.default
-    ]
+    return [row.name for row in EXTRAS if row.changes_fits and _is_given(estimator, row)]
+
+
+def _is_given(estimator: Any, row: Extra) -> bool:
+    value = getattr(estimator, row.name, row.default)
+    return value is not row.default and not (isinstance(value, Real) and value == row.default)

@@ -326,7 +326,10 @@ class Training:
         estimator, params, batch_size = self._estimator, self.params, self._batch_size()
         self._in_batches = batch_size < self.n_samples
         optimizer = estimator._optimizer_to_go_on()
-        step = optimizers.new_step(optimizer, estimator._loss_name(), batch_size, estimator.alpha)
+        step = optimizers.new_step(
+            optimizer, estimator._loss_name(), batch_size, estimator.alpha,
+            extras.of_step(estimator),
+        )  # fmt: skip
         n_threads = work.training_threads(
             units, batch_size, params.dtype, self.n_samples * self.epochs_left, estimator.n_jobs
         )
@@ -337,6 +340,7 @@ class Training:
         )  # fmt: skip
         solver = Solver(optimizer, run, params)
         solver.load_state()
+        run.go_on_from(None, estimator._random_state)  # it may draw a seed
         estimator._solver = solver
         return solver
 

@@ -63,9 +63,13 @@ def new_optimizer(estimator: Any, whole: bool = True) -> AdamOptimizer | SGDOpti
 
 
 def new_step(
-    optimizer: AdamOptimizer | SGDOptimizer, loss: str, batch_size: int, alpha: float
+    optimizer: AdamOptimizer | SGDOptimizer,
+    loss: str,
+    batch_size: int,
+    alpha: float,
+    extras: dict[str, Any],
 ) -> NDArray[Any]:
-    """The record of its steps."""
+    """The record of its steps, with extras as `extras.of_step` gives them."""
     if not isinstance(alpha, Real):  # partial_fit validates no parameters
         raise TypeError(f"alpha must be a number, got {alpha!r}")
     own: dict[str, Any]
@@ -79,6 +83,10 @@ def new_step(
             "solver": "sgd", "momentum": optimizer.momentum,
             "nesterovs_momentum": optimizer.nesterov,
         }  # fmt: skip
+    if extras:
+        own |= extras
+        if extras.get("weight_decay"):
+            own["solver"] = "adamw"
     return options.new_step(
         loss, batch_size=batch_size, alpha=alpha, keep_going=True,
         learning_rate_init=rate_of(optimizer), **own,
