@@ -115,7 +115,7 @@ class TrainingRun:
         if fits:
             assert state is not None
             self.packed_state[:], self._calls.n_steps = state.packed, state.n_steps
-            self._calls.last_loss, self._raw, self._shown = state[3], state.raw, state.shown
+            self._calls.last_loss, self._raw, self._shown = state.last_loss, state.raw, state.shown
         if self._draws:
             seed = state.seed if state is not None and fits else 0
             if not seed and random_state is not None:

@@ -16,7 +16,6 @@ from cases import (
     problem,
     run,
     sparse_rows,
-    step_of,
     units_of,
 )
 
@@ -217,7 +216,3 @@ def test_rprop_learns_the_xor_problem(kernels, dtype):
     params = np.random.RandomState(0).uniform(-1, 1, 33).astype(dtype)
     done = run(kernels, dtype, net, params, x, y, "rprop", 4, NO_ORDER, 100, learning_rate=0.1)
     assert done.curve[-1] < 1e-3
-
-
-def test_step_records_of_the_cases():
-    assert step_of(dropout=[0.5]).nbytes == builds.STEP.itemsize + 8
