@@ -37,5 +37,5 @@ NOT_HERE: dict[str, str] = {
     "lbfgs": "; fastnn.MLPClassifier and fastnn.MLPRegressor have 'lbfgs'",
     **dict.fromkeys(("adamw", "adamax", "nadam", "adagrad", "adadelta", "rmsprop"), ""),
     **dict.fromkeys(("gelu", "selu", "celu", "prelu", "leaky_relu", "relu6", "hard_sigmoid"), ""),
-    **dict.fromkeys(("mae", "mape", "l1", "absolute_error", "mean_absolute_error", "hinge"), ""),
+    **dict.fromkeys(("mape", "hinge", "smooth_l1", "tweedie"), ""),
 }

@@ -18,11 +18,17 @@ _DENSE = np.empty(0, np.int32), np.empty(0, np.intp)  # columns and row_starts
 
 @quiet
 def gradient_sums(
-    params: Array, layer_units: Array, activations: Array, loss: int, x: Array, y: Array
+    params: Array,
+    layer_units: Array,
+    activations: Array,
+    loss: int,
+    x: Array,
+    y: Array,
+    loss_numbers: Array | None = None,
 ) -> tuple[float, Array, Array]:
     """The loss summed over the rows, its gradient laid out like params, and the outputs."""
     a, z = forward_pass(params, layer_units, activations, x)
-    total, delta = loss_delta(a[-1], z[-1], y, loss, activations[-1])
+    total, delta = loss_delta(a[-1], z[-1], y, loss, activations[-1], loss_numbers)
     grads = np.empty_like(params)
     layers, layer_grads = split(params, layer_units), split(grads, layer_units)
     for i in reversed(range(len(layers))):
@@ -65,7 +71,10 @@ def loss_and_grad(
     numbers = read_step(step)
     x = dense_rows(x, columns, row_starts, layer_units[0])
     out = grads if len(grads) else None
-    return mean_loss(params, layer_units, activations, numbers.loss, numbers.alpha, x, y, out)
+    return mean_loss(
+        params, layer_units, activations, numbers.loss, numbers.alpha, x, y, out,
+        numbers.loss_numbers,
+    )  # fmt: skip
 
 
 @quiet
@@ -78,10 +87,11 @@ def mean_loss(
     x: Array,
     y: Array,
     grads: Array | None,
+    loss_numbers: Array | None = None,
 ) -> float:
     """`loss_and_grad` of dense rows; grads is None for the loss alone."""
     n = float(weights_of(y, layer_units[-1]).sum(dtype=np.float64))
-    total, sums, _ = gradient_sums(params, layer_units, activations, loss, x, y)
+    total, sums, _ = gradient_sums(params, layer_units, activations, loss, x, y, loss_numbers)
     if grads is not None:
         grads[:] = sums / n
         layers = zip(split(params, layer_units), split(grads, layer_units), strict=True)
@@ -158,8 +168,9 @@ def train_epoch(
                 at["status"], params[:] = STATUS["weightless"], packed
                 return
             batch_loss, grads, out = gradient_sums(
-                packed, layer_units, activations, numbers.loss, x[batch], y[batch]
-            )
+                packed, layer_units, activations, numbers.loss, x[batch], y[batch],
+                numbers.loss_numbers,
+            )  # fmt: skip
             batch_loss += penalty(packed, layer_units, numbers.alpha)
             total += batch_loss * (len(batch) / weight)
             if not (np.isfinite(total) or numbers.keep_going):
