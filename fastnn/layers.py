@@ -1,4 +1,4 @@
-"""Layers: what a network is made of, without its training: units, activations and parameters."""
+"""Layers: what a network is made of, units, activations and parameters, and what data fit it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
 from fastnn.catalog.names import OTHER_NAMES
 from fastnn.data import checks
+from fastnn.data.rows import Rows
 from fastnn.parameters import ParameterList, SolverState
 from fastnn.training import options
 from fastnn.training.again import Again
+from fastnn.training.losses import DELTA, QUANTILE, LossOf, OwnLoss, check_loss, one_target
 
 
 def _no_attributes() -> dict[str, str]:
@@ -56,7 +58,7 @@ class Layers:
     loss_curve_: list[float]
     _layer_units: tuple[int, ...]
     _activations: tuple[ActivationName, ...]
-    _loss: str
+    _loss: LossOf
     _dtype: np.dtype[Any]
     _step: NDArray[Any] | None
     _dropped: int
@@ -90,7 +92,9 @@ class Layers:
         layer_units: Sequence[int],
         activation: ActivationName | Sequence[ActivationName],
         *,
-        loss: LossName = "squared_error",
+        loss: LossName | OwnLoss = "squared_error",
+        delta: float = DELTA,
+        quantile: float | Sequence[float] = QUANTILE,
         n_jobs: int | None = None,
     ) -> Self:
         """A network whose parameters are a given vector, which is not copied.
@@ -100,7 +104,7 @@ class Layers:
         params : ndarray, (n_params,)
             float64 or float32, contiguous: each layer's coefs (row-major), then its intercepts.
             Training changes it in place.
-        layer_units, activation, loss, n_jobs
+        layer_units, activation, loss, delta, quantile, n_jobs
             As of `Network`. The losses may be those that only the estimators use, too.
 
         Returns
@@ -109,8 +113,8 @@ class Layers:
         """
         units = checks.layer_units(layer_units)
         every_loss = {name: name for name in losses.BY_NAME} | losses.SPELLINGS
-        loss_name = checks.choice("loss", loss, every_loss)
-        names = checks.layer_activations(activation, None, loss_name, units)
+        loss_of = check_loss(loss, units[-1], delta, quantile, every_loss)
+        names = checks.layer_activations(activation, None, loss_of.name, units)
         n_params = parameters.count_params(units)
         if not isinstance(params, np.ndarray) or params.shape != (n_params,):
             raise ValueError(
@@ -121,7 +125,7 @@ class Layers:
             raise ValueError("params must be contiguous, aligned and writeable")
         net = cls.__new__(cls)
         net._random_state, net.n_jobs = np.random.RandomState(0), n_jobs
-        net._make(units, names, loss_name, params)
+        net._make(units, names, loss_of, params)
         net._drawn = -1
         return net
 
@@ -131,7 +135,7 @@ class Layers:
         self,
         units: tuple[int, ...],
         names: tuple[ActivationName, ...],
-        loss: str,
+        loss: LossOf,
         params: NDArray[Any],
     ) -> None:
         # __setattr__ would take 0.2 us for each
@@ -174,8 +178,8 @@ class Layers:
 
     @property
     def loss_function(self) -> LossName:
-        """The name of the loss."""
-        return cast(LossName, self._loss)  # of an estimator's network it may be another
+        """The name of the loss; "given" for one of one's own."""
+        return cast(LossName, self._loss.name)  # of an estimator's network it may be another
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -225,12 +229,52 @@ class Layers:
     def intercepts_(self, values: Sequence[ArrayLike]) -> None:
         self._intercepts.assign(values)
 
+    # ---- checking ----
+
+    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """X and y as arrays of this network's type and shapes, copied only if they must be.
+
+        Parameters
+        ----------
+        X : array-like, (n, layer_units[0])
+        y : array-like, (n, layer_units[-1]), or (n,) for one output or several quantiles
+
+        Returns
+        -------
+        X : ndarray, (n, layer_units[0])
+        y : ndarray, (n, layer_units[-1])
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are not finite arrays of these shapes.
+        """
+        x = self._check_x(X)
+        return x, self._check_y(y, len(x))
+
+    def _check_loss_data(self, X: Any, y: Any) -> tuple[Rows, NDArray[Any]]:
+        return self.check_data(X, y)
+
+    def _check_y(self, y: ArrayLike, n_rows: int) -> NDArray[Any]:
+        if self._loss.name == "quantile":
+            return one_target(y, self._dtype, self._layer_units[-1], n_rows)
+        return checks.outputs(y, self._dtype, self._layer_units[-1], n_rows)
+
+    def _check_x(self, X: ArrayLike) -> NDArray[Any]:
+        return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
+
+    def _check_params(self) -> None:
+        if not kernels.build.all_finite(self._params):
+            parameters.check_finite((self._coefs, self._intercepts))
+
+    # ---- copies ----
+
     def __repr__(self) -> str:
         names = self._activations
         same = len(set(names)) == 1 and activations.BY_NAME[names[0]].hidden
         return (
             f"Network({list(self._layer_units)}, activation={names[0] if same else names!r}, "
-            f"loss={self._loss!r}, dtype={self._dtype.name!r})"
+            f"{self._loss!r}, dtype={self._dtype.name!r})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -248,6 +292,8 @@ class Layers:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        if isinstance(self._loss, str):  # of a version that had names alone
+            vars(self)["_loss"] = LossOf(self._loss)
         vars(self).setdefault("_step", None)  # a callback's __setstate__ leaves that of the fit
         self._build(self._params.copy())  # a pickle may hold buffers that cannot be written
         if self._state is not None:

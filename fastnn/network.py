@@ -6,6 +6,7 @@ a fit leaves. Compiled epochs are in `training.run`, the layout of parameters in
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -14,20 +15,20 @@ from typing import Any, Literal, Self, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import documentation, kernels, parameters, threads, work
+from fastnn import documentation, parameters, threads, work
 from fastnn.callbacks import NOBODY, CallbackLike, Listeners
-from fastnn.catalog import activations, losses
+from fastnn.catalog import activations
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
 from fastnn.data import checks
-from fastnn.data.rows import Rows
 from fastnn.displayable import Displayable
 from fastnn.forward import forward_rows
 from fastnn.initializers import INITIALIZERS
 from fastnn.layers import Layers
 from fastnn.parameters import RealType
-from fastnn.training import options
+from fastnn.training import options, own_loss
 from fastnn.training.again import Again, can_train
+from fastnn.training.losses import DELTA, QUANTILE, OwnLoss, check_loss, smoothed
 from fastnn.training.objective import MeanLoss, short_loss
 from fastnn.training.options import SolverOptions, hints_at_keywords, takes_solver_options
 from fastnn.training.run import TrainingRun, draw_order
@@ -48,12 +49,21 @@ class Network(Layers, Displayable):
         Or one for each layer, the output included; {output activations} may come last.
     out_activation : str, optional
         The output's activation. By default the one that belongs to the loss: ``"softmax"`` for
-        ``"log_loss"``, ``"sigmoid"`` for ``"binary_log_loss"``, ``"exp"`` for ``"poisson"``; for
-        ``"squared_error"`` ``"sigmoid"`` in a sigmoid network and otherwise ``"identity"``.
-    loss : str
+        ``"log_loss"``, ``"sigmoid"`` for ``"binary_log_loss"``, ``"exp"`` for ``"poisson"``
+        and ``"gamma"``; for others ``"sigmoid"`` in a sigmoid network and else ``"identity"``.
+    loss : str or pair of functions
         A mean over the samples:
 
         {losses}
+
+        Or two functions of (output, target), arrays (n, n_outputs): of the values, (n,) or
+        (n, n_outputs), and of their derivatives by the output. They are called once a batch, from
+        Python, which costs some 25 us a batch besides the time that they take.
+    delta : float > 0
+        Of the loss ``"huber"``.
+    quantile : float in (0, 1), or rising sequence of them
+        Levels of the loss ``"quantile"``, one for each output. All outputs learn the one column
+        y, and `predict` sorts each row, so that quantiles never cross.
     init : str
         ``"glorot"``: uniform within sqrt(f / (fan_in + fan_out)), f = 2 for sigmoid hidden layers
         and otherwise 6 (Glorot and Bengio, 2010), coefs then intercepts of each layer, in
@@ -106,20 +116,22 @@ class Network(Layers, Displayable):
         activation: ActivationName | Sequence[ActivationName] = "sigmoid",
         *,
         out_activation: ActivationName | None = None,
-        loss: LossName = "squared_error",
+        loss: LossName | OwnLoss = "squared_error",
+        delta: float = DELTA,
+        quantile: float | Sequence[float] = QUANTILE,
         init: Literal["glorot", "uniform"] = "glorot",
         dtype: RealType = np.float64,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         n_jobs: int | None = None,
     ) -> None:
         units = checks.layer_units(layer_units)
-        loss_name = checks.choice("loss", loss, losses.SPELLINGS)
-        names = checks.layer_activations(activation, out_activation, loss_name, units)
+        loss_of = check_loss(loss, units[-1], delta, quantile)
+        names = checks.layer_activations(activation, out_activation, loss_of.name, units)
         real = parameters.as_dtype(dtype)
         draw = checks.choice("init", init, INITIALIZERS)
         self._random_state = checks.random_state(random_state)
         self.n_jobs = n_jobs
-        self._make(units, names, loss_name, parameters.new_params(units, real))
+        self._make(units, names, loss_of, parameters.new_params(units, real))
         gains = [activations.BY_NAME[name].gain for name in names[:-1] or names]
         draw(self._random_state, self._coefs[:], self._intercepts[:], gains)
         self._drawn = parameters.checksum(self._params)  # tells whether they are still those
@@ -151,7 +163,7 @@ class Network(Layers, Displayable):
         return [every[:, end - n : end] for n, end in zip(widths, ends, strict=True)]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The output's activations.
+        """The output's activations; several quantiles are sorted.
 
         Parameters
         ----------
@@ -170,6 +182,8 @@ class Network(Layers, Displayable):
         out = self._short_forward(X)
         if out is None:
             out = self._forward(self._check_x(X), self._layer_units[-1])
+        if self._loss.name == "quantile":
+            out.sort(axis=1)
         return out
 
     def _forward(self, x: NDArray[Any], width: int) -> NDArray[Any]:
@@ -199,11 +213,7 @@ class Network(Layers, Displayable):
     ) -> tuple[float, list[NDArray[Any]], list[NDArray[Any]]]:
         """The mean loss over the rows, with its penalty, and its gradient.
 
-        Parameters
-        ----------
-        X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
-        alpha : float >= 0
+        Parameters are those of `loss`.
 
         Returns
         -------
@@ -217,15 +227,19 @@ class Network(Layers, Displayable):
 
     def _mean_loss(self, X: Any, y: Any, alpha: Any, grads: NDArray[Any] | None = None) -> float:
         threads.from_environment()  # a bad number is refused in small work too
-        net = self._units, self._codes, self._loss
-        loss = short_loss(self._params, *net, alpha, X, y, grads)
+        net = self._units, self._codes
+        name, numbers, own = self._loss
+        short = not (numbers or own)
+        loss = short_loss(self._params, *net, name, alpha, X, y, grads) if short else None
         if loss is None:
             x, y = self._check_loss_data(X, y)
-            checks.loss_domain(y, self._loss)
+            checks.loss_domain(y, name)
             alpha = checks.real_number("alpha", alpha, 0, closed="left")
             self._check_params()
             grads = np.empty(0, self._dtype) if grads is None else grads
-            loss = MeanLoss(*net, alpha, x, y, self._n_jobs)(self._params, grads)
+            if own:
+                return own_loss.mean_loss(net, own, alpha, x, y, self._n_jobs, self._params, grads)
+            loss = MeanLoss(*net, name, alpha, x, y, self._n_jobs, numbers)(self._params, grads)
         return loss
 
     # ---- training ----
@@ -270,6 +284,7 @@ class Network(Layers, Displayable):
         max_iter: int = 200,
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
+        label_smoothing: float = 0.0,
         callback: CallbackLike | Sequence[CallbackLike] | None = None,
         callback_every: int = 1,
         **solver_options: Unpack[SolverOptions],
@@ -288,6 +303,9 @@ class Network(Layers, Displayable):
             Samples for each step; "auto" is min(200, n). With n, every epoch is one step.
         shuffle : bool
             Whether to draw a new order of the samples for each epoch of several batches.
+        label_smoothing : float in [0, 1)
+            With "log_loss" over K classes, targets are y (1 - s) + s / K; with "binary_log_loss"
+            K is 2.
         callback : callable, or sequence of callables
             Functions of the network, called between epochs, which end the training by returning
             True; or a `fastnn.callbacks.Callback`, such as `ProgressBar`, `Recorder`,
@@ -313,7 +331,9 @@ class Network(Layers, Displayable):
         KeyboardInterrupt
             On Ctrl-C; the parameters are those reached.
         """
-        x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
+        x, y, step, shuffle = self._check_training(
+            X, y, batch_size, shuffle, label_smoothing, solver_options
+        )
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
         checks.whole_number("callback_every", callback_every)
         listeners = NOBODY if callback is None else Listeners(callback, callback_every)
@@ -340,6 +360,7 @@ class Network(Layers, Displayable):
         *,
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
+        label_smoothing: float = 0.0,
         **solver_options: Unpack[SolverOptions],
     ) -> Self:
         """Train for one epoch, the solver going on where it was.
@@ -354,24 +375,28 @@ class Network(Layers, Displayable):
         """
         threads.from_environment()  # a bad number is refused in small work too
         options = {**solver_options, "batch_size": batch_size, "shuffle": shuffle}
+        options["label_smoothing"] = label_smoothing
         own = vars(self)  # __setattr__ would take half a microsecond each time
         again, own["_again"] = self._again, None  # out of other threads' sight
         if type(y) is np.ndarray and y.ndim == 1 and self._layer_units[-1] == 1:
             y = y.reshape(-1, 1)
         if again is None or not again.takes(self._params, self._state, X, y, options):
-            x, y, step, shuffle = self._check_training(X, y, batch_size, shuffle, solver_options)
+            x, y, step, shuffle = self._check_training(
+                X, y, batch_size, shuffle, label_smoothing, solver_options
+            )
             run = self._train(x, y, step, shuffle, np.zeros(1))
             in_batches = shuffle and step["batch_size"].item() < len(x)
             again = Again(
-                run, self._state, options, len(x), in_batches, self._loss, self._activations[-1]
-            )
+                run, self._state, options, len(x), in_batches, self._loss.name,
+                self._activations[-1],
+            )  # fmt: skip
         else:
             try:
                 again.train(self._params, X, y, self._random_state)
             finally:
                 self.loss_curve_.extend(again.losses())
                 own["_state"] = again.state = again.run.state
-        if again.is_small:
+        if again.is_small and not (label_smoothing or self._loss.own):
             own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:
             self._dropped += LONGEST_CURVE // 2
@@ -383,14 +408,21 @@ class Network(Layers, Displayable):
         self._state = None
 
     def _check_training(
-        self, X: Any, y: Any, batch_size: Any, shuffle: Any, solver_options: Any
+        self, X: Any, y: Any, batch_size: Any, shuffle: Any, smoothing: Any, solver_options: Any
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool]:
         """Refuse all bad input to a fit before anything changes."""
         units, out_activation = self._layer_units, self._activations[-1]
+        name, numbers, own = self._loss
         x = X
-        if not can_train(self._params, x, y, units[0], units[-1], self._loss, out_activation):
+        # the long way where y is not what kernels take: several quantiles have one target
+        if (
+            own
+            or name == "quantile"
+            or not can_train(self._params, x, y, units[0], units[-1], name, out_activation)
+        ):
             x, y = self.check_data(X, y)
-            checks.targets(y, self._loss, out_activation)
+            if not own:
+                checks.targets(y, name, out_activation)
             self._check_params()
             # training must not change its own data: views of the parameters are copied
             x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
@@ -398,7 +430,9 @@ class Network(Layers, Displayable):
         shuffle = checks.boolean("shuffle", shuffle)
         checked = options.check_options(self._dtype, solver_options)
         threads.from_environment()  # it may ask for an impossible number
-        return x, y, options.new_step(self._loss, batch_size=batch_size, **checked), shuffle
+        y = smoothed(y, name, smoothing)
+        step = options.new_step(name, batch_size=batch_size, loss_numbers=numbers, **checked)
+        return x, y, step, shuffle
 
     def _train(
         self,
@@ -413,7 +447,9 @@ class Network(Layers, Displayable):
         n_threads = work.training_threads(
             self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
         )
-        run = TrainingRun(self._units, self._codes, step, self._dtype, n_threads=n_threads)
+        own = self._loss.own
+        kind = TrainingRun if own is None else functools.partial(own_loss.OwnLossRun, own=own)
+        run = kind(self._units, self._codes, step, self._dtype, n_threads=n_threads)
         if self._state is not None and self._state.solver == step["solver"].item():
             run.go_on_from(self._state)
         order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
@@ -421,13 +457,13 @@ class Network(Layers, Displayable):
 
         def note() -> None:  # each time all of it: a callback may have trained this network, too
             nonlocal done
-            own["_state"] = run.state
+            attributes["_state"] = run.state
             new_losses = curve[done : run.epochs_done].tolist()
             self.loss_curve_.extend(new_losses)
             done += len(new_losses)
 
-        own = vars(self)
-        outer, own["_step"] = self._step, step  # of a fit whose callback called this one
+        attributes = vars(self)
+        outer, attributes["_step"] = self._step, step  # of a fit whose callback called this one
         try:
             with run:
                 for stop in listeners.stops(self, len(curve)):
@@ -452,47 +488,11 @@ class Network(Layers, Displayable):
                             note()
                             raise
         finally:
-            own["_step"] = outer
+            attributes["_step"] = outer
         return run
 
     def _architecture(self) -> tuple[Any, ...]:
         return self._layer_units, self._activations, self._loss, self._dtype
-
-    # ---- checking ----
-
-    def check_data(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-        """X and y as arrays of this network's type and shapes, copied only if they must be.
-
-        Parameters
-        ----------
-        X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
-
-        Returns
-        -------
-        X : ndarray, (n, layer_units[0])
-        y : ndarray, (n, layer_units[-1])
-
-        Raises
-        ------
-        TypeError, ValueError
-            If they are not finite arrays of these shapes.
-        """
-        x = self._check_x(X)
-        return x, self._check_y(y, len(x))
-
-    def _check_loss_data(self, X: Any, y: Any) -> tuple[Rows, NDArray[Any]]:
-        return self.check_data(X, y)
-
-    def _check_y(self, y: ArrayLike, n_rows: int) -> NDArray[Any]:
-        return checks.outputs(y, self._dtype, self._layer_units[-1], n_rows)
-
-    def _check_x(self, X: ArrayLike) -> NDArray[Any]:
-        return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
-
-    def _check_params(self) -> None:
-        if not kernels.build.all_finite(self._params):
-            parameters.check_finite((self._coefs, self._intercepts))
 
 
 Network.__doc__ = documentation.complete(Network.__doc__, longest=f"{LONGEST_CURVE:,}")

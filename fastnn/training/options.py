@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, TypeVar, cast
 
 import numpy as np
@@ -32,7 +32,10 @@ class SolverOptions(TypedDict, total=False):
 
 _DEFAULTS: dict[str, Any] = {"solver": "adam"} | {p.name: p.default for p in solvers.PARAMETERS}
 # of Network.fit, besides X and y
-ARGUMENTS = ("max_iter", "batch_size", "shuffle", "callback", "callback_every", *_DEFAULTS)
+ARGUMENTS = (
+    *("max_iter", "batch_size", "shuffle", "label_smoothing", "callback", "callback_every"),
+    *_DEFAULTS,
+)
 _BY_NAME = {p.name: p for p in solvers.PARAMETERS}
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -148,6 +151,7 @@ def new_step(
     epsilon: float = 0.0,
     sum_coef_grads: bool = False,
     keep_going: bool = False,
+    loss_numbers: Sequence[float] = (),
 ) -> NDArray[Any]:
     """The record of a step, of one element, from checked numbers.
 
@@ -159,6 +163,8 @@ def new_step(
         The tutorial's arithmetic: coefs move by the sum over the batch, not by the mean.
     keep_going : bool
         scikit-learn's way: go on when the loss or a parameter is no longer finite.
+    loss_numbers : sequence of float
+        The loss's, one for each output, or none.
     """
     if solver == "sgd" and momentum:
         solver = "nesterov" if nesterovs_momentum else "momentum"
@@ -166,7 +172,7 @@ def new_step(
         loss=losses.CODES[loss], solver=solvers.CODES[solver], batch_size=batch_size,
         budget=work.BUDGET, learning_rate=learning_rate_init, alpha=alpha, momentum=momentum,
         beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, sum_coef_grads=sum_coef_grads,
-        keep_going=keep_going,
+        keep_going=keep_going, loss_numbers=loss_numbers,
     )  # fmt: skip
 
 
