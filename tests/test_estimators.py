@@ -35,6 +35,7 @@ from sklearn.utils import estimator_checks
 
 import fastnn
 from fastnn import threads, work
+from fastnn.estimators import extras
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -250,11 +251,17 @@ def test_names_of_columns_are_kept(cls, early_stopping):
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda cls: cls.__name__)
 def test_same_parameters_and_methods(ours, theirs):
     own, other = ours().get_params(), theirs().get_params()
+    more = extras.of_class(ours.__name__)
     assert own.pop("n_jobs") is None
+    for extra in more:
+        assert own.pop(extra.name) == extra.default
+        assert f"{extra.name} : " in ours.__doc__
     assert own == other
     parameters = list(inspect.signature(ours).parameters.values())
-    assert parameters[:-1] == list(inspect.signature(theirs).parameters.values())
-    assert parameters[-1].name == "n_jobs"
+    known = list(inspect.signature(theirs).parameters.values())
+    assert parameters[: len(known)] == known
+    assert [p.name for p in parameters[len(known) :]] == [*(row.name for row in more), "n_jobs"]
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[len(known) :])
     public = {name for name in dir(theirs) if not name.startswith("_")}
     assert public <= set(dir(ours))
     assert isinstance(ours(), theirs)

@@ -45,7 +45,7 @@ def definition(loss, a, y):
     return terms.sum(axis=1).mean()
 
 
-@pytest.mark.parametrize("loss", WITH_NUMBERS, ids=str)
+@pytest.mark.parametrize("loss", WITH_NUMBERS, ids=["huber", "quantile", "quantiles"])
 def test_numbers_reach_every_method(loss, rng):
     X, y = regression(rng)
     net = network(loss)
@@ -61,7 +61,10 @@ def test_numbers_reach_every_method(loss, rng):
         np.testing.assert_allclose(coef, before - 0.1 * grad, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("loss", [*WITH_NUMBERS, {"loss": (values, derivatives)}], ids=str)
+@pytest.mark.parametrize(
+    "loss", [*WITH_NUMBERS, {"loss": (values, derivatives)}],
+    ids=["huber", "quantile", "quantiles", "own"],
+)  # fmt: skip
 def test_copies_and_callbacks_have_the_numbers(loss, rng):
     X, y = regression(rng)
     net = network(loss)

@@ -150,7 +150,8 @@ def test_stub_has_the_estimators_parameters(name):
         for node in classes[name].body
         if isinstance(node, ast.FunctionDef) and node.name == "__init__"
     )
-    written = [arg.arg for arg in constructor.args.args[1:]] + options
+    own = [arg.arg for arg in constructor.args.kwonlyargs]  # n_jobs comes last
+    written = [*(arg.arg for arg in constructor.args.args[1:]), *options[:-1], *own, options[-1]]
     if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7):
         written = [option for option in written if option != "loss"]
     assert written == list(inspect.signature(getattr(estimators, name)).parameters)

@@ -22,6 +22,9 @@ _Activation: TypeAlias = Literal["identity", "logistic", "tanh", "relu"]
 _Solver: TypeAlias = Literal["lbfgs", "sgd", "adam"]
 _LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"]
 _RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
+_RegressionLoss: TypeAlias = Literal[
+    "squared_error", "poisson", "absolute_error", "huber", "quantile", "log_cosh", "gamma"
+]
 
 class _Options(TypedDict, total=False):
     solver: _Solver
@@ -118,14 +121,19 @@ class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):  # type:
     def to_sklearn(self) -> sklearn.neural_network.MLPClassifier: ...
 
 class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: ignore[misc]
-    loss: Literal["squared_error", "poisson"]
+    loss: _RegressionLoss
+    delta: float
+    quantile: float | Sequence[float]
 
     # the order is that of scikit-learn 1.7 and later
     def __init__(
         self,
-        loss: Literal["squared_error", "poisson"] = "squared_error",
+        loss: _RegressionLoss = "squared_error",
         hidden_layer_sizes: _HiddenLayerSizes = (100,),
         activation: _Activation = "relu",
+        *,
+        delta: float = 1.0,
+        quantile: float | Sequence[float] = 0.5,
         **options: Unpack[_Options],
     ) -> None: ...
     def partial_fit(  # pyright: ignore[reportIncompatibleVariableOverride]

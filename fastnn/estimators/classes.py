@@ -33,9 +33,13 @@ from sklearn.utils.validation import _check_sample_weight
 from fastnn import kernels, parameters, threads
 from fastnn.catalog import activations, losses
 from fastnn.data import checks
-from fastnn.estimators import arrays, fitting, labels, lbfgs, shortcuts
+from fastnn.estimators import arrays, extras, fitting, labels, lbfgs, shortcuts
 from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers, wrap
 from fastnn.estimators.keeping import NOT_COPIED, Keeping, attributes_of
+from fastnn.training.losses import check_levels, check_loss, one_target
+
+# those of MLPRegressor that scikit-learn's has not
+MORE_LOSSES = ("absolute_error", "huber", "quantile", "log_cosh", "gamma")
 
 _N_JOBS = """
     n_jobs : int, default=None
@@ -90,13 +94,19 @@ def _predict(original: type) -> Any:
 
 
 def _compiled(cls: Any) -> Any:
-    """Class decorator: the constructor of scikit-learn's class, of any version, and n_jobs."""
-    original = cls._original
+    """Class decorator: the constructor of scikit-learn's class, of any version, and more."""
+    original, more = cls._original, extras.of_class(cls.__name__)
+    defaults = {extra.name: extra.default for extra in more}
     signature = inspect.signature(original.__init__)
     n_jobs = inspect.Parameter("n_jobs", inspect.Parameter.KEYWORD_ONLY, default=None)
-    parameters = [*signature.parameters.values(), n_jobs]
+    keywords = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in defaults.items()
+    ]
+    parameters = [*signature.parameters.values(), *keywords, n_jobs]
 
     def __init__(self: Any, *args: Any, n_jobs: int | None = None, **kwargs: Any) -> None:
+        own = {name: kwargs.pop(name, default) for name, default in defaults.items()}
         try:
             original.__init__(self, *args, **kwargs)
         except TypeError as error:
@@ -106,7 +116,7 @@ def _compiled(cls: Any) -> Any:
                     hint = checks.did_you_mean(name, [*known, "set_callbacks"])
                     raise TypeError(f"{error}{hint}") from None
             raise
-        self.n_jobs = n_jobs
+        vars(self).update(own, n_jobs=n_jobs)
 
     # scikit-learn reads the names of parameters off the signature
     __init__.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
@@ -120,10 +130,15 @@ def _compiled(cls: Any) -> Any:
         "random_state : int, RandomState instance, default=None",
         "random_state : int, RandomState or Generator instance, default=None",
     )
-    cls.__doc__ = before.rstrip() + "\n" + _N_JOBS + heading + after
+    docs = "".join(f"\n    {extra.name} : {extra.doc}\n" for extra in more)
+    cls.__doc__ = before.rstrip() + "\n" + docs + _N_JOBS + heading + after
+    for name, default in defaults.items():  # for a subclass whose constructor does not set them
+        setattr(cls, name, default)
     cls._valid = shortcuts.KnownParameters(p.name for p in parameters[1:])
     cls._parameter_constraints = {
         **original._parameter_constraints,
+        **{extra.name: extra.constraints for extra in more},
+        **cls._more_constraints(),
         "random_state": ["random_state", np.random.Generator],
         "n_jobs": [None, Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
     }
@@ -167,6 +182,11 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
     n_jobs: int | None = None  # for a subclass whose constructor does not set it
 
     @classmethod
+    def _more_constraints(cls) -> dict[str, list[Any]]:
+        """Of parameters that take more than scikit-learn's class does."""
+        return {}
+
+    @classmethod
     def _get_param_names(cls) -> list[str]:
         valid: shortcuts.KnownParameters | None = vars(cls).get("_valid")  # not of a subclass
         if valid is None:
@@ -181,10 +201,21 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         """scikit-learn's variant of the loss, by its name in the catalog."""
         # what is reported of several outputs is a mean over them
         known = {"squared_error": "mean_squared_error", "poisson": "poisson_of_values"}
+        known |= {name: name for name in MORE_LOSSES}
         if is_classifier(self):
             binary = self.out_activation_ == "logistic"
             known = {"log_loss": "clipped_binary_log_loss" if binary else "clipped_log_loss"}
         return checks.choice("loss", self.loss, known)
+
+    def _loss_numbers(self: Any, n_outputs: int) -> tuple[float, ...]:
+        """The loss's numbers, one for each output, or none."""
+        number = self._number_of_loss()
+        return check_loss(self.loss, n_outputs, **number).numbers if number else ()
+
+    def _number_of_loss(self: Any) -> dict[str, Any]:
+        """The parameter that the loss takes, by its name; empty if there is none."""
+        number = losses.BY_NAME[self._loss_name()].number
+        return {number: getattr(self, number)} if number else {}
 
     def _own_arithmetic(self: Any) -> list[str]:
         """The methods by which a subclass computes something itself."""
@@ -197,6 +228,11 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
     def _needs_scikit_learn(self: Any) -> bool:
         """Whether scikit-learn's own code must train, with a warning if so."""
         own = self._own_arithmetic()
+        if own and self.loss in MORE_LOSSES:
+            raise ValueError(
+                f"{type(self).__name__} has its own {own[0]} and so trains by scikit-learn's "
+                f"code, which does not know the loss {self.loss!r}"
+            )
         if own and self._followers.need_network:
             raise ValueError(
                 f"{type(self).__name__} has its own {own[0]} and so trains by scikit-learn's "
@@ -529,9 +565,31 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
             shortcuts.take_features(self, X)
         # scikit-learn fails in its first subtraction or, without an error, has NaN for a loss
         y = checks.numeric_array("y", y)
-        if self.loss == "poisson":
-            checks.targets(np.ascontiguousarray(y.reshape(len(y), -1)), "poisson", "exp")
+        if self.loss in ("poisson", "gamma"):
+            checks.targets(np.ascontiguousarray(y.reshape(len(y), -1)), self.loss, "exp")
+        if self.loss == "quantile":
+            real = np.result_type(y, np.float32)  # whole numbers become doubles
+            columns = one_target(y, real, len(check_levels(self.quantile)), len(y))
+            y = columns if columns.shape[1] > 1 else y
         return X, y
+
+    def _initialize(self, y: Any, layer_units: Any, dtype: Any) -> None:
+        super()._initialize(y, layer_units, dtype)
+        if self.loss == "gamma":
+            self.out_activation_ = "exp"
+
+    def _predict(self, X: Any, check_input: bool = True) -> Any:
+        outputs: Any = super()._predict(X, check_input=check_input)
+        if self.loss == "quantile" and outputs.ndim == 2:
+            outputs.sort(axis=1)  # quantiles do not cross
+        return outputs
+
+    @classmethod
+    def _more_constraints(cls) -> dict[str, list[Any]]:
+        known = cls._original._parameter_constraints.get("loss")
+        if known is None:  # scikit-learn 1.6 has one loss
+            return {}
+        return {"loss": [StrOptions({"squared_error", "poisson", *MORE_LOSSES})]}
 
     def _score(self, X: Any, y: Any, sample_weight: NDArray[Any] | None = None) -> float:
         """R^2 on validated data, as `sklearn.metrics.r2_score` computes it; NaN if diverged."""

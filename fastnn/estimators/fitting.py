@@ -39,7 +39,7 @@ MOST_EPOCHS = 1000  # of one compiled call
 _FIXED = (
     "hidden_layer_sizes", "activation", "solver", "batch_size", "learning_rate", "power_t",
     "max_iter", "loss", "shuffle", "momentum", "nesterovs_momentum", "early_stopping",
-    "validation_fraction", "beta_1", "beta_2", "epsilon",
+    "validation_fraction", "beta_1", "beta_2", "epsilon", "delta", "quantile",
     "learning_rate_",  # no estimator has it: the network that callbacks get does
 )  # fmt: skip
 FIXED_BY_LBFGS = (*_FIXED, "alpha", "learning_rate_init", "tol", "n_iter_no_change", "max_fun")
@@ -300,7 +300,10 @@ class Training:
         estimator, params, batch_size = self._estimator, self.params, self._batch_size()
         self._in_batches = batch_size < self.n_samples
         optimizer = estimator._optimizer_to_go_on()
-        step = optimizers.new_step(optimizer, estimator._loss_name(), batch_size, estimator.alpha)
+        step = optimizers.new_step(
+            optimizer, estimator._loss_name(), batch_size, estimator.alpha,
+            estimator._loss_numbers(units[-1].item()),
+        )  # fmt: skip
         n_threads = work.training_threads(
             units, batch_size, params.dtype, self.n_samples * self.epochs_left, estimator.n_jobs
         )

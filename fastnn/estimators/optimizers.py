@@ -7,6 +7,7 @@ have it, where the next `partial_fit` takes it up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -34,7 +35,11 @@ def new_optimizer(estimator: Any, whole: bool = True) -> AdamOptimizer | SGDOpti
 
 
 def new_step(
-    optimizer: AdamOptimizer | SGDOptimizer, loss: str, batch_size: int, alpha: float
+    optimizer: AdamOptimizer | SGDOptimizer,
+    loss: str,
+    batch_size: int,
+    alpha: float,
+    loss_numbers: Sequence[float] = (),
 ) -> NDArray[Any]:
     """The record of its steps."""
     if not isinstance(alpha, Real):  # partial_fit validates no parameters
@@ -52,7 +57,7 @@ def new_step(
         }  # fmt: skip
     return options.new_step(
         loss, batch_size=batch_size, alpha=alpha, keep_going=True,
-        learning_rate_init=rate_of(optimizer), **own,
+        learning_rate_init=rate_of(optimizer), loss_numbers=loss_numbers, **own,
     )  # fmt: skip
 
 

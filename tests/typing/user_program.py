@@ -97,6 +97,11 @@ def networks() -> None:
     print(shared.params_.sum())
 
 
+def losses_of_estimators() -> None:
+    MLPRegressor("huber", delta=0.5).fit(X, y)
+    MLPRegressor(loss="quantile", quantile=[0.05, 0.5, 0.95], max_iter=3).fit(X, y)
+
+
 # ---- callbacks ----------------------------------------------------------------------------------
 
 
