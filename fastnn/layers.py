@@ -59,6 +59,7 @@ class Layers:
     _layer_units: tuple[int, ...]
     _activations: tuple[ActivationName, ...]
     _loss: LossOf
+    _sorts: bool
     _dtype: np.dtype[Any]
     _step: NDArray[Any] | None
     _dropped: int
@@ -143,6 +144,7 @@ class Layers:
             _layer_units=units,
             _activations=names,
             _loss=loss,
+            _sorts=loss.name == "quantile",  # predictions
             _dtype=params.dtype,
             _step=None,  # the record of the fit that is running
             loss_curve_=[],
@@ -293,7 +295,7 @@ class Layers:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if isinstance(self._loss, str):  # of a version that had names alone
-            vars(self)["_loss"] = LossOf(self._loss)
+            vars(self).update(_loss=LossOf(self._loss), _sorts=False)
         vars(self).setdefault("_step", None)  # a callback's __setstate__ leaves that of the fit
         self._build(self._params.copy())  # a pickle may hold buffers that cannot be written
         if self._state is not None:

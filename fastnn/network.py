@@ -182,7 +182,7 @@ class Network(Layers, Displayable):
         out = self._short_forward(X)
         if out is None:
             out = self._forward(self._check_x(X), self._layer_units[-1])
-        if self._loss.name == "quantile":
+        if self._sorts:
             out.sort(axis=1)
         return out
 

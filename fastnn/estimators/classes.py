@@ -579,8 +579,10 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
             self.out_activation_ = "exp"
 
     def _predict(self, X: Any, check_input: bool = True) -> Any:
-        outputs: Any = super()._predict(X, check_input=check_input)
-        if self.loss == "quantile" and outputs.ndim == 2:
+        outputs = self._forward_pass_fast(X, check_input=check_input)
+        if outputs.shape[1] == 1:
+            return outputs.ravel()
+        if self.loss == "quantile":
             outputs.sort(axis=1)  # quantiles do not cross
         return outputs
 

@@ -75,6 +75,8 @@ def check_loss(
     else:
         checked = LossOf(checks.choice("loss", loss, spellings))
     number = losses.BY_NAME[checked.name].number
+    if number is None and delta is DELTA and quantile is QUANTILE:
+        return checked
     for name, value, default in (("delta", delta, DELTA), ("quantile", quantile, QUANTILE)):
         if number != name and not (isinstance(value, (int, float)) and value == default):
             other = next(row.name for row in losses.LOSSES if row.number == name)
@@ -134,6 +136,8 @@ def smoothed(y: NDArray[Any], loss: str, label_smoothing: float) -> NDArray[Any]
     TypeError, ValueError
         If label_smoothing is not in [0, 1), or the loss has no labels.
     """
+    if type(label_smoothing) is float and label_smoothing == 0:
+        return y
     share = checks.real_number("label_smoothing", label_smoothing, 0, 1, "left")
     if not share:
         return y
