@@ -128,7 +128,8 @@ def tables() -> str:
             ["name", "other spellings", "formula", "targets", "output activation", "what it is"],
             [
                 [f"`{row.name}`", _spelt(row.aliases), f"`{row.formula}`",
-                 _interval(row.low, row.high) + ", rows sum to 1" * row.rows_sum_to_one,
+                 ("> 0" if row.open_low else _interval(row.low, row.high))
+                 + ", rows sum to 1" * row.rows_sum_to_one,
                  f"`{row.out_activation}`" if row.out_activation else "any", row.help]
                 for row in losses.LOSSES if row.public
             ],

@@ -1,4 +1,4 @@
-"""Layers: what a network is made of, without its training: units, activations and parameters."""
+"""Layers: what a network is made of, units, activations and parameters, and what data fit it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from fastnn.data.rows import Rows
 from fastnn.parameters import ParameterList, SolverState
 from fastnn.training import options
 from fastnn.training.again import Again
+from fastnn.training.losses import DELTA, QUANTILE, LossOf, OwnLoss, check_loss, one_target
 
 
 def _no_attributes() -> dict[str, str]:
@@ -60,7 +61,8 @@ class Layers:
     best_iteration_: int | None
     _layer_units: tuple[int, ...]
     _activations: tuple[ActivationName, ...]
-    _loss: str
+    _loss: LossOf
+    _sorts: bool
     _dtype: np.dtype[Any]
     _step: NDArray[Any] | None
     _dropped: int
@@ -94,7 +96,9 @@ class Layers:
         layer_units: Sequence[int],
         activation: ActivationName | Sequence[ActivationName],
         *,
-        loss: LossName = "squared_error",
+        loss: LossName | OwnLoss = "squared_error",
+        delta: float = DELTA,
+        quantile: float | Sequence[float] = QUANTILE,
         n_jobs: int | None = None,
     ) -> Self:
         """A network whose parameters are a given vector, which is not copied.
@@ -104,7 +108,7 @@ class Layers:
         params : ndarray, (n_params,)
             float64 or float32, contiguous: each layer's coefs (row-major), then its intercepts.
             Training changes it in place.
-        layer_units, activation, loss, n_jobs
+        layer_units, activation, loss, delta, quantile, n_jobs
             As of `Network`. The losses may be those that only the estimators use, too.
 
         Returns
@@ -113,8 +117,8 @@ class Layers:
         """
         units = checks.layer_units(layer_units)
         every_loss = {name: name for name in losses.BY_NAME} | losses.SPELLINGS
-        loss_name = checks.choice("loss", loss, every_loss)
-        names = checks.layer_activations(activation, None, loss_name, units)
+        loss_of = check_loss(loss, units[-1], delta, quantile, every_loss)
+        names = checks.layer_activations(activation, None, loss_of.name, units)
         n_params = parameters.count_params(units)
         if not isinstance(params, np.ndarray) or params.shape != (n_params,):
             raise ValueError(
@@ -125,7 +129,7 @@ class Layers:
             raise ValueError("params must be contiguous, aligned and writeable")
         net = cls.__new__(cls)
         net._random_state, net.n_jobs = np.random.RandomState(0), n_jobs
-        net._make(units, names, loss_name, params)
+        net._make(units, names, loss_of, params)
         net._drawn = -1
         return net
 
@@ -135,7 +139,7 @@ class Layers:
         self,
         units: tuple[int, ...],
         names: tuple[ActivationName, ...],
-        loss: str,
+        loss: LossOf,
         params: NDArray[Any],
     ) -> None:
         # __setattr__ would take 0.2 us for each
@@ -143,6 +147,7 @@ class Layers:
             _layer_units=units,
             _activations=names,
             _loss=loss,
+            _sorts=loss.name == "quantile",  # predictions
             _dtype=params.dtype,
             _step=None,  # the record of the fit that is running
             loss_curve_=[],
@@ -181,8 +186,8 @@ class Layers:
 
     @property
     def loss_function(self) -> LossName:
-        """The name of the loss."""
-        return cast(LossName, self._loss)  # of an estimator's network it may be another
+        """The name of the loss; "given" for one of one's own."""
+        return cast(LossName, self._loss.name)  # of an estimator's network it may be another
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -240,7 +245,7 @@ class Layers:
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
+        y : array-like, (n, layer_units[-1]), or (n,) for one output or several quantiles
 
         Returns
         -------
@@ -259,6 +264,8 @@ class Layers:
         return self.check_data(X, y)
 
     def _check_y(self, y: ArrayLike, n_rows: int) -> NDArray[Any]:
+        if self._loss.name == "quantile":
+            return one_target(y, self._dtype, self._layer_units[-1], n_rows)
         return checks.outputs(y, self._dtype, self._layer_units[-1], n_rows)
 
     def _check_x(self, X: ArrayLike) -> NDArray[Any]:
@@ -275,7 +282,7 @@ class Layers:
         same = len(set(names)) == 1 and activations.BY_NAME[names[0]].hidden
         return (
             f"Network({list(self._layer_units)}, activation={names[0] if same else names!r}, "
-            f"loss={self._loss!r}, dtype={self._dtype.name!r})"
+            f"{self._loss!r}, dtype={self._dtype.name!r})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -293,6 +300,8 @@ class Layers:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        if isinstance(self._loss, str):  # of a version that had names alone
+            vars(self).update(_loss=LossOf(self._loss), _sorts=False)
         vars(self).setdefault("_step", None)  # a callback's __setstate__ leaves that of the fit
         self._build(self._params.copy())  # a pickle may hold buffers that cannot be written
         if self._state is not None:

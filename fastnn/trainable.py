@@ -5,6 +5,7 @@ Input is checked here, before anything changes; epochs run in `training.run`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
@@ -15,10 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import parameters, threads, work
 from fastnn.callbacks import NOBODY, CallbackLike, Listeners
 from fastnn.data import checks
+from fastnn.data.rows import Rows
 from fastnn.layers import Layers
 from fastnn.schedules import Blocks, Schedules
-from fastnn.training import options
+from fastnn.training import options, own_loss
 from fastnn.training.again import Again, can_train
+from fastnn.training.losses import smoothed
 from fastnn.training.objective import MeanLoss, short_loss
 from fastnn.training.options import SolverOptions, takes_solver_options
 from fastnn.training.run import TrainingRun, draw_order
@@ -97,19 +100,30 @@ class Trainable(Layers):
         self, X: Any, y: Any, alpha: Any, sample_weight: Any, grads: NDArray[Any] | None = None
     ) -> float:
         threads.from_environment()  # a bad number is refused in small work too
-        net, loss = (self._units, self._codes, self._loss), None
-        if sample_weight is None:
-            loss = short_loss(self._params, *net, alpha, X, y, grads)
+        name, numbers, own = self._loss
+        loss = None
+        if sample_weight is None and not (numbers or own):
+            loss = short_loss(self._params, self._units, self._codes, name, alpha, X, y, grads)
         if loss is None:
             x, y = self._check_loss_data(X, y)
-            checks.loss_domain(y, self._loss)
+            checks.loss_domain(y, name)
             if sample_weight is not None:
                 y = self._with_weights(y, sample_weight)
             alpha = checks.real_number("alpha", alpha, 0, closed="left")
             self._check_params()
             grads = np.empty(0, self._dtype) if grads is None else grads
-            loss = MeanLoss(*net, alpha, x, y, self._n_jobs)(self._params, grads)
+            loss = self._objective(alpha, x, y)(self._params, grads)
         return loss
+
+    def _objective(
+        self, alpha: float, x: Rows, y: NDArray[Any]
+    ) -> Callable[[NDArray[Any], NDArray[Any]], float]:
+        """The mean loss of checked data, a function of parameters and room for a gradient."""
+        name, numbers, own = self._loss
+        net = self._units, self._codes
+        if own:
+            return own_loss.OwnMeanLoss(*net, own, alpha, x, y, self._n_jobs)
+        return MeanLoss(*net, name, alpha, x, y, self._n_jobs, numbers)
 
     def _with_weights(
         self, y: NDArray[Any], sample_weight: Any, name: str = "sample_weight"
@@ -163,6 +177,7 @@ class Trainable(Layers):
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         sample_weight: ArrayLike | None = None,
+        label_smoothing: float = 0.0,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
@@ -190,6 +205,9 @@ class Trainable(Layers):
             Whether to draw a new order of the samples for each epoch of several batches.
         sample_weight : array-like >= 0, (n,), optional
             Losses and gradients are then weighted means, each batch's by its own weights.
+        label_smoothing : float in [0, 1)
+            With "log_loss" over K classes, targets are y (1 - s) + s / K; with "binary_log_loss"
+            K is 2. Those of a validation set stay as they are.
         X_val, y_val, sample_weight_val : array-like, optional
             A validation set, shaped as X, y and sample_weight. After each epoch its mean loss,
             without penalty, or its score goes into ``validation_scores_``.
@@ -231,7 +249,7 @@ class Trainable(Layers):
             On Ctrl-C; the parameters are those reached.
         """
         x, y, step, shuffle, schedules = self._check_training(
-            X, y, batch_size, shuffle, solver_options
+            X, y, batch_size, shuffle, label_smoothing, solver_options
         )
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
         checks.whole_number("callback_every", callback_every)
@@ -269,6 +287,7 @@ class Trainable(Layers):
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         sample_weight: ArrayLike | None = None,
+        label_smoothing: float = 0.0,
         **solver_options: Unpack[SolverOptions],
     ) -> Self:
         """Train for one epoch, the solver going on where it was.
@@ -284,6 +303,7 @@ class Trainable(Layers):
         """
         threads.from_environment()  # a bad number is refused in small work too
         options = {**solver_options, "batch_size": batch_size, "shuffle": shuffle}
+        options["label_smoothing"] = label_smoothing
         own = vars(self)  # __setattr__ would take half a microsecond each time
         again, own["_again"] = self._again, None  # out of other threads' sight
         if type(y) is np.ndarray and y.ndim == 1 and self._layer_units[-1] == 1:
@@ -292,7 +312,7 @@ class Trainable(Layers):
             again = None
         if again is None or not again.takes(self._params, self._state, X, y, options):
             x, y, step, shuffle, schedules = self._check_training(
-                X, y, batch_size, shuffle, solver_options
+                X, y, batch_size, shuffle, label_smoothing, solver_options
             )
             for name, schedule in zip(Schedules._fields, schedules or (), strict=False):
                 if schedule is not None:
@@ -306,15 +326,16 @@ class Trainable(Layers):
             run = self._train(x, y, step, shuffle, np.zeros(1))
             in_batches = shuffle and step["batch_size"].item() < len(x)
             again = Again(
-                run, self._state, options, len(x), in_batches, self._loss, self._activations[-1]
-            )
+                run, self._state, options, len(x), in_batches, self._loss.name,
+                self._activations[-1],
+            )  # fmt: skip
         else:
             try:
                 again.train(self._params, X, y, self._random_state)
             finally:
                 self.loss_curve_.extend(again.losses())
                 own["_state"] = again.state = again.run.state
-        if again.is_small and sample_weight is None:
+        if again.is_small and sample_weight is None and not (label_smoothing or self._loss.own):
             own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:
             self._dropped += LONGEST_CURVE // 2
@@ -326,21 +347,29 @@ class Trainable(Layers):
         self._state = None
 
     def _check_training(
-        self, X: Any, y: Any, batch_size: Any, shuffle: Any, solver_options: Any
+        self, X: Any, y: Any, batch_size: Any, shuffle: Any, smoothing: Any, solver_options: Any
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool, Schedules | None]:
         """Refuse all bad input to a fit before anything changes."""
         units, out_activation = self._layer_units, self._activations[-1]
+        name, numbers, own = self._loss
         x = X
-        if not can_train(self._params, x, y, units[0], units[-1], self._loss, out_activation):
+        # the long way where y is not what kernels take: several quantiles have one target
+        if (
+            own
+            or name == "quantile"
+            or not can_train(self._params, x, y, units[0], units[-1], name, out_activation)
+        ):
             x, y = self.check_data(X, y)
-            checks.targets(y, self._loss, out_activation)
+            if not own:
+                checks.targets(y, name, out_activation)
             self._check_params()
             # training must not change its own data: views of the parameters are copied
             x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
         shuffle = checks.boolean("shuffle", shuffle)
         checked = options.check_options(self._dtype, solver_options)
         batch_size = options.batch_size(batch_size, len(x), checked["solver"])
-        step = checked.new_step(self._loss, batch_size, len(units) - 1)
+        step = checked.new_step(name, batch_size, len(units) - 1, numbers)
+        y = smoothed(y, name, smoothing)
         threads.from_environment()  # it may ask for an impossible number
         return x, y, step, shuffle, options.schedules_of(checked)
 
@@ -365,7 +394,7 @@ class Trainable(Layers):
             return None
         with checks.naming("the validation set"):
             checked = self.check_data(X, y)
-            checks.loss_domain(checked[1], self._loss)
+            checks.loss_domain(checked[1], self._loss.name)
         # views of the parameters would change while they train
         x, targets = (a.copy() if np.may_share_memory(a, self._params) else a for a in checked)
         weights = None
@@ -374,8 +403,7 @@ class Trainable(Layers):
             weights = weighted[:, -1]
         if scoring is None:
             rows = targets if weights is None else weighted
-            net = self._units, self._codes, self._loss
-            mean, no_grads = MeanLoss(*net, 0.0, x, rows, self._n_jobs), np.empty(0, self._dtype)
+            mean, no_grads = self._objective(0.0, x, rows), np.empty(0, self._dtype)
             score: Callable[[Network], Any] = lambda net: -mean(net.params_, no_grads)  # noqa: E731
         else:
             score = scorer(scoring, (X, y), (x, targets), weights)
@@ -395,7 +423,9 @@ class Trainable(Layers):
         n_threads = work.training_threads(
             self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
         )
-        run = TrainingRun(
+        functions = self._loss.own
+        kind = functools.partial(own_loss.OwnLossRun, functions) if functions else TrainingRun
+        run = kind(
             self._units, self._codes, step, self._dtype, n_threads=n_threads,
             weighted=y.shape[1] > self._layer_units[-1],
         )  # fmt: skip

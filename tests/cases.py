@@ -40,6 +40,13 @@ def codes_of(*names):
     return np.array([ACTIVATIONS[name] for name in names], np.int32)
 
 
+def loss_numbers(loss, n_outputs):
+    """A number for each output, for a loss that takes them."""
+    if losses.BY_NAME[loss].number is None:
+        return []
+    return np.linspace(0.1, 0.7, n_outputs).tolist()
+
+
 def step_of(**fields):
     """The bytes of a step record; a loss or solver may be given by name, see `new_step`."""
     fields = {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8} | fields
@@ -120,6 +127,9 @@ WAYS = [
     (((3, 7, 2), ("tanh", "softmax"), "squared_error"), 67, 16),
     (((3, 7, 2), ("silu", "silu"), "squared_error"), 20_000, 20_000),
     (((97, 64, 31, 4), ("silu", "silu", "sigmoid"), "binary_log_loss"), 900, 300),
+    (((3, 7, 3), ("tanh", "identity"), "quantile"), 20_000, 20_000),
+    (((3, 7, 2), ("tanh", "exp"), "gamma"), 25_000, 10_000),
+    (((3, 33, 2), ("relu", "silu"), "huber"), 67, 16),
 ]
 
 
@@ -128,6 +138,8 @@ def targets(rng, n, n_outputs, loss):
     row = losses.BY_NAME[loss]
     if row.rows_sum_to_one:
         return np.eye(n_outputs)[rng.randint(n_outputs, size=n)]
+    if row.open_low:
+        return rng.exponential(size=(n, n_outputs)) + 0.1
     if row.low == 0 and row.high == np.inf:
         # zeros among them; not 1, which the outputs are near: a delta would be all cancellation
         return 1.3 * rng.poisson(1.5, (n, n_outputs))
@@ -212,7 +224,8 @@ def run(module, dtype, net, params, x, y, solver, batch_size, order, n_epochs, *
     workspace = new_workspace(module, units, batch_size, dtype, n_states, n_threads, weighted)
     step = step_of(
         **{"loss": net[2], "solver": solver, "batch_size": batch_size, "budget": 1e9,
-           "momentum": 0.7, "take_back": 1, **options}
+           "momentum": 0.7, "take_back": 1, "loss_numbers": loss_numbers(net[2], net[0][-1]),
+           **options}
     )  # fmt: skip
     params, cursor = params.copy(), np.zeros(1, builds.CURSOR)
     rows = x if isinstance(x, SparseRows) else (x, *DENSE)

@@ -312,7 +312,7 @@ def test_misspelt_names_get_a_hint(call, message):
     ("call", "message"),
     [
         *[(lambda name=name: Network([2, 1], loss=name), "loss must be one of")
-          for name in ("mae", "MAE", "l1", "absolute_error")],
+          for name in ("mape", "MAPE", "hinge", "smooth-l1")],
         *[(lambda name=name: Network([2, 1], name), "activation must be one of")
           for name in ("prelu", "PReLU", "celu", "hard-swish")],
         *[(lambda name=name: Network([2, 1]).fit(X, Y, solver=name), "solver must be one of")

@@ -577,7 +577,7 @@ def test_a_network_over_given_parameters(row):
     params = np.random.RandomState(0).uniform(-1, 1, 3 * 4 + 5 * n_outputs)
     names = ["tanh", row.out_activation or "identity"]
     net = Network.from_params(params, [2, 4, n_outputs], names, loss=row.name)
-    targets = np.eye(3)[y + (X[:, 0] > 0)] if n_outputs == 3 else y
+    targets = np.eye(3)[y + (X[:, 0] > 0)] if n_outputs == 3 else y + row.open_low
     recorder, file = Recorder(every=2), io.StringIO()
     validation = ValidationLoss(X, targets, n_iter_no_change=2, tol=100)
     net.fit(X, targets, max_iter=9, callback=[recorder, ProgressBar(file=file), validation])

@@ -10,7 +10,7 @@ from sklearn.preprocessing import scale
 import fastnn
 from fastnn import Network
 from fastnn.catalog import activations
-from fastnn.estimators.classes import _MORE_ACTIVATIONS
+from fastnn.estimators.extras import MORE_ACTIVATIONS
 
 X, y = load_diabetes(return_X_y=True)
 X, y = scale(X), scale(y)
@@ -58,7 +58,7 @@ def test_fits_repeat_and_go_on(options, solver):
     assert np.isfinite(pickle.loads(pickle.dumps(fits[0])).partial_fit(X, y).loss_)
 
 
-@pytest.mark.parametrize("activation", _MORE_ACTIVATIONS)
+@pytest.mark.parametrize("activation", MORE_ACTIVATIONS)
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_more_activations(activation, solver):
     mlp = new(activation=activation, solver=solver).fit(X, y)
@@ -72,7 +72,7 @@ def test_more_activations(activation, solver):
 
 def test_the_activations_are_those_of_the_catalog():
     hidden = {row.name for row in activations.ACTIVATIONS if row.hidden}
-    assert hidden - {"sigmoid"} == {*_MORE_ACTIVATIONS, "identity", "tanh", "relu"}
+    assert hidden - {"sigmoid"} == {*MORE_ACTIVATIONS, "identity", "tanh", "relu"}
 
 
 @pytest.mark.parametrize(("options", "message"), [

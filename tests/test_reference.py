@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from cases import ACTIVATIONS, DENSE, HIDDEN, LOSSES, OUTPUTS, step_of, targets
+from cases import (
+    ACTIVATIONS,
+    DENSE,
+    HIDDEN,
+    LOSSES,
+    OUTPUTS,
+    loss_numbers,
+    step_of,
+    targets,
+)
 
 from fastnn import reference
 from fastnn.catalog import solvers
@@ -15,7 +24,7 @@ from fastnn.reference.rows import dense_rows
 def assert_gradient_is_central_differences(loss, out, hidden, depth, alpha, weighted):
     units = np.array([3, *[5, 4, 6][: depth - 1], 2], np.intp)
     codes = np.array([ACTIVATIONS[hidden]] * (depth - 1) + [ACTIVATIONS[out]], np.int32)
-    record = step_of(loss=loss, alpha=alpha)
+    record = step_of(loss=loss, alpha=alpha, loss_numbers=loss_numbers(loss, 2))
     h = 1e-5
     steps = h * np.eye(reference.packed_size(units, 8))
 
@@ -28,13 +37,19 @@ def assert_gradient_is_central_differences(loss, out, hidden, depth, alpha, weig
         return params, x, y
 
     def f(p):
+        if loss == "given":  # y are the derivatives of something whose value is their product
+            weights = y[:, 2:] if weighted else np.ones((9, 1))
+            return np.sum(weights * y[:, :2] * forward_pass(p, units, codes, x)[0][-1]) / (
+                weights.sum()
+            )
         return reference.loss_and_grad(p, units, codes, record, x, *DENSE, y, None, p[:0])
 
     def signs(p):
-        return np.hstack([layer > 0 for layer in forward_pass(p, units, codes, x)[1]])
+        a, z = forward_pass(p, units, codes, x)
+        return np.hstack([a[-1] > y[:, :2], *(layer > 0 for layer in z)])
 
-    # a difference quotient means nothing across relu's kink, and a net whose outputs are all zero
-    # has no gradient: take the first net that is neither
+    # a difference quotient means nothing across a kink, relu's or an error's, and a net whose
+    # outputs are all zero has no gradient: take the first net that is neither
     for seed in range(100):
         params, x, y = problem(seed)
         same = [signs(params + step) == signs(params - step) for step in steps]
@@ -149,6 +164,27 @@ def test_poisson_is_half_the_deviance(loss, rng):
     got, _ = total(loss, "exp", a, y)
     want = sum(mean_poisson_deviance(y[:, j], a[:, j]) for j in range(2)) / 2
     np.testing.assert_allclose(got / 30, want, rtol=1e-12)
+
+
+def test_gamma_is_half_the_deviance(rng):
+    from sklearn.metrics import mean_gamma_deviance
+
+    a, y = rng.exponential(size=(30, 2)), rng.exponential(size=(30, 2))
+    got, _ = total("gamma", "exp", a, y)
+    want = sum(mean_gamma_deviance(y[:, j], a[:, j]) for j in range(2)) / 2
+    np.testing.assert_allclose(got / 30, want, rtol=1e-12)
+
+
+def test_errors_against_scikit_learn(rng):
+    from sklearn.metrics import mean_absolute_error, mean_pinball_loss
+
+    a, y, levels = rng.randn(30, 2), rng.randn(30, 2), np.array([0.1, 0.7])
+    z, identity = a, ACTIVATIONS["identity"]
+    got, _ = loss_delta(a, z, y, LOSSES["absolute_error"], identity)
+    np.testing.assert_allclose(got / 60, mean_absolute_error(y, a), rtol=1e-13)
+    got, _ = loss_delta(a, z, y, LOSSES["quantile"], identity, levels)
+    want = sum(mean_pinball_loss(y[:, j], a[:, j], alpha=levels[j]) for j in range(2))
+    np.testing.assert_allclose(got / 30, want, rtol=1e-13)
 
 
 def test_mean_squared_error_has_the_deltas_of_the_sum(rng):

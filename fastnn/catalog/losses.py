@@ -7,7 +7,8 @@ from fastnn.catalog.activations import ActivationName
 # Every accepted spelling of a public loss, for type checkers; a test compares it with the rows.
 LossName = Literal[
     "squared_error", "mse", "l2", "binary_log_loss", "binary_cross_entropy", "bce", "log_loss",
-    "categorical_cross_entropy", "cross_entropy", "poisson",
+    "categorical_cross_entropy", "cross_entropy", "poisson", "absolute_error", "mae", "l1",
+    "mean_absolute_error", "huber", "quantile", "pinball", "log_cosh", "logcosh", "gamma",
 ]  # fmt: skip
 
 
@@ -37,6 +38,10 @@ class Loss(NamedTuple):
     uses_logits : bool
         Whether it is computed from the outputs' weighted sums, which the forward pass keeps where
         the output's deltas will stand.
+    number : str or None
+        The argument of `Network` that gives the loss a number for each output.
+    open_low : bool
+        Whether targets must be above `low`, not at it.
     """
 
     name: str
@@ -50,6 +55,13 @@ class Loss(NamedTuple):
     high: float = float("inf")
     rows_sum_to_one: bool = False
     uses_logits: bool = False
+    number: str | None = None
+    open_low: bool = False
+
+    @property
+    def lowest(self) -> float:
+        """The lowest target: the smallest positive double where 0 itself is none."""
+        return 5e-324 if self.open_low else self.low
 
 
 LOSSES = (
@@ -90,6 +102,32 @@ LOSSES = (
     Loss(
         "poisson_of_values", 7, "scikit-learn's: infinite where a_j is 0 and y_j is not",
         "sum_j y_j log(y_j / a_j) - y_j + a_j", public=False, out_activation="exp", low=0.0,
+    ),
+    Loss(
+        "absolute_error", 8, "for targets with outliers: the outputs estimate medians",
+        "sum_j |a_j - y_j|", ("mae", "l1", "mean_absolute_error"),
+    ),
+    Loss(
+        "huber", 9, "squared for errors up to delta, beyond that absolute",
+        "sum_j d_j^2 / 2 if |d_j| <= delta, else delta (|d_j| - delta / 2); d_j = a_j - y_j",
+        number="delta",
+    ),
+    Loss(
+        "quantile", 10, "quantiles of one target: an output for each level q_j",
+        "sum_j max(q_j (y - a_j), (q_j - 1) (y - a_j))", ("pinball",), number="quantile",
+    ),
+    Loss(
+        "log_cosh", 11, "about squared for errors below 1, about absolute beyond, and smooth",
+        "sum_j log cosh(a_j - y_j)", ("logcosh",),
+    ),
+    Loss(
+        "gamma", 12, "half the gamma deviance, for targets > 0 whose spread grows with their mean",
+        "sum_j y_j exp(-z_j) - 1 - log y_j + z_j", out_activation="exp", low=0.0,
+        uses_logits=True, open_low=True,
+    ),
+    Loss(
+        "given", 13, "a loss of one's own: the targets are its derivatives by the outputs, and "
+        "Python adds its values", "0", public=False,
     ),
 )  # fmt: skip
 

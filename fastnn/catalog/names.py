@@ -43,5 +43,5 @@ NOT_HERE: dict[str, str] = {
     },
     **dict.fromkeys(("adamax", "adagrad", "adadelta"), ""),
     **dict.fromkeys(("celu", "prelu", "relu6", "hard_sigmoid", "hard_swish", "glu"), ""),
-    **dict.fromkeys(("mae", "mape", "l1", "absolute_error", "mean_absolute_error", "hinge"), ""),
+    **dict.fromkeys(("mape", "hinge", "smooth_l1", "tweedie"), ""),
 }

@@ -460,10 +460,12 @@ def loss_domain(y: NDArray[Any], loss: str) -> None:
     """
     row = losses.BY_NAME[loss]
     at = _outside(y, row.low, row.high)
+    if row.open_low:
+        at = first_where(lambda block: block <= row.low, y)
+    domain = f"above {row.low:g}" if row.open_low else _interval(row.low, row.high)
     if at is not None:
         raise ValueError(
-            f"y must be {_interval(row.low, row.high)} for loss {loss!r}, got "
-            f"y[{at[0]}, {at[1]}] = {y[at]}"
+            f"y must be {domain} for loss {loss!r}, got y[{at[0]}, {at[1]}] = {y[at]}"
         )
     if row.rows_sum_to_one:
         _rows_sum_to_one(y, loss)

@@ -39,6 +39,9 @@ _LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"] | Sched
 _RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 _Scoring: TypeAlias = str | Callable[..., Any] | None
 _ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"] | None
+_RegressionLoss: TypeAlias = Literal[
+    "squared_error", "poisson", "absolute_error", "huber", "quantile", "log_cosh", "gamma"
+]
 
 class _Options(TypedDict, total=False):
     solver: _Solver
@@ -71,6 +74,10 @@ class _Options(TypedDict, total=False):
 
 class _ClassifierOptions(_Options, total=False):
     class_weight: _ClassWeight
+
+class _RegressorOptions(_Options, total=False):
+    delta: float
+    quantile: float | Sequence[float]
 
 class _Perceptron:
     hidden_layer_sizes: _HiddenLayerSizes
@@ -159,15 +166,17 @@ class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):  # type:
     def to_sklearn(self) -> sklearn.neural_network.MLPClassifier: ...
 
 class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: ignore[misc]
-    loss: Literal["squared_error", "poisson"]
+    loss: _RegressionLoss
+    delta: float
+    quantile: float | Sequence[float]
 
     # the order is that of scikit-learn 1.7 and later
     def __init__(
         self,
-        loss: Literal["squared_error", "poisson"] = "squared_error",
+        loss: _RegressionLoss = "squared_error",
         hidden_layer_sizes: _HiddenLayerSizes = (100,),
         activation: _Activation = "relu",
-        **options: Unpack[_Options],
+        **options: Unpack[_RegressorOptions],
     ) -> None: ...
     def partial_fit(  # pyright: ignore[reportIncompatibleVariableOverride]
         self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None

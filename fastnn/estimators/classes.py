@@ -25,7 +25,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnn import kernels, parameters, threads
-from fastnn.catalog import activations, losses, schedules
+from fastnn.catalog import activations, losses
 from fastnn.data import checks
 from fastnn.estimators import (
     arrays,
@@ -41,6 +41,7 @@ from fastnn.estimators import (
 from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers, wrap
 from fastnn.estimators.keeping import NOT_COPIED, Keeping, attributes_of
 from fastnn.schedules import Checked
+from fastnn.training.losses import check_levels, check_loss, one_target
 
 _SCHEDULES = """
         Also a name, an object or a function of the share of training done, as
@@ -120,14 +121,6 @@ def _predict(original: type) -> Any:
     return predict
 
 
-_THEIR_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
-_MORE_ACTIVATIONS = tuple(
-    row.name
-    for row in activations.ACTIVATIONS
-    if row.hidden and not {row.name, *row.aliases}.intersection(_THEIR_ACTIVATIONS)
-)
-
-
 def _compiled(cls: Any) -> Any:
     """Class decorator: the constructor of scikit-learn's class, of any version, and the extras."""
     original = cls._original
@@ -167,9 +160,8 @@ def _compiled(cls: Any) -> Any:
     cls._valid = shortcuts.KnownParameters(p.name for p in parameters[1:])
     cls._parameter_constraints = {
         **original._parameter_constraints,
+        **extras.more_values(original),
         "random_state": ["random_state", np.random.Generator],
-        "activation": [StrOptions({*_THEIR_ACTIVATIONS, *_MORE_ACTIVATIONS})],
-        "learning_rate": [StrOptions({*optimizers.THEIRS, *schedules.SPELLINGS}), callable],
         **{row.name: list(row.constraints) for row in rows},
     }
     for row in rows:  # for a subclass whose constructor does not set it
@@ -228,10 +220,21 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         """scikit-learn's variant of the loss, by its name in the catalog."""
         # what is reported of several outputs is a mean over them
         known = {"squared_error": "mean_squared_error", "poisson": "poisson_of_values"}
+        known |= {name: name for name in extras.MORE_LOSSES}
         if is_classifier(self):
             binary = self.out_activation_ == "logistic"
             known = {"log_loss": "clipped_binary_log_loss" if binary else "clipped_log_loss"}
         return checks.choice("loss", self.loss, known)
+
+    def _loss_numbers(self: Any, n_outputs: int) -> tuple[float, ...]:
+        """The loss's numbers, one for each output, or none."""
+        number = self._number_of_loss()
+        return check_loss(self.loss, n_outputs, **number).numbers if number else ()
+
+    def _number_of_loss(self: Any) -> dict[str, Any]:
+        """The parameter that the loss takes, by its name; empty if there is none."""
+        number = losses.BY_NAME[self._loss_name()].number
+        return {number: getattr(self, number)} if number else {}
 
     def _own_arithmetic(self: Any) -> list[str]:
         """The methods by which a subclass computes something itself."""
@@ -245,8 +248,10 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         """Whether scikit-learn's own code must train, with a warning if so."""
         own = self._own_arithmetic()
         beyond = list(extras.of_step(self))
-        if self.activation not in _THEIR_ACTIVATIONS:
+        if self.activation not in extras.THEIR_ACTIVATIONS:
             beyond.append(f"activation {self.activation!r}")
+        if self.loss in extras.MORE_LOSSES:
+            beyond.append(f"loss {self.loss!r}")
         if own and beyond:
             raise ValueError(
                 f"{type(self).__name__} has its own {own[0]} and so trains by scikit-learn's "
@@ -485,7 +490,7 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         UserWarning
             If a parameter that is left out changes later fits.
         """
-        if self.activation not in _THEIR_ACTIVATIONS:
+        if self.activation not in extras.THEIR_ACTIVATIONS:
             raise ValueError(f"scikit-learn has no activation {self.activation!r}")
         theirs = optimizers.is_theirs(self.learning_rate)
         lost = extras.given(self)
@@ -633,9 +638,26 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
             shortcuts.take_features(self, X)
         # scikit-learn fails in its first subtraction or, without an error, has NaN for a loss
         y = checks.numeric_array("y", y)
-        if self.loss == "poisson":
-            checks.targets(np.ascontiguousarray(y.reshape(len(y), -1)), "poisson", "exp")
+        if self.loss in ("poisson", "gamma"):
+            checks.targets(np.ascontiguousarray(y.reshape(len(y), -1)), self.loss, "exp")
+        if self.loss == "quantile":
+            real = np.result_type(y, np.float32)  # whole numbers become doubles
+            columns = one_target(y, real, len(check_levels(self.quantile)), len(y))
+            y = columns if columns.shape[1] > 1 else y
         return X, y
+
+    def _initialize(self, y: Any, layer_units: Any, dtype: Any) -> None:
+        super()._initialize(y, layer_units, dtype)
+        if self.loss == "gamma":
+            self.out_activation_ = "exp"
+
+    def _predict(self, X: Any, check_input: bool = True) -> Any:
+        outputs = self._forward_pass_fast(X, check_input=check_input)
+        if outputs.shape[1] == 1:
+            return outputs.ravel()
+        if self.loss == "quantile":
+            outputs.sort(axis=1)  # quantiles do not cross
+        return outputs
 
     def _score(self, X: Any, y: Any, sample_weight: NDArray[Any] | None = None) -> float:
         """R^2 on validated data, as `sklearn.metrics.r2_score` computes it, and NaN if diverged.

@@ -1,4 +1,4 @@
-"""Parameters of the estimators that scikit-learn's classes do not have: a row each.
+"""What scikit-learn's classes do not have: parameters, a row each, and values of its parameters.
 
 Signature, constructor, validation, documentation and conversion follow from the rows. All are
 keyword-only, and with the defaults nothing differs from scikit-learn.
@@ -10,10 +10,12 @@ import inspect
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple
 
+from sklearn.base import RegressorMixin
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from fastnn.estimators import shortcuts
+from fastnn.catalog import activations, schedules
+from fastnn.estimators import optimizers, shortcuts
 from fastnn.training import options
 
 
@@ -124,11 +126,52 @@ EXTRAS = (
 """,
         of="classifier",
     ),
+    Extra(
+        "delta", 1.0, (Interval(Real, 0, None, closed="neither"),),
+        """
+    delta : float, default=1.0
+        With ``loss='huber'``, errors up to delta are squared, larger ones
+        absolute. Not a parameter of scikit-learn's class.
+""",
+        of="regressor",
+    ),
+    Extra(
+        "quantile", 0.5, (Interval(Real, 0, 1, closed="neither"), "array-like"),
+        """
+    quantile : float or array-like of shape (n_levels,), default=0.5
+        With ``loss='quantile'``, the levels to predict of the one target,
+        rising. Of a list, `predict` gives a column for each level, and sorts
+        each row. Not a parameter of scikit-learn's class.
+""",
+        of="regressor",
+    ),
 )  # fmt: skip
 
 NAMES = tuple(row.name for row in EXTRAS)
 STEP = tuple(row for row in EXTRAS if row.step)
 FIXED = tuple(row.name for row in EXTRAS if row.changes_fits)
+
+
+THEIR_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+MORE_ACTIVATIONS = tuple(
+    row.name
+    for row in activations.ACTIVATIONS
+    if row.hidden and not {row.name, *row.aliases}.intersection(THEIR_ACTIVATIONS)
+)
+_THEIR_LOSSES = ("squared_error", "poisson")  # of the regressor
+MORE_LOSSES = ("absolute_error", "huber", "quantile", "log_cosh", "gamma")
+
+
+def more_values(original: Any) -> dict[str, list[Any]]:
+    """Constraints of the parameters of scikit-learn's class that take more values here."""
+    values: dict[str, list[Any]] = {
+        "activation": [StrOptions({*THEIR_ACTIVATIONS, *MORE_ACTIVATIONS})],
+        "learning_rate": [StrOptions({*optimizers.THEIRS, *schedules.SPELLINGS}), callable],
+    }
+    # scikit-learn 1.6 has one loss
+    if issubclass(original, RegressorMixin) and "loss" in original._parameter_constraints:
+        values["loss"] = [StrOptions({*_THEIR_LOSSES, *MORE_LOSSES})]
+    return values
 
 
 def rows_of(kind: str) -> tuple[Extra, ...]:

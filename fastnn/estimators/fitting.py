@@ -328,7 +328,7 @@ class Training:
         optimizer = estimator._optimizer_to_go_on()
         step = optimizers.new_step(
             optimizer, estimator._loss_name(), batch_size, estimator.alpha,
-            extras.of_step(estimator),
+            extras.of_step(estimator), estimator._loss_numbers(units[-1].item()),
         )  # fmt: skip
         n_threads = work.training_threads(
             units, batch_size, params.dtype, self.n_samples * self.epochs_left, estimator.n_jobs

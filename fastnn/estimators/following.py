@@ -224,7 +224,7 @@ class Followers:
         estimator = self._estimator
         self.net = EstimatorNetwork.from_params(
             params, layer_units, estimator._layer_activations(len(layer_units) - 1),
-            loss=estimator._loss_name(), n_jobs=estimator.n_jobs,
+            loss=estimator._loss_name(), n_jobs=estimator.n_jobs, **estimator._number_of_loss(),
         )  # fmt: skip
         labels = getattr(estimator, "_label_binarizer", None)
         if labels is not None and not labels.y_type_.startswith("multilabel"):

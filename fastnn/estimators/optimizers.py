@@ -7,6 +7,7 @@ have it, where the next `partial_fit` takes it up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -68,6 +69,7 @@ def new_step(
     batch_size: int,
     alpha: float,
     extras: dict[str, Any],
+    loss_numbers: Sequence[float] = (),
 ) -> NDArray[Any]:
     """The record of its steps, with extras as `extras.of_step` gives them."""
     if not isinstance(alpha, Real):  # partial_fit validates no parameters
@@ -89,7 +91,7 @@ def new_step(
             own["solver"] = "adamw"
     return options.new_step(
         loss, batch_size=batch_size, alpha=alpha, keep_going=True,
-        learning_rate_init=rate_of(optimizer), **own,
+        learning_rate_init=rate_of(optimizer), loss_numbers=loss_numbers, **own,
     )  # fmt: skip
 
 

@@ -82,6 +82,7 @@ cdef extern from "simd.h" nogil:
     noise_key noise_key_of_layer(int64_t seed, int64_t step, int64_t layer)
     bint stores_slope(int activation)
     bint uses_logits(int loss)
+    bint has_terms(int loss)
     void FASTNN_UNREACHABLE(const char *what)
     enum: LANES_F32, LANES_F64, PANEL_F32, PANEL_F64
     int tile_vectors(Py_ssize_t left)
@@ -141,6 +142,9 @@ cdef extern from "simd.h" nogil:
     double c_weighted_loss_delta(
         Py_ssize_t n_samples, Py_ssize_t n_outputs, void *a, void *y, void *delta, int loss,
         int activation)
+    double c_term_loss_delta(
+        Py_ssize_t n_samples, Py_ssize_t n_outputs, void *a, void *y, void *delta, int loss,
+        int activation, const double *numbers, int weighted)
     void c_solver_update(
         Py_ssize_t n, void *param, const void *grad, void *states, Py_ssize_t stride,
         const solver_numbers *numbers, double scale, double decay)

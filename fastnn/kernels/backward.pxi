@@ -1,11 +1,17 @@
 # From the loss back to the gradient of a chunk, and of a whole net.
 
-cdef double loss_of(Plan *plan, real *work, Chunk *chunk, int loss) noexcept nogil:
+cdef double loss_of(
+    Plan *plan, real *work, Chunk *chunk, int loss, const double *loss_numbers
+) noexcept nogil:
     """Return the chunk's loss; compute the deltas of the last layer."""
     cdef Layer *layer = &plan.layers[plan.n_layers - 1]
     cdef real *delta = work + chunk.desk + layer.delta
     cdef double total
-    if plan.n_targets > layer.fan_out:
+    if has_terms(loss):
+        total = c_term_loss_delta(
+            chunk.count, layer.fan_out, work + chunk.desk + layer.a, work + chunk.y, delta, loss,
+            layer.activation, loss_numbers, plan.n_targets > layer.fan_out)
+    elif plan.n_targets > layer.fan_out:
         total = c_weighted_loss_delta(
             chunk.count, layer.fan_out, work + chunk.desk + layer.a, work + chunk.y, delta, loss,
             layer.activation)
@@ -173,8 +179,8 @@ cdef void mean_gradient(
 
 cdef double loss_of_net(
     const real *params, const Py_ssize_t *layer_units, const int *activations,
-    Py_ssize_t n_layers, int loss, double alpha, const Rows *rows, const real *y,
-    Py_ssize_t n_rows, bint weighted, unsigned char *workspace, real *grads
+    Py_ssize_t n_layers, int loss, const double *loss_numbers, double alpha, const Rows *rows,
+    const real *y, Py_ssize_t n_rows, bint weighted, unsigned char *workspace, real *grads
 ) noexcept nogil:
     """`loss_and_grad`, for n_rows rows; without grads (NULL) the loss alone."""
     cdef Plan plan
@@ -194,7 +200,7 @@ cdef double loss_of_net(
         gather_inputs(rows, &plan, &chunk, work, 0, 1)
         gather(y, NULL, row, chunk.count, plan.n_targets, plan.lanes, work + chunk.y, 0, 1)
         forward_chunk(&plan, work + plan.params, work, &chunk, 0)
-        total += loss_of(&plan, work, &chunk, loss)
+        total += loss_of(&plan, work, &chunk, loss, loss_numbers)
         if grads != NULL:
             backward_chunk(&plan, work + plan.params, work, &chunk)
         row += chunk.count
@@ -210,7 +216,7 @@ def loss_and_grad(
     const real[::1] params,             # IN  plain parameters
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
-    const unsigned char[::1] step,      # IN  a step record: loss and alpha
+    const unsigned char[::1] step,      # IN  a step record: the loss, its numbers, alpha
     const real[:, ::1] x,               # IN  (n, layer_units[0]), or sparse rows: see forward
     columns,
     row_starts,
@@ -230,7 +236,7 @@ def loss_and_grad(
     cdef double loss
     with nogil:
         loss = loss_of_net(&params[0], &layer_units[0], &activations[0], n_layers, numbers.loss,
-                           numbers.alpha, &rows, &y[0, 0], y.shape[0],
+                           loss_numbers_of(numbers), numbers.alpha, &rows, &y[0, 0], y.shape[0],
                            y.shape[1] > layer_units[n_layers], &workspace[0], out)
     return loss
 

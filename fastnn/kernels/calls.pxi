@@ -142,12 +142,12 @@ cdef double loss_of_arrays(
         raise MemoryError
     workspace = <unsigned char *> round_up(<Py_ssize_t> memory, 128)
     if n_rows * plan.packed_size < BRIEF:
-        value = loss_of_net(params, units, codes, n_layers, loss, alpha, &rows, targets, n_rows,
-                            False, workspace, grads)
+        value = loss_of_net(params, units, codes, n_layers, loss, NULL, alpha, &rows, targets,
+                            n_rows, False, workspace, grads)
     else:
         with nogil:
-            value = loss_of_net(params, units, codes, n_layers, loss, alpha, &rows, targets,
-                                n_rows, False, workspace, grads)
+            value = loss_of_net(params, units, codes, n_layers, loss, NULL, alpha, &rows,
+                                targets, n_rows, False, workspace, grads)
     PyMem_RawFree(memory)
     return value
 

@@ -300,6 +300,8 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
     FASTNN_FOR(dropout, a)(n_vectors, fan_out, first, end, row, a, __VA_ARGS__)
 #define c_add_noise(n_vectors, n_features, first, end, row, x, ...)                               \
     FASTNN_FOR(add_noise, x)(n_vectors, n_features, first, end, row, x, __VA_ARGS__)
+#define c_term_loss_delta(n_samples, n_outputs, a, ...)                                           \
+    FASTNN_FOR(term_loss_delta, a)(n_samples, n_outputs, a, __VA_ARGS__)
 #define c_solver_update(n, param, ...) FASTNN_FOR(solver_update, param)(n, param, __VA_ARGS__)
 #define c_softmax_tile(z, n, width) FASTNN_FOR(softmax_tile, z)(z, n, width)
 #define c_all_finite(x, n) FASTNN_FOR(all_finite, x)(x, n)

@@ -170,7 +170,7 @@ cdef void slice_chunks(Job *job, real *work, int part) noexcept nogil:
                 add_noise(job, &chunk, work)
             forward_chunk(plan, <const real *> job.packed, work, &chunk, 0)
             scatter_output(job, &chunk, work)
-            loss = loss_of(plan, work, &chunk, job.step.loss)
+            loss = loss_of(plan, work, &chunk, job.step.loss, loss_numbers_of(job.step))
             losses[s] = loss if r == 0 else losses[s] + loss
             backward_chunk(plan, <const real *> job.packed, work, &chunk)
         s = team_take(&job.next)
@@ -314,7 +314,7 @@ cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcep
         total += n * layer.fan_in * layer.fan_out
     output_of(plan, work, chunk)
     scatter_output(job, chunk, work)
-    loss = loss_of(plan, work, chunk, job.step.loss)
+    loss = loss_of(plan, work, chunk, job.step.loss, loss_numbers_of(job.step))
     if not (isfinite(loss) or job.step.keep_going):
         return loss
     for i in range(plan.n_layers - 1, 0, -1):

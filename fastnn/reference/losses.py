@@ -1,7 +1,7 @@
 """Losses of outputs a, weighted sums z and targets y.
 
 Each function returns its terms, whose sum is the loss, and a derivative: by z for losses that need
-one output activation, else by a.
+one output activation, else by a. Some take a number for each output.
 """
 
 from collections.abc import Callable
@@ -73,7 +73,49 @@ def clipped_log_loss(a: Array, z: Array, y: Array) -> Terms:
     return -product(y, np.log(clipped(a))), a - y
 
 
-FUNCTIONS: dict[str, Callable[[Array, Array, Array], Terms]] = {
+def absolute_error(a: Array, z: Array, y: Array) -> Terms:
+    """sum_j |a_j - y_j|; at the kink the derivative is 0."""
+    return np.abs(a - y), np.sign(a - y)
+
+
+def huber(a: Array, z: Array, y: Array, delta: Array) -> Terms:
+    """sum_j 1/2 d_j^2 where |d_j| = |a_j - y_j| <= delta, else delta (|d_j| - delta / 2)."""
+    d = a - y
+    size = np.abs(d)
+    terms = np.where(size <= delta, np.square(d) / 2, delta * (size - delta / 2))
+    return terms, np.clip(d, -delta, delta)
+
+
+def quantile(a: Array, z: Array, y: Array, level: Array) -> Terms:
+    """sum_j level (y_j - a_j) for a_j < y_j, (1 - level) (a_j - y_j) for a_j > y_j."""
+    d = a - y
+    slopes = np.where(d > 0, 1 - level, np.where(d < 0, -level, d))
+    return np.where(d > 0, (1 - level) * d, -level * d), slopes
+
+
+def log_cosh(a: Array, z: Array, y: Array) -> Terms:
+    """sum_j log cosh(a_j - y_j) = log(1 + 2 sinh^2(d/2)), or |d| + log(1 + e^-2|d|) - log 2."""
+    d = a - y
+    size = np.abs(d.astype(np.float64))
+    near = np.log1p(2 * np.square(np.sinh(np.minimum(size, 1) / 2)))
+    far = size + (np.log1p(np.exp(-2 * size)) - np.log(2))
+    return np.where(size < 1, near, far), np.tanh(d)
+
+
+def gamma(a: Array, z: Array, y: Array) -> Terms:
+    """sum_j y_j / a_j - 1 - log(y_j / a_j), half the deviance; NaN for y < 0."""
+    logs = np.log(y.astype(np.float64)) - z
+    ratio = np.exp(logs)
+    terms = np.where(np.isposinf(ratio), ratio, ratio - 1 - logs)
+    return terms, (1 - ratio).astype(a.dtype)
+
+
+def given(a: Array, z: Array, y: Array) -> Terms:
+    """0: y is the derivative by a of a loss that somebody else computes."""
+    return np.zeros_like(a), y
+
+
+FUNCTIONS: dict[str, Callable[..., Terms]] = {
     "squared_error": squared_error,
     "binary_log_loss": binary_log_loss,
     "log_loss": log_loss,
@@ -82,18 +124,28 @@ FUNCTIONS: dict[str, Callable[[Array, Array, Array], Terms]] = {
     "clipped_binary_log_loss": clipped_binary_log_loss,
     "clipped_log_loss": clipped_log_loss,
     "poisson_of_values": poisson_of_values,
+    "absolute_error": absolute_error,
+    "huber": huber,
+    "quantile": quantile,
+    "log_cosh": log_cosh,
+    "gamma": gamma,
+    "given": given,
 }
 BY_CODES = {CODES[name]: function for name, function in FUNCTIONS.items()}
 
 
 @quiet
-def loss_delta(a: Array, z: Array, y: Array, loss: int, activation: int) -> tuple[float, Array]:
+def loss_delta(
+    a: Array, z: Array, y: Array, loss: int, activation: int, numbers: Array | None = None
+) -> tuple[float, Array]:
     """The loss summed over the rows, and its derivative by the last layer's z.
 
-    Both are multiplied by the rows' weights, if y has a column of them after the targets.
+    Both are multiplied by the rows' weights, if y has a column of them after the targets. numbers
+    are the loss's, one for each output, or none.
     """
     weights, y = weights_of(y, a.shape[1]), y[:, : a.shape[1]]
-    terms, delta = BY_CODES[loss](a, z, y)
+    more = () if numbers is None or not len(numbers) else (numbers.astype(a.dtype),)
+    terms, delta = BY_CODES[loss](a, z, y, *more)
     if BY_CODE[loss].out_activation is None:
         delta = times_derivative(delta, slope_or_value(z, a, activation), activation)
     return float(np.sum(weights * terms, dtype=np.float64)), weights * delta

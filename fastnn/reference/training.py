@@ -27,6 +27,7 @@ def gradient_sums(
     loss: int,
     x: Array,
     y: Array,
+    loss_numbers: Array | None = None,
     factors: Sequence[Array | None] = (),
 ) -> tuple[float, Array, Array]:
     """The loss summed over the rows, its gradient laid out like params, and the outputs.
@@ -34,7 +35,7 @@ def gradient_sums(
     factors multiply each layer's activations: dropout's.
     """
     a, z = forward_pass(params, layer_units, activations, x, factors)
-    total, delta = loss_delta(a[-1], z[-1], y, loss, activations[-1])
+    total, delta = loss_delta(a[-1], z[-1], y, loss, activations[-1], loss_numbers)
     grads = np.empty_like(params)
     layers, layer_grads = split(params, layer_units), split(grads, layer_units)
     for i in reversed(range(len(layers))):
@@ -89,7 +90,10 @@ def loss_and_grad(
     numbers = read_step(step)
     x = dense_rows(x, columns, row_starts, layer_units[0])
     out = grads if len(grads) else None
-    return mean_loss(params, layer_units, activations, numbers.loss, numbers.alpha, x, y, out)
+    return mean_loss(
+        params, layer_units, activations, numbers.loss, numbers.alpha, x, y, out,
+        numbers.loss_numbers,
+    )  # fmt: skip
 
 
 @quiet
@@ -102,10 +106,11 @@ def mean_loss(
     x: Array,
     y: Array,
     grads: Array | None,
+    loss_numbers: Array | None = None,
 ) -> float:
     """`loss_and_grad` of dense rows; grads is None for the loss alone."""
     n = float(weights_of(y, layer_units[-1]).sum(dtype=np.float64))
-    total, sums, _ = gradient_sums(params, layer_units, activations, loss, x, y)
+    total, sums, _ = gradient_sums(params, layer_units, activations, loss, x, y, loss_numbers)
     if grads is not None:
         grads[:] = sums / n
         layers = zip(split(params, layer_units), split(grads, layer_units), strict=True)
@@ -195,7 +200,7 @@ def train_epoch(
                 now.dropout = now.dropout * factors[2]
             batch_loss, grads, out = gradient_sums(
                 packed, layer_units, activations, numbers.loss,
-                noisy(x[batch], now.input_noise, now.seed, done), y[batch],
+                noisy(x[batch], now.input_noise, now.seed, done), y[batch], numbers.loss_numbers,
                 dropout_factors(now.dropout, layer_units, len(batch), now.seed, done),
             )  # fmt: skip
             batch_loss += penalty(packed, layer_units, numbers.alpha)

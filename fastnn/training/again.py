@@ -100,7 +100,7 @@ class Again:
 def _targets(loss: str, out_activation: str) -> tuple[float, float, bool]:
     """What targets must be for the loss and for the output's activation to reach them."""
     row, output = losses.BY_NAME[loss], activations.BY_NAME[out_activation]
-    return max(row.low, output.low), min(row.high, output.high), row.rows_sum_to_one
+    return max(row.lowest, output.low), min(row.high, output.high), row.rows_sum_to_one
 
 
 def can_train(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ def short_loss(
     """What `MeanLoss` gives, or None where something must be checked, converted or divided."""
     row = losses.BY_NAME[loss]
     return kernels.build.short_loss(
-        params, layer_units, codes, x, y, row.code, alpha, row.low, row.high, row.rows_sum_to_one,
-        grads,
+        params, layer_units, codes, x, y, row.code, alpha, row.lowest, row.high,
+        row.rows_sum_to_one, grads,
     )  # fmt: skip
 
 
@@ -54,6 +54,8 @@ class MeanLoss:
         each row; the mean is a weighted one, and n the sum of the weights.
     n_jobs : None or int
         Checked already.
+    loss_numbers : sequence of float
+        The loss's, one for each output, or none.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class MeanLoss:
         x: Rows,
         y: NDArray[Any],
         n_jobs: int | None = None,
+        loss_numbers: Sequence[float] = (),
     ) -> None:
         self._net = layer_units, codes
         code = losses.CODES[loss]
         # the first part takes the penalty, the others none
         self._steps = [
-            kernels.step_bytes(kernels.new_step(loss=code, alpha=a)) for a in (alpha, 0.0)
+            kernels.step_bytes(kernels.new_step(loss=code, alpha=a, loss_numbers=loss_numbers))
+            for a in (alpha, 0.0)
         ]
         units = tuple(layer_units.tolist())
         weighted = y.shape[1] > units[-1]

@@ -47,8 +47,9 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 # of Network.fit, besides X and y
 ARGUMENTS = (
-    "max_iter", "batch_size", "shuffle", "sample_weight", "X_val", "y_val", "sample_weight_val",
-    "scoring", "n_iter_no_change", "tol", "callback", "callback_every", *_DEFAULTS,
+    "max_iter", "batch_size", "shuffle", "sample_weight", "label_smoothing", "X_val", "y_val",
+    "sample_weight_val", "scoring", "n_iter_no_change", "tol", "callback", "callback_every",
+    *_DEFAULTS,
 )  # fmt: skip
 _BY_NAME = {p.name: p for p in solvers.PARAMETERS}
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -103,14 +104,16 @@ class Options(dict[str, Any]):
         super().__init__(options)
         self._records: dict[Any, bytes] = {}
 
-    def new_step(self, loss: str, batch_size: int, n_layers: int) -> NDArray[Any]:
+    def new_step(
+        self, loss: str, batch_size: int, n_layers: int, loss_numbers: tuple[float, ...] = ()
+    ) -> NDArray[Any]:
         """The record of a step of these options."""
-        key = loss, batch_size, n_layers, work.BUDGET
+        key = loss, batch_size, n_layers, work.BUDGET, loss_numbers
         record = self._records.get(key)
         if record is not None:
             return kernels.copy_step(record)
         numbers: dict[str, Any] = {**self, "dropout": layer_dropout(self["dropout"], n_layers)}
-        step = new_step(loss, batch_size=batch_size, **numbers)
+        step = new_step(loss, batch_size=batch_size, loss_numbers=loss_numbers, **numbers)
         if len(self._records) < 100:
             self._records[key] = kernels.step_bytes(step).tobytes()
         return step
@@ -264,6 +267,7 @@ def new_step(
     dropout: Sequence[float] = (),
     sum_coef_grads: bool = False,
     keep_going: bool = False,
+    loss_numbers: Sequence[float] = (),
 ) -> NDArray[Any]:
     """The record of a step, of one element, from checked numbers.
 
@@ -281,6 +285,8 @@ def new_step(
         The tutorial's arithmetic: coefs move by the sum over the batch, not by the mean.
     keep_going : bool
         scikit-learn's way: go on when the loss or a parameter is no longer finite.
+    loss_numbers : sequence of float
+        The loss's, one for each output, or none.
     """
     if solver == "sgd" and momentum:
         solver = "nesterov" if nesterovs_momentum else "momentum"
@@ -296,7 +302,7 @@ def new_step(
         beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, sum_coef_grads=sum_coef_grads,
         keep_going=keep_going, weight_decay=weight_decay, decay_intercepts=decay_intercepts,
         take_back=take_back, clip_norm=clip_norm, ema=ema, input_noise=input_noise,
-        dropout=dropout,
+        dropout=dropout, loss_numbers=loss_numbers,
     )  # fmt: skip
 
 

@@ -135,13 +135,20 @@ class TrainingRun:
 
     # ---- the average ----
 
+    def raw(self, params: NDArray[Any]) -> NDArray[Any]:
+        """What training goes on from: params, or, where they are the average, what that is of."""
+        if self._raw is not None and self._shown is not None and (params == self._shown).all():
+            return self._raw
+        return params
+
     def _take_up_raw(self, params: NDArray[Any]) -> None:
         """Put the parameters themselves in place of their average.
 
         Where that was edited, and at first, the average begins anew with what is there.
         """
-        if self._raw is not None and self._shown is not None and (params == self._shown).all():
-            params[:] = self._raw
+        raw = self.raw(params)
+        if raw is not params:
+            params[:] = raw
         else:
             packed = parameters.pack_rows(params[None], self.layer_units, self.codes)
             self.packed_state[-1] = packed[0]

@@ -8,6 +8,7 @@ from cases import (
     EVERY_NET,
     assert_close,
     codes_of,
+    loss_numbers,
     new_workspace,
     problem,
     step_of,
@@ -28,7 +29,8 @@ def loss_and_grad(module, params, units, codes, x, y, **fields):
     weighted = y.shape[1] > units[-1]
     workspace = new_workspace(module, units, len(y), x.dtype, weighted=weighted)
     grads = np.full_like(params, np.nan)
-    step = step_of(**fields)
+    numbers = loss_numbers(fields.get("loss", "squared_error"), int(units[-1]))
+    step = step_of(**{"loss_numbers": numbers, **fields})
     value = module.loss_and_grad(params, units, codes, step, x, *DENSE, y, workspace, grads)
     nothing = np.empty(0, x.dtype)
     alone = module.loss_and_grad(params, units, codes, step, x, *DENSE, y, workspace, nothing)
@@ -55,7 +57,7 @@ def test_loss_and_grad(kernels, dtype, net, n, weighted, rng):
 def outputs_loss(module, dtype, loss, z, y, weights=None):
     """The loss of one sample a row, with weighted sums z, through a net that passes z on."""
     n_outputs = z.shape[1]
-    codes = codes_of(losses.BY_NAME[loss].out_activation)
+    codes = codes_of(losses.BY_NAME[loss].out_activation or "identity")
     params = np.concatenate([np.eye(n_outputs).ravel(), np.zeros(n_outputs)]).astype(dtype)
     y = y if weights is None else np.column_stack([y, weights])
     args = (params, units_of(n_outputs, n_outputs), codes, z.astype(dtype), y.astype(dtype))
@@ -231,3 +233,116 @@ def test_without_weight_the_mean_is_not_a_number(module, dtype, rng):
     value, grads = loss_and_grad(module, params, units, codes, x, y)
     assert np.isnan(value)
     assert np.isnan(grads).all()
+
+
+ERRORS = {
+    "absolute_error": (np.abs, np.sign),
+    "huber": (
+        lambda d: np.where(
+            np.abs(d) <= 0.1, d * d / 2, 0.1 * (np.abs(d) - np.longdouble(0.1) / 2)
+        ),
+        lambda d: np.clip(d, -0.1, 0.1),
+    ),
+    "quantile": (
+        lambda d: np.maximum(-np.longdouble(0.1) * d, (1 - np.longdouble(0.1)) * d),
+        lambda d: np.where(d > 0, 0.9, np.where(d < 0, -0.1, 0)),
+    ),
+    "log_cosh": (
+        lambda d: np.where(
+            np.abs(d) < 1,
+            np.log1p(2 * np.sinh(np.clip(d, -1, 1) / 2) ** 2),
+            np.abs(d) + np.log1p(np.exp(-2 * np.abs(d))) - np.log(np.longdouble(2)),
+        ),
+        np.tanh,
+    ),
+}
+
+
+@EVERY_BUILD
+@pytest.mark.parametrize("loss", ERRORS)
+def test_losses_of_errors_are_exact(module, dtype, loss):
+    """Relative accuracy for errors of every size, of value and derivative."""
+    sizes = [
+        0,
+        1e-15,
+        1e-4,
+        0.01,
+        0.0999,
+        0.1,
+        0.1001,
+        0.5,
+        0.84,
+        0.85,
+        0.86,
+        0.99,
+        1,
+        1.01,
+        3,
+        40,
+    ]
+    sizes += [1e3, 1e15, *np.linspace(0.01, 3, 60)]
+    value_of, derivative_of = ERRORS[loss]
+    for d in (dtype.type(sign * size) for size in sizes for sign in (1, -1)):
+        value, grads = outputs_loss(module, dtype, loss, np.array([[d]]), np.zeros((1, 1)))
+        wide = np.longdouble(d)
+        # the numbers 0.1 and 0.9 are rounded, too
+        bound = 16 * np.finfo(dtype).eps
+        assert abs(value - value_of(wide)) <= bound * value_of(wide) + np.finfo(dtype).tiny
+        want = derivative_of(wide)
+        assert abs(grads[1] - want) <= bound * abs(want)
+
+
+@EVERY_BUILD
+@pytest.mark.parametrize("loss", [*ERRORS, "gamma"])
+def test_what_is_no_number_has_no_loss(module, dtype, loss):
+    for z, y in ((np.nan, 1), (0, np.nan)):
+        value, grads = outputs_loss(module, dtype, loss, np.array([[z]]), np.array([[y]]))
+        assert np.isnan(value)
+        assert np.isnan(grads).all()
+
+
+@EVERY_BUILD
+@pytest.mark.parametrize("y", [1e-30, 1e-3, 1, 3, 1e6, 1e30])
+def test_gamma_is_exact(module, dtype, y):
+    """With y / a inside and far outside of the type's numbers."""
+    eps, high = np.finfo(dtype).eps, float(np.log(np.finfo(dtype).max))
+    for z in [-300, *np.linspace(-1.5 * high, 1.5 * high, 301), 1e4, 1e30, np.log(y)]:
+        z, y = dtype.type(z), dtype.type(y)
+        logs = np.log(np.longdouble(y)) - np.longdouble(z)
+        value, grads = outputs_loss(module, dtype, "gamma", np.array([[z]]), np.array([[y]]))
+        want, slope = np.exp(logs) - 1 - logs, 1 - np.exp(logs)
+        if want > np.finfo(dtype).max:
+            assert value > float(np.finfo(dtype).max)  # the oracle has doubles
+            continue
+        # where y / a leaves the type, it comes from the difference of two logarithms
+        size = (8 + 2 * (abs(np.log(np.longdouble(y))) + abs(z))) * (1 + np.exp(logs)) + abs(logs)
+        assert abs(value - want) <= 2 * eps * size
+        assert abs(grads[1] - slope) <= 2 * eps * size
+    for z in (-np.finfo(dtype).max, np.finfo(dtype).max):
+        value, _ = outputs_loss(module, dtype, "gamma", np.array([[z]]), np.array([[y]]))
+        assert value >= np.finfo(dtype).max / 2
+    for y, want in ((0, np.inf), (-1, np.nan)):
+        value, _ = outputs_loss(module, dtype, "gamma", np.zeros((1, 1)), np.array([[y]]))
+        np.testing.assert_equal(value, want)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_given_derivatives(kernels, dtype, weighted, rng):
+    """Those of squared_error, given, train as squared_error does; absent samples add nothing."""
+    units, codes = units_of(4, 33, 3), codes_of("relu", "silu")
+    params, x, y = problem(rng, dtype, units, 67, "squared_error")
+    weights = with_weights(rng, y)[:, 3:]
+    out = np.empty((67, 3), dtype)
+    z_codes = codes_of("relu", "silu")
+    a = reference_outputs(params, units, z_codes, x, out)
+    given = np.hstack([a - y, weights]) if weighted else a - y
+    y = np.hstack([y, weights]) if weighted else y
+    value, got = loss_and_grad(kernels, params, units, codes, x, given, loss="given")
+    _, want = loss_and_grad(kernels, params, units, codes, x, y, loss="squared_error")
+    assert value == 0
+    assert_close(got, want, dtype, 67 * 33)
+
+
+def reference_outputs(params, units, codes, x, out):
+    reference.forward(params, units, codes, x, *DENSE, None, out)
+    return out

@@ -175,7 +175,7 @@ def test_the_gradient_with_dropout_is_that_of_the_masked_net(rng):
     params = rng.randn(reference.packed_size(units, 8))
     x, y = rng.randn(9, 5), rng.randn(9, 2)
     factors = noise.dropout_factors(np.array([0.4, 0.2, 0.0]), units, 9, 1, 2)
-    args = (units, codes, 0, x, y, factors)
+    args = (units, codes, 0, x, y, None, factors)
     _, grads, _ = gradient_sums(params, *args)
     for i in range(len(params)):
         step = np.zeros_like(params)

@@ -10,6 +10,7 @@ from cases import (
     WAYS,
     SparseRows,
     codes_of,
+    loss_numbers,
     new_workspace,
     problem,
     run,
@@ -46,7 +47,8 @@ def assert_same_bits_as_dense(kernels, dtype, net, n, kind, rng):
         reference.forward(params, units, codes, dense, *DENSE, None, want)
         np.testing.assert_array_equal(out, want)
     got, want = np.empty_like(params), np.empty_like(params)
-    args = (params, units, codes, step_of(loss=net[2], alpha=0.1))
+    step = step_of(loss=net[2], alpha=0.1, loss_numbers=loss_numbers(net[2], net[0][-1]))
+    args = (params, units, codes, step)
     workspace[:] = 255
     value = kernels.loss_and_grad(*args, *sparse, y, workspace, got)
     assert value == kernels.loss_and_grad(*args, dense, *DENSE, y, workspace, want)

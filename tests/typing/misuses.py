@@ -21,6 +21,8 @@ Network([2, 4, 1], "rleu")  # error
 Network([2, 4, 1], ["tanh", "sigmod"])  # error
 Network([2, 4, 1], out_activation="logits")  # error
 Network([2, 4, 1], loss="binary_crossentropy")  # error
+Network([2, 4, 1], loss="huber", delta="1")  # error
+Network([2, 4, 1], loss=(np.abs,))  # error
 Network([2, 4, 1], init="xavier")  # error
 Network.from_params(np.zeros(3), [2, 1], "sigmoid", loss="squared")  # error
 activation("rleu")  # error

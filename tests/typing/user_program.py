@@ -48,6 +48,12 @@ def networks() -> None:
     Network([2, 4, 4, 1], ["tanh", "relu", "exp"], loss="poisson", init="uniform")
     Network([2, 8, 3], activation=("silu", "softmax"), loss="log_loss", n_jobs=-1)
     Network([2, 8, 1], ["gelu", "identity"], init="orthogonal", last_layer_scale=0)
+    Network([2, 4, 1], loss="huber", delta=0.5)
+    Network([2, 4, 3], "tanh", loss="quantile", quantile=[0.05, 0.5, 0.95])
+    own = Network([2, 4, 1], loss=(lambda a, y: abs(a - y), lambda a, y: np.sign(a - y)))
+    own.fit(X, y, max_iter=1)
+    labels = Network([2, 4, 1], loss="binary_log_loss").fit(X, y, label_smoothing=0.1, max_iter=1)
+    Network.from_params(labels.params_, [2, 4, 1], "sigmoid", loss="huber", delta=2.0)
     Network(np.array([2, 4, 1]).tolist(), random_state=np.random.default_rng(0))
     for random_state in (None, 0, np.random.RandomState(0)):
         Network([2, 1], random_state=random_state)
@@ -134,6 +140,11 @@ def learning_rates() -> None:
     ):  # fmt: skip
         factors: NDArray[np.float64] = schedule(np.linspace(0, 0.9, 10))
         print(schedule, factors.sum(), best, losses.sum())
+
+
+def losses_of_estimators() -> None:
+    MLPRegressor("huber", delta=0.5).fit(X, y)
+    MLPRegressor(loss="quantile", quantile=[0.05, 0.5, 0.95], max_iter=3).fit(X, y)
 
 
 # ---- callbacks ----------------------------------------------------------------------------------
@@ -309,6 +320,7 @@ def settings() -> None:
 if __name__ == "__main__":
     networks()
     learning_rates()
+    losses_of_estimators()
     listening()
     pictures()
     the_tutorial()

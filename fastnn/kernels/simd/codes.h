@@ -35,7 +35,9 @@
 
 /* Losses: enumerator, code, name, whether they are computed from the logits (the outputs' z). The
  * functions are in losses.h. */
-#define FASTNN_LOSSES(ROW)                                                                        \
+
+/* name_losses, of all outputs of a sample; the derivative is a - y */
+#define FASTNN_WHOLE_LOSSES(ROW)                                                                  \
     ROW(SQUARED_ERROR, 0, squared_error, 0)                                                       \
     ROW(BINARY_LOG_LOSS, 1, binary_log_loss, 1)                                                   \
     ROW(LOG_LOSS, 2, log_loss, 1)                                                                 \
@@ -44,6 +46,19 @@
     ROW(CLIPPED_BINARY_LOG_LOSS, 5, clipped_binary_log_loss, 0)                                   \
     ROW(CLIPPED_LOG_LOSS, 6, clipped_log_loss, 0)                                                 \
     ROW(POISSON_OF_VALUES, 7, poisson_of_values, 0)
+
+/* name_term, of one output, with its own derivative: by z for losses of the logits, else by a */
+#define FASTNN_TERM_LOSSES(ROW)                                                                   \
+    ROW(ABSOLUTE_ERROR, 8, absolute_error, 0)                                                     \
+    ROW(HUBER, 9, huber, 0)                                                                       \
+    ROW(QUANTILE, 10, quantile, 0)                                                                \
+    ROW(LOG_COSH, 11, log_cosh, 0)                                                                \
+    ROW(GAMMA, 12, gamma, 1)                                                                      \
+    ROW(GIVEN, 13, given, 0)
+
+#define FASTNN_LOSSES(ROW)                                                                        \
+    FASTNN_WHOLE_LOSSES(ROW)                                                                      \
+    FASTNN_TERM_LOSSES(ROW)
 
 /* Solvers: enumerator, code, name, vectors of state. name_update is in solvers.h. */
 #define FASTNN_SOLVERS(ROW)                                                                       \
@@ -92,6 +107,17 @@ FASTNN_INLINE int stores_slope(int activation)
 #define CASE(CODE, code, name) case CODE:
     switch (activation) {
     FASTNN_SLOPES(CASE) return 1;
+    default: return 0;
+    }
+#undef CASE
+}
+
+/* Whether a loss is a sum of terms, each of one output and with its own derivative. */
+FASTNN_INLINE int has_terms(int loss)
+{
+#define CASE(CODE, code, name, logits) case CODE:
+    switch (loss) {
+    FASTNN_TERM_LOSSES(CASE) return 1;
     default: return 0;
     }
 #undef CASE

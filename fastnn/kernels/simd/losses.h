@@ -136,6 +136,91 @@ FASTNN_INLINE VEC FN(clipped_log_loss_losses)(ptrdiff_t n_outputs, ptrdiff_t wid
     return FN(clipped_losses)(0, n_outputs, width, a, y);
 }
 
+/* ---- losses that are sums of terms with derivatives of their own ------------------------------ */
+
+/* Each returns the term of one output of VL samples, from the output a, its weighted sum z, target
+ * y and the loss's number for this output. `slope` takes the derivative: by z for losses of the
+ * logits, else by a. What is not a number stays so in both. */
+
+/* d where it is 0 or not a number; otherwise one of two numbers by its sign */
+FASTNN_INLINE VEC FN(by_sign)(VEC d, VEC above, VEC below)
+{
+    const VEC zero = FN(splat)((REAL)0);
+    return FN(select)(FN(less)(zero, d), above, FN(select)(FN(less)(d, zero), below, d));
+}
+
+/* |a - y|; at the kink the derivative is 0 */
+FASTNN_INLINE VEC FN(absolute_error_term)(VEC a, VEC z, VEC y, VEC number, VEC *slope)
+{
+    const VEC d = a - y, one = FN(splat)((REAL)1);
+    (void)z, (void)number;
+    *slope = FN(by_sign)(d, one, -one);
+    return FN(max)(-d, d);
+}
+
+/* 1/2 d^2 where |d| = |a - y| <= delta, else delta (|d| - delta / 2): with d cut off at -delta and
+ * delta, c, both are c (d - c / 2) (Huber, 1964) */
+FASTNN_INLINE VEC FN(huber_term)(VEC a, VEC z, VEC y, VEC delta, VEC *slope)
+{
+    const VEC d = a - y, c = FN(max)(-delta, FN(min)(delta, d));
+    (void)z;
+    *slope = c;
+    return c * (d - c * FN(splat)((REAL)0.5));
+}
+
+/* level (y - a) for a < y, (1 - level) (a - y) for a > y (Koenker and Bassett, 1978); at the kink
+ * the derivative is 0 */
+FASTNN_INLINE VEC FN(quantile_term)(VEC a, VEC z, VEC y, VEC level, VEC *slope)
+{
+    const VEC d = a - y;
+    (void)z;
+    *slope = FN(by_sign)(d, FN(splat)((REAL)1) - level, -level);
+    return FN(select)(FN(less)(FN(splat)((REAL)0), d), d - level * d, -level * d);
+}
+
+/* log cosh d with d = a - y. Near 0, where it is about d^2 / 2, as 2 artanh(tanh(d/2)^2), by the
+ * series of log_vec; elsewhere as |d| + log(1 + e^-2|d|) - log 2. */
+FASTNN_INLINE VEC FN(log_cosh_term)(VEC a, VEC z, VEC y, VEC number, VEC *slope)
+{
+    const VEC d = a - y, size = FN(max)(-d, d), one = FN(splat)((REAL)1);
+    VEC t = d, half = d * FN(splat)((REAL)0.5);
+    (void)z, (void)number;
+    FN(tanh_group)(1, &t);
+    FN(tanh_group)(1, &half);
+    *slope = t;
+    half *= half;
+    const VEC far = FN(log_vec)(one + FN(exp_vec)(-(size + size)));
+    return FN(select)(FN(less)(size, FN(splat)((REAL)0.85)),
+                      half * FN(artanh_series)(half * half),
+                      size + (far - FN(splat)((REAL)0.69314718055994530942)));
+}
+
+/* r - 1 - log r with r = y / a; infinite for y = 0, NaN for y < 0. Where r leaves the normal numbers
+ * it is e^(log y - z). */
+FASTNN_INLINE VEC FN(gamma_term)(VEC a, VEC z, VEC y, VEC number, VEC *slope)
+{
+    const VEC zero = FN(splat)((REAL)0), one = FN(splat)((REAL)1);
+    const VEC tiny = FN(splat)((REAL)TINY), largest = FN(splat)((REAL)LARGEST);
+    const VEC ratio = y / a;
+    const IVEC inside = ~(FN(less)(ratio, tiny) | FN(less)(largest, ratio));
+    const VEC outer = FN(log_vec)(FN(max)(tiny, y)) - z;
+    const VEC r = FN(select)(inside, ratio, FN(exp_vec)(outer));
+    const VEC logs = FN(select)(inside, FN(log_vec)(FN(max)(tiny, ratio)), outer);
+    (void)number;
+    *slope = one - r;
+    /* the smaller of the two: infinity less infinity would be NaN */
+    return (r - one) - FN(min)(largest, logs) +
+           FN(drop)(FN(less)(zero, y), FN(splat)((REAL)HUGE_VALUE) + FN(sqrt)(y));
+}
+
+/* Nothing: the targets are the derivatives by a of a loss that somebody else computes. */
+FASTNN_INLINE VEC FN(given_term)(VEC a, VEC z, VEC y, VEC number, VEC *slope)
+{
+    (void)a, (void)z, (void)number;
+    *slope = y;
+    return FN(splat)((REAL)0);
+}
+
 /* ---- deltas of the outputs ------------------------------------------------------------------ */
 
 FASTNN_INLINE VEC FN(sample_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
@@ -144,7 +229,7 @@ FASTNN_INLINE VEC FN(sample_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const 
 #define CASE(CODE, code, name, logits)                                                            \
     case CODE: return FN(name##_losses)(n_outputs, width, a, z, y);
     switch (loss) {
-    FASTNN_LOSSES(CASE)
+    FASTNN_WHOLE_LOSSES(CASE)
     default: FASTNN_UNREACHABLE("loss"); return FN(splat)((REAL)0);
     }
 #undef CASE
@@ -281,4 +366,70 @@ FASTNN_KERNEL double FN(weighted_loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_ou
     }
     if (squared) total *= 0.5;
     return loss == MEAN_SQUARED_ERROR ? total / (double)n_outputs : total;
+}
+
+/* `loss_delta` and `weighted_loss_delta` for one of the losses with terms. */
+FASTNN_INLINE double FN(sum_of_terms)(ptrdiff_t n_samples, ptrdiff_t n_outputs, REAL *a, REAL *y,
+                                      REAL *delta, const int loss, int activation,
+                                      const double *numbers, int weighted)
+{
+    const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL;
+    const int by_value = !uses_logits(loss), slopes = by_value && stores_slope(activation);
+    double total = 0;
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        const ptrdiff_t width = vectors * VL, n = n_outputs * width;
+        const ptrdiff_t present = n_samples - v0 * VL < width ? n_samples - v0 * VL : width;
+        FN(clear_absent)(n_outputs, width, present, a, y, delta);
+        for (ptrdiff_t s = 0; s < width; s += VL) {
+            VEC sum = FN(splat)((REAL)0), slope = sum;
+            for (ptrdiff_t j = 0; j < n_outputs; j++) {
+                const ptrdiff_t at = j * width + s;
+                const VEC number = FN(splat)(numbers ? (REAL)numbers[j] : (REAL)0);
+                const VEC out = FN(load)(a + at), kept = FN(load)(delta + at);
+                const VEC target = FN(load)(y + at);
+#define CASE(CODE, code, name, logits)                                                            \
+    case CODE: sum += FN(name##_term)(out, kept, target, number, &slope); break;
+                switch (loss) {
+                FASTNN_TERM_LOSSES(CASE)
+                default: FASTNN_UNREACHABLE("loss"); break;
+                }
+#undef CASE
+                if (slopes) slope *= kept;
+                FN(store)(delta + at, slope);
+            }
+            REAL lanes[PANEL_BYTES / sizeof(REAL)];
+            memcpy(lanes, &sum, sizeof sum);
+            for (ptrdiff_t i = 0; i < VL && s + i < present; i++)
+                total += weighted ? lanes[i] * (double)y[n + s + i] : lanes[i];
+        }
+        if (by_value && !slopes) FN(output_derivative)(vectors, n_outputs, a, delta, activation);
+        for (ptrdiff_t j = 0; j < n && weighted; j += width)
+            for (ptrdiff_t s = 0; s < present; s++) delta[j + s] *= y[n + s];
+        /* a derivative need not be 0 where output and target are */
+        for (ptrdiff_t j = 0; j < n && present < width; j += width)
+            for (ptrdiff_t s = present; s < width; s++) delta[j + s] = 0;
+        a += n;
+        delta += n;
+        y += weighted ? n + width : n;
+        v0 += vectors;
+    }
+    return total;
+}
+
+/* The same for losses with terms: `numbers` has the loss's number for each output, or is NULL. If
+ * weighted, there is one more row in each tile of y. */
+FASTNN_KERNEL double FN(term_loss_delta)(ptrdiff_t n_samples, ptrdiff_t n_outputs, REAL *a,
+                                         REAL *y, REAL *delta, int loss, int activation,
+                                         const double *numbers, int weighted)
+{
+#define CASE(CODE, code, name, logits)                                                            \
+    case CODE:                                                                                    \
+        return FN(sum_of_terms)(n_samples, n_outputs, a, y, delta, CODE, activation, numbers,     \
+                                weighted);
+    switch (loss) {
+    FASTNN_TERM_LOSSES(CASE)
+    default: FASTNN_UNREACHABLE("loss"); return 0;
+    }
+#undef CASE
 }
