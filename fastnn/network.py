@@ -129,11 +129,12 @@ class Network(Trainable, Displayable):
         names = checks.layer_activations(activation, out_activation, loss_of.name, units)
         real = parameters.as_dtype(dtype)
         draw = start_of(init, last_layer_scale)
-        self._random_state = checks.random_state(random_state)
+        vars(self)["_random_state"] = checks.random_state(random_state)
         self.n_jobs = n_jobs
         self._make(units, names, loss_of, parameters.new_params(units, real))
         draw(self._random_state, self._coefs[:], self._intercepts[:], names)
-        self._drawn = parameters.checksum(self._params)  # tells whether they are still those
+        # tells whether they are still those
+        vars(self)["_drawn"] = parameters.checksum(self._params)
 
     # ---- looking ----
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # partial_fit keeps this many losses at most: it may be called for ever.
 LONGEST_CURVE = 100_000
+UNSMOOTHED, TOL = 0.0, 1e-4  # defaults; arguments that are these very objects are not looked at
 
 
 # what a fit begins with
@@ -177,13 +178,13 @@ class Trainable(Layers):
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         sample_weight: ArrayLike | None = None,
-        label_smoothing: float = 0.0,
+        label_smoothing: float = UNSMOOTHED,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
         scoring: Scoring = None,
         n_iter_no_change: int | None = None,
-        tol: float = 1e-4,
+        tol: float = TOL,
         callback: CallbackLike | Sequence[CallbackLike] | None = None,
         callback_every: int = 1,
         **solver_options: Unpack[SolverOptions],
@@ -287,7 +288,7 @@ class Trainable(Layers):
         batch_size: int | Literal["auto"] = "auto",
         shuffle: bool = True,
         sample_weight: ArrayLike | None = None,
-        label_smoothing: float = 0.0,
+        label_smoothing: float = UNSMOOTHED,
         **solver_options: Unpack[SolverOptions],
     ) -> Self:
         """Train for one epoch, the solver going on where it was.
@@ -303,12 +304,12 @@ class Trainable(Layers):
         """
         threads.from_environment()  # a bad number is refused in small work too
         options = {**solver_options, "batch_size": batch_size, "shuffle": shuffle}
-        options["label_smoothing"] = label_smoothing
         own = vars(self)  # __setattr__ would take half a microsecond each time
         again, own["_again"] = self._again, None  # out of other threads' sight
         if type(y) is np.ndarray and y.ndim == 1 and self._layer_units[-1] == 1:
             y = y.reshape(-1, 1)
-        if sample_weight is not None:
+        plain = sample_weight is None and label_smoothing is UNSMOOTHED
+        if not plain:
             again = None
         if again is None or not again.takes(self._params, self._state, X, y, options):
             x, y, step, shuffle, schedules = self._check_training(
@@ -335,7 +336,7 @@ class Trainable(Layers):
             finally:
                 self.loss_curve_.extend(again.losses())
                 own["_state"] = again.state = again.run.state
-        if again.is_small and sample_weight is None and not (label_smoothing or self._loss.own):
+        if plain and again.is_small and not self._loss.own:
             own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:
             self._dropped += LONGEST_CURVE // 2
@@ -369,18 +370,19 @@ class Trainable(Layers):
         checked = options.check_options(self._dtype, solver_options)
         batch_size = options.batch_size(batch_size, len(x), checked["solver"])
         step = checked.new_step(name, batch_size, len(units) - 1, numbers)
-        y = smoothed(y, name, smoothing)
+        if smoothing is not UNSMOOTHED:
+            y = smoothed(y, name, smoothing)
         threads.from_environment()  # it may ask for an impossible number
-        return x, y, step, shuffle, options.schedules_of(checked)
+        return x, y, step, shuffle, checked.schedules
 
     def _validation(
         self, X: Any, y: Any, sample_weight: Any, scoring: Any, n_iter_no_change: Any, tol: Any
     ) -> Validation | None:
         """What validates a fit, or None; bad input is refused."""
-        tol = checks.real_number("tol", tol, 0, closed="left")
         if X is None and y is None and sample_weight is None and scoring is None:
-            if n_iter_no_change is None:  # the usual case, without the dict
+            if n_iter_no_change is None and tol is TOL:  # the usual case, without the dict
                 return None
+        tol = checks.real_number("tol", tol, 0, closed="left")
         if n_iter_no_change is not None:
             n_iter_no_change = checks.whole_number("n_iter_no_change", n_iter_no_change)
         if X is None or y is None:

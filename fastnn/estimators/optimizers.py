@@ -131,7 +131,7 @@ class Solver:
     def _lists(self) -> tuple[str, ...]:
         """The names of the optimizer's lists, as many as the run has states."""
         names = ("ms", "vs") if isinstance(self.optimizer, AdamOptimizer) else ("velocities",)
-        return names[: options.n_states(self.run.step)]
+        return names[: self.run.n_solver_states]
 
     def load_state(self) -> None:
         """Go on from the optimizer's state, unless it has none yet."""

@@ -50,6 +50,9 @@ class LossOf(NamedTuple):
         return f"loss={self.name!r}, {number}={value!r}"
 
 
+_BY_NAME = {name: LossOf(name) for name in losses.BY_NAME}
+
+
 def check_loss(
     loss: Any,
     n_outputs: int,
@@ -73,7 +76,7 @@ def check_loss(
             )
         checked = LossOf("given", own=loss)
     else:
-        checked = LossOf(checks.choice("loss", loss, spellings))
+        checked = _BY_NAME[checks.choice("loss", loss, spellings)]
     number = losses.BY_NAME[checked.name].number
     if number is None and delta is DELTA and quantile is QUANTILE:
         return checked
@@ -136,8 +139,6 @@ def smoothed(y: NDArray[Any], loss: str, label_smoothing: float) -> NDArray[Any]
     TypeError, ValueError
         If label_smoothing is not in [0, 1), or the loss has no labels.
     """
-    if type(label_smoothing) is float and label_smoothing == 0:
-        return y
     share = checks.real_number("label_smoothing", label_smoothing, 0, 1, "left")
     if not share:
         return y

@@ -103,6 +103,7 @@ class Options(dict[str, Any]):
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
         self._records: dict[Any, bytes] = {}
+        self.schedules = schedules_of(options)
 
     def new_step(
         self, loss: str, batch_size: int, n_layers: int, loss_numbers: tuple[float, ...] = ()
@@ -304,18 +305,3 @@ def new_step(
         take_back=take_back, clip_norm=clip_norm, ema=ema, input_noise=input_noise,
         dropout=dropout, loss_numbers=loss_numbers,
     )  # fmt: skip
-
-
-def n_states(step: NDArray[Any]) -> int:
-    """How many vectors are carried from step to step: the solver's, and an average's."""
-    return solvers.BY_CODE[step["solver"].item()].n_states + averages(step)
-
-
-def averages(step: NDArray[Any]) -> bool:
-    """Whether the parameters are averaged."""
-    return bool(step["ema"].item())
-
-
-def draws(step: NDArray[Any]) -> bool:
-    """Whether a step has dropout or noise, whose seed must be drawn."""
-    return bool(step["n_dropout"].item() or step["input_noise"].item())

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import kernels, parameters, threads
+from fastnn.catalog import solvers
 from fastnn.data.rows import Rows, as_rows
 from fastnn.parameters import SolverState
-from fastnn.training import options
 
 
 def draw_order(order: NDArray[np.intp], random_state: np.random.RandomState) -> None:
@@ -51,21 +51,24 @@ class TrainingRun:
     ) -> None:
         self.build = kernels.build
         self.layer_units, self.codes, self.step = layer_units, codes, step
-        n_states = options.n_states(step)
+        self._solver: int = step["solver"].item()
+        self._averages = bool(step["ema"].item())
+        self._draws = bool(step["n_dropout"].item() or step["input_noise"].item())
+        self._seed: int = step["seed"].item()
+        # vectors that are carried from step to step: the solver's, and an average
+        self.n_solver_states = solvers.BY_CODE[self._solver].n_states
+        n_states = self.n_solver_states + self._averages
         self._packed_rows = parameters.new_packed(layer_units, dtype, n_states + 1)
         self.packed, self.packed_state = self._packed_rows[0], self._packed_rows[1:]
-        batch_size = step["batch_size"].item()
         self.workspace = kernels.new_workspace(
-            layer_units, batch_size, dtype, n_states, n_threads, weighted
+            layer_units, step["batch_size"].item(), dtype, n_states, n_threads, weighted
         )
         self._team, self.n_threads = threads.Team(self.build, n_threads), n_threads
         self._data: tuple[Any, ...] = ()
         cursor = np.zeros(kernels.CURSOR.itemsize, np.uint8)
         self._epochs_before = 0
         self._n_threads, self._learning_rate = step["n_threads"], step["learning_rate"]
-        self._threads_at_work = self._n_threads.item()
-        self._solver: int = step["solver"].item()
-        self._averages, self._draws = options.averages(step), options.draws(step)
+        self._threads_at_work: int = self._n_threads.item()
         self._raw: NDArray[Any] | None = None
         self._shown: NDArray[Any] | None = None
         self._calls = self.build.Epochs(
@@ -92,10 +95,10 @@ class TrainingRun:
     @property
     def state(self) -> SolverState:
         """The solver's state, which the run goes on changing."""
-        calls, seed = self._calls, self.step["seed"].item()
+        calls = self._calls
         return SolverState(
-            self._solver, self.packed_state, calls.n_steps, calls.last_loss, seed, self._raw,
-            self._shown,
+            self._solver, self.packed_state, calls.n_steps, calls.last_loss, self._seed,
+            self._raw, self._shown,
         )  # fmt: skip
 
     def go_on_from(
@@ -120,7 +123,7 @@ class TrainingRun:
             seed = state.seed if state is not None and fits else 0
             if not seed and random_state is not None:
                 seed = 1 + int(random_state.randint(2**31 - 1))
-            self.step["seed"] = seed
+            self.step["seed"] = self._seed = seed
 
     def plain_state(self) -> NDArray[Any]:
         """The solver's vectors laid out like the parameters, without an average."""
