@@ -190,6 +190,11 @@ class Layers:
         return cast(LossName, self._loss.name)  # of an estimator's network it may be another
 
     @property
+    def loss_options(self) -> dict[str, Any]:
+        """The arguments that make the loss: ``{"loss": "huber", "delta": 1.0}``."""
+        return self._loss.options()
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The type of parameters and arithmetic."""
         return self._dtype

@@ -279,6 +279,7 @@ def _batches(
 
 _OPTIONS = (
     "solver", "alpha", "momentum", "nesterovs_momentum", "beta_1", "beta_2", "epsilon",
+    "clip_norm", "dropout", "input_noise",
 )  # fmt: skip
 
 
@@ -292,7 +293,7 @@ class _Look(Callback):
     def begin(self, net: Network, X: Any, y: NDArray[Any], max_iter: int) -> None:
         units, activations = net.layer_units, net.activations
         self.net = Network.from_params(
-            net.params_.copy(), units, activations, loss=net.loss_function, n_jobs=net.n_jobs
+            net.params_.copy(), units, activations, **net.loss_options, n_jobs=net.n_jobs
         )
         self.X, self.y = X, y
         raise _Seen
@@ -316,4 +317,8 @@ def _of_estimator(estimator: Any, X: Any, y: Any) -> tuple[Network, Any, NDArray
     options = {name: getattr(estimator, name) for name in _OPTIONS}
     if estimator.solver != "sgd":
         del options["momentum"]  # scikit-learn's default is another than fit's; nobody reads it
+    if estimator.solver == "rmsprop":
+        options["rho"] = estimator.beta_2
+    if estimator.solver in ("adam", "adamw") and estimator.weight_decay:
+        options |= {"solver": "adamw", "weight_decay": estimator.weight_decay}
     return look.net, look.X, look.y, options

@@ -34,7 +34,7 @@ _Activation: TypeAlias = Literal[
     "mish",
     "softplus",
 ]
-_Solver: TypeAlias = Literal["lbfgs", "sgd", "adam"]
+_Solver: TypeAlias = Literal["lbfgs", "sgd", "adam", "adamw", "nadam", "rmsprop", "rprop"]
 _LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"] | ScheduleLike
 _RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 _Scoring: TypeAlias = str | Callable[..., Any] | None
@@ -66,14 +66,16 @@ class _Options(TypedDict, total=False):
     n_iter_no_change: int
     max_fun: int
     n_jobs: int | None
-    weight_decay: float
+    weight_decay: float | None
     clip_norm: float
+    ema: float
     dropout: float | Sequence[float]
     input_noise: float
     scoring: _Scoring
 
 class _ClassifierOptions(_Options, total=False):
     class_weight: _ClassWeight
+    label_smoothing: float
 
 class _RegressorOptions(_Options, total=False):
     delta: float
@@ -104,8 +106,9 @@ class _Perceptron:
     n_iter_no_change: int
     max_fun: int
     n_jobs: int | None
-    weight_decay: float
+    weight_decay: float | None
     clip_norm: float
+    ema: float
     dropout: float | Sequence[float]
     input_noise: float
     scoring: _Scoring
@@ -146,6 +149,7 @@ class _Perceptron:
 
 class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):  # type: ignore[misc]
     class_weight: _ClassWeight
+    label_smoothing: float
     classes_: Any  # an array, or a list of them
 
     def __init__(

@@ -41,16 +41,7 @@ from fastnn.estimators import (
 from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers, wrap
 from fastnn.estimators.keeping import NOT_COPIED, Keeping, attributes_of
 from fastnn.schedules import Checked
-from fastnn.training.losses import check_levels, check_loss, one_target
-
-_SCHEDULES = """
-        Also a name, an object or a function of the share of training done, as
-        in `fastnn.schedules`: 'cosine', ``OneCycle()``. It gives the factor of
-        ``learning_rate_init`` in each step of ``max_iter`` epochs; with
-        ``n_iter_no_change=max_iter`` none of them is left out. Used when
-        ``solver='sgd'`` or 'adam', by `fit` only. Not in scikit-learn's class.
-
-"""
+from fastnn.training.losses import check_levels, check_loss, one_target, smoothed
 
 # what is not carried over to scikit-learn
 _NOT_CONVERTED = (*extras.NAMES, "_skl_callbacks", "_parent_callback_ctx")
@@ -154,7 +145,8 @@ def _compiled(cls: Any) -> Any:
         "random_state : int, RandomState instance, default=None",
         "random_state : int, RandomState or Generator instance, default=None",
     )
-    before = before.replace("    learning_rate_init :", _SCHEDULES + "    learning_rate_init :")
+    for heading_of_next, more in extras.MORE_DOCS.items():
+        before = before.replace(heading_of_next, more + heading_of_next, 1)
     cls.__doc__ = before.rstrip() + "\n" + "".join(row.doc for row in rows) + heading + after
     cls.__doc__ = cls.__doc__.replace("\n    n_features_in_ : int", _BEST_ITERATION, 1)
     cls._valid = shortcuts.KnownParameters(p.name for p in parameters[1:])
@@ -250,6 +242,10 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         beyond = list(extras.of_step(self))
         if self.activation not in extras.THEIR_ACTIVATIONS:
             beyond.append(f"activation {self.activation!r}")
+        if self.solver in extras.MORE_SOLVERS:
+            beyond.append(f"solver {self.solver!r}")
+        if getattr(self, "label_smoothing", 0):
+            beyond.append("label_smoothing")
         if self.loss in extras.MORE_LOSSES:
             beyond.append(f"loss {self.loss!r}")
         if own and beyond:
@@ -418,6 +414,15 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
             getattr(type(self), name) is not getattr(_Compiled, name) for name in fits
         )
 
+    def _check_solver(self: Any) -> bool:
+        """Whether there is a partial_fit; scikit-learn's AttributeError says why not."""
+        return self.solver in extras.MORE_SOLVERS or bool(super()._check_solver())
+
+    def _smoothed(self: Any, y: NDArray[Any]) -> NDArray[Any]:
+        """The targets, with label_smoothing if there is any."""
+        share = getattr(self, "label_smoothing", 0.0)
+        return smoothed(y, self._loss_name(), share) if share else y
+
     def _weighs_classes(self) -> bool:
         return getattr(self, "class_weight", None) is not None
 
@@ -437,6 +442,7 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         self.n_outputs_ = y.shape[1]
         units = [X.shape[1], *hidden, y.shape[1]]
         training = self._present_training() if incremental else None
+        extras.check_batch(self, X.shape[0])
         if "_validation" in vars(self):
             self._validation = validating.checked(self, self._validation, self.n_outputs_)
         self._random_state = shortcuts.random_state(
@@ -445,6 +451,8 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         if first:
             vars(self).pop("best_iteration_", None)
             self._initialize(y, units, X.dtype)
+            if self.solver in extras.MORE_SOLVERS:  # scikit-learn leaves it out
+                fitting.new_rule(self)
         if self.solver == "lbfgs":
             self._train_lbfgs(X, y, sample_weight, units)
         else:
@@ -494,6 +502,9 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
             raise ValueError(f"scikit-learn has no activation {self.activation!r}")
         theirs = optimizers.is_theirs(self.learning_rate)
         lost = extras.given(self)
+        more = self.solver in extras.MORE_SOLVERS
+        if more:
+            lost.append(f"solver {self.solver!r}")
         if not theirs:
             lost.append(f"learning_rate={checks.shown(self.learning_rate)}")
         if lost:
@@ -505,6 +516,11 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         converted = _converted(self, self._original)
         if not theirs:
             converted.learning_rate = "constant"
+        if more:
+            converted.solver = "adam"
+            vars(converted).pop("_optimizer", None)
+        if "_optimizer" in vars(converted):
+            vars(converted._optimizer).pop("more_of_fastnn", None)
         if isinstance(converted.random_state, np.random.Generator):
             converted.random_state = checks.random_state(converted.random_state)
         return converted

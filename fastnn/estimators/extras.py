@@ -36,7 +36,7 @@ class Extra(NamedTuple):
         Whether a fit goes by it: a callback may not change it meanwhile, and `to_sklearn` warns
         that later fits are without it.
     step : bool
-        Whether it is an option of a step of Adam and SGD, as of `Network.fit`.
+        Whether it is an option of a step, as of `Network.fit`.
     """
 
     name: str
@@ -63,12 +63,13 @@ EXTRAS = (
         changes_fits=False,
     ),
     Extra(
-        "weight_decay", 0.0, (Interval(Real, 0, None, closed="left"),),
+        "weight_decay", None, (Interval(Real, 0, None, closed="left"), None),
         """
-    weight_decay : float, default=0.0
-        For ``solver='adam'``: before each step the coefs, not the intercepts,
-        shrink by this times the learning rate, which is AdamW (Loshchilov and
-        Hutter, 2019). Not a parameter of scikit-learn's class.
+    weight_decay : float, default=None
+        For ``solver='adamw'`` and 'adam': before each step the coefs, not the
+        intercepts, shrink by this times the learning rate, which makes Adam
+        AdamW (Loshchilov and Hutter, 2019). None is 0.01 for 'adamw' and 0 for
+        'adam'. Not a parameter of scikit-learn's class.
 """,
         step=True,
     ),
@@ -78,6 +79,17 @@ EXTRAS = (
     clip_norm : float, default=0.0
         Gradients, of all parameters as one vector, that are longer than this
         are shortened to it; 0 shortens none. Not a parameter of
+        scikit-learn's class.
+""",
+        step=True,
+    ),
+    Extra(
+        "ema", 0.0, (Interval(Real, 0, 1, closed="left"),),
+        """
+    ema : float, default=0.0
+        Decay of an average of the parameters after each step, which is what
+        `coefs_` and `intercepts_` are; `partial_fit` goes on from the
+        parameters themselves. 0 is no average. Not a parameter of
         scikit-learn's class.
 """,
         step=True,
@@ -127,6 +139,16 @@ EXTRAS = (
         of="classifier",
     ),
     Extra(
+        "label_smoothing", 0.0, (Interval(Real, 0, 1, closed="left"),),
+        """
+    label_smoothing : float, default=0.0
+        Targets are ``y * (1 - s) + s / n_classes``: with this probability the
+        label is any of the classes (Szegedy et al., 2016). Not a parameter of
+        scikit-learn's class.
+""",
+        of="classifier",
+    ),
+    Extra(
         "delta", 1.0, (Interval(Real, 0, None, closed="neither"),),
         """
     delta : float, default=1.0
@@ -162,10 +184,33 @@ _THEIR_LOSSES = ("squared_error", "poisson")  # of the regressor
 MORE_LOSSES = ("absolute_error", "huber", "quantile", "log_cosh", "gamma")
 
 
+# what is said of them, before the parameter that comes next in scikit-learn's docstring
+MORE_DOCS = {
+    "    alpha : float": """
+        Also 'adamw', 'nadam', 'rmsprop', whose decay is `beta_2`, and 'rprop',
+        resilient back-propagation, which takes all samples as one batch. Not
+        in scikit-learn's class.
+
+""",
+    "    learning_rate_init :": """
+        Also a name, an object or a function of the share of training done, as
+        in `fastnn.schedules`: 'cosine', ``OneCycle()``. It gives the factor of
+        ``learning_rate_init`` in each step of ``max_iter`` epochs; with
+        ``n_iter_no_change=max_iter`` none of them is left out. Not for
+        ``solver='lbfgs'``, and by `fit` only. Not in scikit-learn's class.
+
+""",
+}
+
+_THEIR_SOLVERS = ("lbfgs", "sgd", "adam")
+MORE_SOLVERS = tuple(optimizers.MORE)
+
+
 def more_values(original: Any) -> dict[str, list[Any]]:
     """Constraints of the parameters of scikit-learn's class that take more values here."""
     values: dict[str, list[Any]] = {
         "activation": [StrOptions({*THEIR_ACTIVATIONS, *MORE_ACTIVATIONS})],
+        "solver": [StrOptions({*_THEIR_SOLVERS, *MORE_SOLVERS})],
         "learning_rate": [StrOptions({*optimizers.THEIRS, *schedules.SPELLINGS}), callable],
     }
     # scikit-learn 1.6 has one loss
@@ -193,18 +238,38 @@ def of_step(estimator: Any) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If L-BFGS is to train, one belongs to Adam and SGD trains, or dropout is not one share for
-        each hidden layer.
+        If the solver does not have one, or dropout is not one share for each hidden layer.
     """
     found = {row.name: getattr(estimator, row.name) for row in STEP if _is_given(estimator, row)}
+    solver = estimator.solver
+    if found.get("weight_decay") == 0 and solver != "adamw":
+        del found["weight_decay"]
     for name, value in found.items():
-        if estimator.solver == "lbfgs" or (name == "weight_decay" and estimator.solver != "adam"):
-            solvers = "'adam'" if name == "weight_decay" else "'adam' and 'sgd'"
-            raise ValueError(f"{name}={value!r} is for solver {solvers}, got {estimator.solver!r}")
+        if solver == "lbfgs" or (name == "weight_decay" and solver not in ("adam", "adamw")):
+            raise ValueError(f"{name}={value!r} is not for solver {solver!r}")
+    if solver == "rprop" and "clip_norm" in found:
+        raise ValueError(
+            "clip_norm is not for solver 'rprop', which reads signs of gradients alone"
+        )
     if "dropout" in found:
         n_hidden = len(shortcuts.hidden_layers(estimator.hidden_layer_sizes))
         found["dropout"] = options.layer_dropout(found["dropout"], n_hidden + 1)
     return found
+
+
+def check_batch(estimator: Any, n_samples: int) -> None:
+    """Refuse mini-batches with a solver that compares gradients from step to step.
+
+    Raises
+    ------
+    ValueError
+    """
+    size = estimator.batch_size
+    if estimator.solver == "rprop" and isinstance(size, Real) and size < n_samples:
+        raise ValueError(
+            f"solver 'rprop' needs all {n_samples} samples as one batch, got batch_size={size}: "
+            "it compares signs of gradients from step to step"
+        )
 
 
 def given(estimator: Any) -> list[str]:

@@ -151,6 +151,15 @@ def train(
         estimator._take_optimizer(optimizers.new_optimizer(estimator))
 
 
+def new_rule(estimator: Any) -> None:
+    """Have what epochs, and the rule that ends them, begin with."""
+    estimator.loss_curve_, estimator._no_improvement_count = [], 0
+    validates = estimator.early_stopping
+    estimator.validation_scores_ = [] if validates else None
+    estimator.best_validation_score_ = -np.inf if validates else None
+    estimator.best_loss_ = None if validates else np.inf
+
+
 def _change_rule(estimator: Any, validates: bool) -> None:
     """Have what the rule of stopping needs where scikit-learn, or a fit before, has the other."""
     if validates and estimator.validation_scores_ is None:
@@ -276,7 +285,9 @@ class Training:
     ) -> None:
         dtype = self.params.dtype
         self._x: Any = arrays.as_rows(X, units[0], dtype)
-        self._y: Any = arrays.as_targets(y, sample_weight, units[-1], dtype)
+        self._y: Any = arrays.as_targets(
+            self._estimator._smoothed(y), sample_weight, units[-1], dtype
+        )
         self._given_x, self._last_loss, self._moved = X, 0.0, False
 
     def goes_on(
@@ -309,7 +320,7 @@ class Training:
     def _batch_size(self) -> int:
         given, n, self._warned = self._estimator.batch_size, self.n_samples, False
         if given == "auto":
-            return min(200, n)
+            return n if self._estimator.solver == "rprop" else min(200, n)
         clipped = max(1, min(given, n))
         if not isinstance(clipped, Integral):
             raise TypeError(f"batch_size must be an integer, got {given}")

@@ -86,7 +86,8 @@ def mean_loss(
     return MeanLoss(
         units, estimator._codes(len(units) - 1), estimator._loss_name(), float(estimator.alpha),
         arrays.as_rows(X, units[0], dtype),
-        arrays.as_targets(y, sample_weight, units[-1], dtype), estimator.n_jobs,
+        arrays.as_targets(estimator._smoothed(y), sample_weight, units[-1], dtype),
+        estimator.n_jobs,
         estimator._loss_numbers(units[-1].item()),
     )  # fmt: skip
 

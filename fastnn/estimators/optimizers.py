@@ -17,11 +17,15 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 
 from fastnn import parameters
 from fastnn.catalog.schedules import SPELLINGS
+from fastnn.catalog.solvers import PARAMETERS
 from fastnn.data import checks
 from fastnn.estimators import arrays
 from fastnn.training import options
 from fastnn.training.run import StoppingRule, TrainingRun
 
+#: solvers that scikit-learn does not have
+MORE = ("adamw", "nadam", "rmsprop", "rprop")
+WEIGHT_DECAY: float = next(p.default for p in PARAMETERS if p.name == "weight_decay")
 #: scikit-learn's own schedules: by epochs and by losses
 THEIRS = ("constant", "invscaling", "adaptive")
 
@@ -49,6 +53,20 @@ def check_call(estimator: Any, method: str) -> None:
         )
 
 
+class MoreOptimizer(AdamOptimizer):  # type: ignore[misc]
+    """The state of a solver that scikit-learn does not have, kept as Adam's.
+
+    Attributes
+    ----------
+    solver : str
+        Of `MORE`; its vectors of state are ms and vs, or ms alone.
+    """
+
+    def __init__(self, solver: str, *args: Any) -> None:
+        super().__init__(*args)
+        self.solver = solver
+
+
 def new_optimizer(estimator: Any, whole: bool = True) -> AdamOptimizer | SGDOptimizer:
     """One that has done no step. Without its state, if not whole, a run must start with it."""
     given = [*estimator.coefs_, *estimator.intercepts_] if whole else []
@@ -58,9 +76,12 @@ def new_optimizer(estimator: Any, whole: bool = True) -> AdamOptimizer | SGDOpti
             given, estimator.learning_rate_init, rate if is_theirs(rate) else "constant",
             estimator.momentum, estimator.nesterovs_momentum, estimator.power_t,
         )  # fmt: skip
-    return AdamOptimizer(
-        given, estimator.learning_rate_init, estimator.beta_1, estimator.beta_2, estimator.epsilon
-    )
+    numbers = (
+        given, estimator.learning_rate_init, estimator.beta_1, estimator.beta_2, estimator.epsilon,
+    )  # fmt: skip
+    if estimator.solver in MORE:
+        return MoreOptimizer(estimator.solver, *numbers)
+    return AdamOptimizer(*numbers)
 
 
 def new_step(
@@ -77,8 +98,8 @@ def new_step(
     own: dict[str, Any]
     if isinstance(optimizer, AdamOptimizer):
         own = {
-            "solver": "adam", "beta_1": optimizer.beta_1, "beta_2": optimizer.beta_2,
-            "epsilon": optimizer.epsilon,
+            "solver": getattr(optimizer, "solver", "adam"), "beta_1": optimizer.beta_1,
+            "beta_2": optimizer.beta_2, "rho": optimizer.beta_2, "epsilon": optimizer.epsilon,
         }  # fmt: skip
     else:
         own = {
@@ -87,8 +108,10 @@ def new_step(
         }  # fmt: skip
     if extras:
         own |= extras
-        if extras.get("weight_decay"):
+        if extras.get("weight_decay") and own["solver"] == "adam":
             own["solver"] = "adamw"
+    if own["solver"] == "adamw":
+        own.setdefault("weight_decay", WEIGHT_DECAY)
     return options.new_step(
         loss, batch_size=batch_size, alpha=alpha, keep_going=True,
         learning_rate_init=rate_of(optimizer), loss_numbers=loss_numbers, **own,
@@ -141,7 +164,8 @@ class Solver:
             plain = np.empty((len(lists), len(self.params)), self.params.dtype)
             for row, given in zip(plain, lists, strict=True):
                 row[:] = arrays.join(given[:n_layers], given[n_layers:])
-            self.run.load_plain_state(plain, getattr(self.optimizer, "t", 0))
+            more = getattr(self.optimizer, "more_of_fastnn", None)
+            self.run.load_plain_state(plain, getattr(self.optimizer, "t", 0), more)
 
     def keep_state_only(self) -> None:
         """Give back the memory for training."""
@@ -156,6 +180,9 @@ class Solver:
         if not self._lists() and not self.optimizer.velocities:  # gradient descent needs none
             coefs, intercepts = parameters.split_params(np.zeros_like(self.params), units)
             self.optimizer.velocities = coefs + intercepts
+        more = self.run.more_state()
+        if more is not None or hasattr(self.optimizer, "more_of_fastnn"):
+            self.optimizer.more_of_fastnn = more
         if isinstance(self.optimizer, AdamOptimizer) and self.run.n_steps:
             adam, t = self.optimizer, self.run.n_steps
             adam.t = t

@@ -17,7 +17,10 @@ OwnLoss: TypeAlias = tuple[
     Callable[[NDArray[Any], NDArray[Any]], ArrayLike],
 ]
 DELTA, QUANTILE = 1.0, 0.5
-_SMOOTHED = {"log_loss": 0, "binary_log_loss": 2}  # classes that mass is shared by; 0: outputs
+# classes that mass is shared by; 0: outputs
+_SMOOTHED = {
+    "log_loss": 0, "binary_log_loss": 2, "clipped_log_loss": 0, "clipped_binary_log_loss": 2,
+}  # fmt: skip
 
 
 class LossOf(NamedTuple):
@@ -42,12 +45,17 @@ class LossOf(NamedTuple):
         if self.own is not None:
             names = (getattr(one, "__name__", repr(one)) for one in self.own)
             return f"loss=({', '.join(names)})"
+        return ", ".join(f"{name}={value!r}" for name, value in self.options().items())
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of `Network`."""
+        if self.own is not None:
+            return {"loss": self.own}
         number = losses.BY_NAME[self.name].number
         if number is None:
-            return f"loss={self.name!r}"
+            return {"loss": self.name}
         single = number == "delta" or len(self.numbers) == 1
-        value = self.numbers[0] if single else list(self.numbers)
-        return f"loss={self.name!r}, {number}={value!r}"
+        return {"loss": self.name, number: self.numbers[0] if single else list(self.numbers)}
 
 
 _BY_NAME = {name: LossOf(name) for name in losses.BY_NAME}

@@ -120,21 +120,40 @@ class TrainingRun:
             self.packed_state[:], self._calls.n_steps = state.packed, state.n_steps
             self._calls.last_loss, self._raw, self._shown = state.last_loss, state.raw, state.shown
         if self._draws:
-            seed = state.seed if state is not None and fits else 0
-            if not seed and random_state is not None:
-                seed = 1 + int(random_state.randint(2**31 - 1))
-            self.step["seed"] = self._seed = seed
+            if state is not None and fits:
+                self._seed = state.seed
+            if not self._seed and random_state is not None:
+                self._seed = 1 + int(random_state.randint(2**31 - 1))
+            self.step["seed"] = self._seed
 
     def plain_state(self) -> NDArray[Any]:
         """The solver's vectors laid out like the parameters, without an average."""
         own = self.packed_state[: len(self.packed_state) - self._averages]
         return parameters.unpack_rows(own, self.layer_units, self.codes)
 
-    def load_plain_state(self, plain: NDArray[Any], n_steps: int) -> None:
-        """Go on from vectors laid out like the parameters; an average begins anew."""
+    def more_state(self) -> SolverState | None:
+        """What `plain_state` is without, if that matters: the average, the seed and the like."""
+        if self._averages or self._draws or self._solver == _RPROP:
+            return self.state._replace(packed=np.empty((0, 0)))
+        return None
+
+    def load_plain_state(
+        self, plain: NDArray[Any], n_steps: int, more: SolverState | None = None
+    ) -> None:
+        """Go on from vectors laid out like the parameters; without more an average begins anew."""
         own = self.packed_state[: len(self.packed_state) - self._averages]
         own[:] = parameters.pack_rows(plain, self.layer_units, self.codes)
         self._calls.n_steps = n_steps
+        if more is None or more.solver != self._solver:
+            return
+        self._calls.n_steps, self._calls.last_loss = more.n_steps, more.last_loss
+        if self._draws:
+            self.step["seed"] = self._seed = more.seed
+        if self._averages and more.shown is not None:
+            self._raw, self._shown = more.raw, more.shown
+            self.packed_state[-1:] = parameters.pack_rows(
+                more.shown[None], self.layer_units, self.codes
+            )
 
     # ---- the average ----
 
@@ -395,6 +414,7 @@ class StoppingRule:
             params[:] = parameters.unpack_rows(kept, run.layer_units, run.codes)[0]
 
 
+_RPROP = solvers.CODES["rprop"]
 _RULE = ("tol", "best_loss", "n_iter_no_change", "no_improvement_count")
 LARGE = 10.0  # numbers beyond are hardly of mean 0 and variance 1
 
