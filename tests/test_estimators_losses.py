@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import d2_pinball_score
+from sklearn.model_selection import cross_val_score
 from sklearn.neural_network import _multilayer_perceptron as originals
 
 import fastnn
@@ -108,6 +110,28 @@ def test_bad_parameters(options, message, rng):
 def test_quantiles_of_several_targets_are_refused(rng):
     with pytest.raises(ValueError, match="'quantile' takes one target"):
         regressor("quantile").fit(rng.randn(9, 1), rng.randn(9, 3))
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("levels", [0.9, [0.05, 0.5, 0.95]])
+def test_the_score_of_quantiles_is_of_the_pinball_loss(levels, rng):
+    X, weights = rng.rand(200, 1) * 6, rng.rand(200)
+    y = np.sin(X[:, 0]) + 0.3 * rng.randn(200)
+    mlp = fastnn.MLPRegressor("quantile", quantile=levels, max_iter=100, random_state=0)
+    mlp.fit(X, y, X_val=X[:50], y_val=y[:50])
+
+    def want(X, y, **weights):
+        columns = zip(np.atleast_1d(levels), mlp.predict(X).reshape(len(y), -1).T, strict=True)
+        return np.mean([d2_pinball_score(y, a, alpha=q, **weights) for q, a in columns])
+
+    assert mlp.score(X, y) == want(X, y)
+    assert mlp.score(X, y, weights) == want(X, y, sample_weight=weights)
+    assert mlp.best_validation_score_ == want(X[:50], y[:50])
+    assert cross_val_score(mlp, X, y, cv=3).mean() > 0.1
+    mlp.set_params(early_stopping=True).fit(X, y)
+    assert max(mlp.validation_scores_) == mlp.best_validation_score_
+    with pytest.raises(ValueError, match="takes one target"):
+        mlp.fit(X, y, X_val=X[:50], y_val=rng.rand(50, 3))
 
 
 def test_arithmetic_of_a_subclass_does_not_know_them(rng):

@@ -16,6 +16,8 @@ the squared error that is reported is a mean over the outputs, while the paramet
 gradient of the sum.
 
 Files: `classes` holds the two classes, `extras` the parameters that scikit-learn's do not have,
+`validating` validation sets, `weighting` class weights, `quantiles` the loss of that name,
+`converting` the ways to scikit-learn's classes and back,
 `fitting` a fit with Adam or SGD, `lbfgs` one with L-BFGS, `following` the callbacks of both,
 `shortcuts` what needs no validation, `labels` labels of known classes, `optimizers` the solver's
 state between fits, `keeping` what an estimator keeps from one call to the next, `arrays` the

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import math
@@ -34,18 +33,16 @@ from fastnn.estimators import (
     labels,
     lbfgs,
     optimizers,
+    quantiles,
     shortcuts,
     validating,
     weighting,
 )
+from fastnn.estimators.converting import Converting
 from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers, wrap
-from fastnn.estimators.keeping import NOT_COPIED, Keeping, attributes_of
+from fastnn.estimators.keeping import Keeping
 from fastnn.schedules import Checked
-from fastnn.training.losses import check_levels, check_loss, one_target, smoothed
-
-# what is not carried over to scikit-learn
-_NOT_CONVERTED = (*extras.NAMES, "_skl_callbacks", "_parent_callback_ctx")
-
+from fastnn.training.losses import check_loss, smoothed
 
 # beside scikit-learn's attributes
 _BEST_ITERATION = """
@@ -191,7 +188,7 @@ class InPlace(ABCMeta):
         return super().__subclasscheck__(subclass) or cls._stands_for(subclass)
 
 
-class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
+class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc]
     """What both classes have in place of scikit-learn's own; comes before it among the bases."""
 
     _original: ClassVar[Any]
@@ -476,92 +473,6 @@ class _Compiled(Keeping, CallbackSupportMixin):  # type: ignore[misc]
         coef_grads, intercept_grads = parameters.split_params(grads, units.tolist())
         return loss, np.concatenate([a.ravel() for a in [*coef_grads, *intercept_grads]])
 
-    # ---- conversion ----
-
-    def to_sklearn(self: Any) -> Any:
-        """This estimator as one of scikit-learn's own class, fitted or not.
-
-        Returns
-        -------
-        sklearn.neural_network.MLPClassifier or MLPRegressor
-            With copies of all parameters and fitted attributes, the solver's state among them:
-            `partial_fit` goes on where this one would. Callbacks and parameters that
-            scikit-learn's class does not have are left out, and a Generator becomes a RandomState.
-
-        Raises
-        ------
-        ValueError
-            If scikit-learn does not have the activation.
-
-        Warns
-        -----
-        UserWarning
-            If a parameter that is left out changes later fits.
-        """
-        if self.activation not in extras.THEIR_ACTIVATIONS:
-            raise ValueError(f"scikit-learn has no activation {self.activation!r}")
-        theirs = optimizers.is_theirs(self.learning_rate)
-        lost = extras.given(self)
-        more = self.solver in extras.MORE_SOLVERS
-        if more:
-            lost.append(f"solver {self.solver!r}")
-        if not theirs:
-            lost.append(f"learning_rate={checks.shown(self.learning_rate)}")
-        if lost:
-            warnings.warn(
-                f"scikit-learn's {self._original.__name__} has no {', '.join(lost)}: it predicts "
-                "the same, and later fits are without",
-                stacklevel=2,
-            )
-        converted = _converted(self, self._original)
-        if not theirs:
-            converted.learning_rate = "constant"
-        if more:
-            converted.solver = "adam"
-            vars(converted).pop("_optimizer", None)
-        if "_optimizer" in vars(converted):
-            vars(converted._optimizer).pop("more_of_fastnn", None)
-        if isinstance(converted.random_state, np.random.Generator):
-            converted.random_state = checks.random_state(converted.random_state)
-        return converted
-
-    @classmethod
-    def from_sklearn(cls, estimator: Any) -> Any:
-        """An estimator of scikit-learn's own class as one of this class, fitted or not.
-
-        Parameters
-        ----------
-        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Of the class whose place this one takes.
-
-        Returns
-        -------
-        MLPClassifier or MLPRegressor
-            With copies of all parameters and fitted attributes, the solver's state among them.
-
-        Raises
-        ------
-        TypeError
-            If it is not of that class.
-        """
-        if not isinstance(estimator, cls._original):
-            raise TypeError(
-                f"estimator must be a scikit-learn {cls._original.__name__}, got "
-                f"{checks.shown(estimator)}"
-            )
-        return _converted(estimator, cls)
-
-
-def _converted(estimator: Any, cls: Any) -> Any:
-    """A copy of estimator as one of cls, which is its class or the one whose place that takes."""
-    names = [name for name in cls._get_param_names() if hasattr(estimator, name)]
-    converted = cls(**{name: getattr(estimator, name) for name in names})
-    attributes = {
-        k: v for k, v in attributes_of(estimator).items() if k not in _NOT_CONVERTED + NOT_COPIED
-    }
-    vars(converted).update(copy.deepcopy(attributes))
-    return converted
-
 
 def _partial_fit(original: Any) -> Any:
     """partial_fit, available where scikit-learn's is."""
@@ -628,6 +539,8 @@ class MLPClassifier(_Compiled, originals.MLPClassifier, metaclass=InPlace):  # t
         """
         if self.scoring is not None:
             return validating.score(self, X, y, sample_weight)
+        if self.loss == "quantile":
+            return quantiles.score(self, self._predict(X, check_input=False), y, sample_weight)
         if sample_weight is not None:
             return float(super()._score(X, y, sample_weight=sample_weight))
         predicted: Any = self._predict(X, check_input=False)
@@ -657,9 +570,7 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
         if self.loss in ("poisson", "gamma"):
             checks.targets(np.ascontiguousarray(y.reshape(len(y), -1)), self.loss, "exp")
         if self.loss == "quantile":
-            real = np.result_type(y, np.float32)  # whole numbers become doubles
-            columns = one_target(y, real, len(check_levels(self.quantile)), len(y))
-            y = columns if columns.shape[1] > 1 else y
+            y = quantiles.targets(self, y)
         return X, y
 
     def _initialize(self, y: Any, layer_units: Any, dtype: Any) -> None:
@@ -675,6 +586,23 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
             outputs.sort(axis=1)  # quantiles do not cross
         return outputs
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R^2, or for the loss "quantile" `sklearn.metrics.d2_pinball_score`, a mean over levels.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, (n, n_features)
+        y : array-like, (n,) or (n, n_outputs)
+        sample_weight : array-like, (n,), optional
+
+        Returns
+        -------
+        float
+        """
+        if self.loss == "quantile":
+            return quantiles.score(self, self.predict(X), y, sample_weight)
+        return float(super().score(X, y, sample_weight))
+
     def _score(self, X: Any, y: Any, sample_weight: NDArray[Any] | None = None) -> float:
         """R^2 on validated data, as `sklearn.metrics.r2_score` computes it, and NaN if diverged.
 
@@ -682,6 +610,8 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
         """
         if self.scoring is not None:
             return validating.score(self, X, y, sample_weight)
+        if self.loss == "quantile":
+            return quantiles.score(self, self._predict(X, check_input=False), y, sample_weight)
         if sample_weight is not None:
             return float(super()._score(X, y, sample_weight=sample_weight))
         outputs: Any = self._predict(X, check_input=False)

@@ -163,7 +163,8 @@ EXTRAS = (
     quantile : float or array-like of shape (n_levels,), default=0.5
         With ``loss='quantile'``, the levels to predict of the one target,
         rising. Of a list, `predict` gives a column for each level, and sorts
-        each row. Not a parameter of scikit-learn's class.
+        each row. `score`, of validation sets too, is then the mean over the
+        levels of `sklearn.metrics.d2_pinball_score`. Not a parameter of scikit-learn's class.
 """,
         of="regressor",
     ),

@@ -13,6 +13,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn.data import checks
+from fastnn.estimators import quantiles
 from fastnn.estimators.fitting import HAS_WEIGHTS
 from fastnn.training.stopping import as_score
 
@@ -101,6 +102,8 @@ def checked(estimator: Any, given: Given, n_outputs: int) -> Given:
         )  # fmt: skip
         y = _labels(estimator, given.y) if is_classifier(estimator) else _numbers(given.y)
         check_consistent_length(X, y)
+        if estimator.loss == "quantile":
+            y = quantiles.targets(estimator, y)
         found = y.shape[1] if y.ndim == 2 else 1
         # labels of one dimension have a class for each output
         if found != n_outputs and not (y.ndim == 1 and is_classifier(estimator)):

@@ -1,0 +1,106 @@
+"""Estimators as scikit-learn's own classes, and back."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn.data import checks
+from fastnn.estimators import extras, optimizers
+from fastnn.estimators.keeping import NOT_COPIED, attributes_of
+
+# what is not carried over to scikit-learn
+_NOT_CONVERTED = (*extras.NAMES, "_skl_callbacks", "_parent_callback_ctx")
+
+
+class Converting:
+    """Mixin with the conversions."""
+
+    _original: ClassVar[Any]
+
+    def to_sklearn(self: Any) -> Any:
+        """This estimator as one of scikit-learn's own class, fitted or not.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+            With copies of all parameters and fitted attributes, the solver's state among them:
+            `partial_fit` goes on where this one would. Callbacks and parameters that
+            scikit-learn's class does not have are left out, and a Generator becomes a RandomState.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn does not have the activation.
+
+        Warns
+        -----
+        UserWarning
+            If a parameter that is left out changes later fits.
+        """
+        if self.activation not in extras.THEIR_ACTIVATIONS:
+            raise ValueError(f"scikit-learn has no activation {self.activation!r}")
+        theirs = optimizers.is_theirs(self.learning_rate)
+        lost = extras.given(self)
+        more = self.solver in extras.MORE_SOLVERS
+        if more:
+            lost.append(f"solver {self.solver!r}")
+        if not theirs:
+            lost.append(f"learning_rate={checks.shown(self.learning_rate)}")
+        if lost:
+            warnings.warn(
+                f"scikit-learn's {self._original.__name__} has no {', '.join(lost)}: it predicts "
+                "the same, and later fits are without",
+                stacklevel=2,
+            )
+        converted = _converted(self, self._original)
+        if not theirs:
+            converted.learning_rate = "constant"
+        if more:
+            converted.solver = "adam"
+            vars(converted).pop("_optimizer", None)
+        if "_optimizer" in vars(converted):
+            vars(converted._optimizer).pop("more_of_fastnn", None)
+        if isinstance(converted.random_state, np.random.Generator):
+            converted.random_state = checks.random_state(converted.random_state)
+        return converted
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> Any:
+        """An estimator of scikit-learn's own class as one of this class, fitted or not.
+
+        Parameters
+        ----------
+        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            Of the class whose place this one takes.
+
+        Returns
+        -------
+        MLPClassifier or MLPRegressor
+            With copies of all parameters and fitted attributes, the solver's state among them.
+
+        Raises
+        ------
+        TypeError
+            If it is not of that class.
+        """
+        if not isinstance(estimator, cls._original):
+            raise TypeError(
+                f"estimator must be a scikit-learn {cls._original.__name__}, got "
+                f"{checks.shown(estimator)}"
+            )
+        return _converted(estimator, cls)
+
+
+def _converted(estimator: Any, cls: Any) -> Any:
+    """A copy of estimator as one of cls, which is its class or the one whose place that takes."""
+    names = [name for name in cls._get_param_names() if hasattr(estimator, name)]
+    converted = cls(**{name: getattr(estimator, name) for name in names})
+    attributes = {
+        k: v for k, v in attributes_of(estimator).items() if k not in _NOT_CONVERTED + NOT_COPIED
+    }
+    vars(converted).update(copy.deepcopy(attributes))
+    return converted
