@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn.data import checks
 from fastnn.estimators.fitting import HAS_WEIGHTS
+from fastnn.training.losses import one_target
 from fastnn.training.stopping import as_score
 
 KEYWORDS = ("X_val", "y_val", "sample_weight_val")[: 2 + HAS_WEIGHTS]
@@ -100,6 +101,8 @@ def checked(estimator: Any, given: Given, n_outputs: int) -> Given:
             reset=False,
         )  # fmt: skip
         y = _labels(estimator, given.y) if is_classifier(estimator) else _numbers(given.y)
+        if estimator.loss == "quantile" and n_outputs > 1:
+            y = one_target(y, y.dtype, n_outputs, len(y))  # a column for each level
         check_consistent_length(X, y)
         found = y.shape[1] if y.ndim == 2 else 1
         # labels of one dimension have a class for each output
@@ -151,8 +154,10 @@ def score(estimator: Any, X: Any, y: Any, sample_weight: Any) -> float:
     """
     scoring = estimator.scoring
     scorer = _scorer(scoring) if isinstance(scoring, str) else scoring
-    if not is_classifier(estimator) and y.ndim == 2 and y.shape[1] == 1:
-        y = y.ravel()  # as it was given to fit
+    if not is_classifier(estimator) and y.ndim == 2:
+        if estimator.loss == "quantile":
+            y = y[:, :1]  # of which there is a column for each level
+        y = y.ravel() if y.shape[1] == 1 else y  # as it was given to fit
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
     # validated data have no names, of which scikit-learn would warn after each epoch
     names = vars(estimator).pop("feature_names_in_", None)
