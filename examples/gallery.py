@@ -194,9 +194,9 @@ def prediction_intervals():
     x = np.linspace(-3, 3, 301)
     low, median, high = net.predict(x[:, None]).T
     _, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    ax.fill_between(x, low, high, color=style.BLUE, alpha=0.35, linewidth=0, label="5% to 95%")
     X_new, y_new = sine(300, 2)
     ax.scatter(X_new[:, 0], y_new, s=9, color=style.ORANGE, linewidths=0, label="new data")
-    ax.fill_between(x, low, high, color=style.BLUE, alpha=0.35, linewidth=0, label="5% to 95%")
     ax.plot(x, median, color=style.BLUE, label="median")
     for side in (-1.645, 1.645):
         ax.plot(

@@ -170,13 +170,13 @@ def test_schedules_are_drawn_as_they_are(without_windows, look):
 
 def test_the_band_covers_new_data(without_windows, look):
     (ax,) = gallery().prediction_intervals().axes
-    points, band = ax.collections
+    band, points = ax.collections
     x, y = points.get_offsets().T
     corners = band.get_paths()[0]
     assert 0.85 <= corners.contains_points(np.column_stack([x, y])).mean() <= 0.95
     assert to_rgba(ax.lines[1].get_color()) == to_rgba(pyplot.rcParams["text.color"])
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["new data", "5% to 95%", "median", "true 5% and 95%"]
+    assert labels == ["5% to 95%", "new data", "median", "true 5% and 95%"]
 
 
 def test_weights_find_more_of_the_rare_class(without_windows, look):
