@@ -25,7 +25,7 @@ from fastnn import MLPRegressor, Network
 
 LEVELS = [0.05, 0.5, 0.95]
 LOW, HIGH = 0.85, 0.95
-FIRST_SEED = 1000  # the recipe was chosen on splits 0 to 19
+FIRST_SEED = 2000  # the recipe was chosen on splits below 2000
 
 
 class Data(NamedTuple):
