@@ -16,12 +16,13 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
-from sklearn.datasets import load_digits, load_iris, make_circles
+from sklearn.datasets import load_digits, load_iris, make_blobs, make_circles
 from sklearn.inspection import DecisionBoundaryDisplay
 
-from fastnn import MLPClassifier, Network
+from fastnn import MLPClassifier, Network, find_learning_rate
 from fastnn.callbacks import Recorder, ValidationLoss
 from fastnn.catalog.activations import ACTIVATIONS
+from fastnn.catalog.schedules import SCHEDULES
 from fastnn.plotting import (
     ActivationDisplay,
     FeatureSlice,
@@ -32,6 +33,7 @@ from fastnn.plotting import (
     style,
 )
 from fastnn.plotting.training import TrainingPicture
+from fastnn.schedules import BY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -141,6 +143,100 @@ def regression():
     return picture.figure
 
 
+def schedules():
+    """Each schedule of the catalog in a panel of its own, as several share their way."""
+    names = [row.name for row in SCHEDULES]
+    n_columns = 4
+    n_rows = -(-len(names) // n_columns)
+    figure, axes = plt.subplots(
+        n_rows, n_columns, figsize=(9, 2.1 * n_rows), layout="constrained", sharex=True,
+        sharey=True, squeeze=False,
+    )  # fmt: skip
+    steps = np.arange(1000)
+    for name, ax in zip(names, axes.flat, strict=False):
+        ax.plot(steps / 1000, BY_NAME[name].of_steps(steps, 1000), color=style.BLUE)
+        ax.set_title(name, fontsize="medium")
+        ax.grid(True, alpha=0.25)
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    for ax in axes.flat[len(names) - n_columns : len(names)]:  # the lowest of each column
+        ax.xaxis.set_tick_params(labelbottom=True)
+    figure.supxlabel("share of the training done", fontsize="medium")
+    figure.supylabel("factor of learning_rate_init", fontsize="medium")
+    return figure
+
+
+def learning_rate():
+    """The range test on digits."""
+    X, y = load_digits(return_X_y=True)
+    found = find_learning_rate(MLPClassifier((64,), batch_size=64, random_state=0), X / 16, y)
+    _, ax = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
+    return found.plot(ax, color=style.BLUE).figure_
+
+
+def prediction_intervals():
+    """Three quantiles of a sine whose noise grows to both sides, and the true ones."""
+
+    def sine(n, seed):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(-3, 3, (n, 1))
+        return x, np.sin(2 * x[:, 0]) + noise(x[:, 0]) * rng.standard_normal(n)
+
+    def noise(x):
+        return 0.1 + 0.15 * np.abs(x)
+
+    X, y = sine(600, 0)
+    X_val, y_val = sine(200, 1)
+    net = Network([1, 16, 16, 3], "silu", loss="quantile", quantile=[0.05, 0.5, 0.95],
+                  random_state=0)  # fmt: skip
+    net.fit(X, y, learning_rate_init=0.01, batch_size=32, max_iter=500, X_val=X_val, y_val=y_val,
+            n_iter_no_change=30)  # fmt: skip
+    x = np.linspace(-3, 3, 301)
+    low, median, high = net.predict(x[:, None]).T
+    _, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    ax.fill_between(x, low, high, color=style.BLUE, alpha=0.35, linewidth=0, label="5% to 95%")
+    X_new, y_new = sine(300, 2)
+    ax.scatter(X_new[:, 0], y_new, s=9, color=style.ORANGE, linewidths=0, label="new data")
+    ax.plot(x, median, color=style.BLUE, label="median")
+    for side in (-1.645, 1.645):
+        ax.plot(
+            x, np.sin(2 * x) + side * noise(x), color=style.text_color(), linestyle=":",
+            linewidth=1, label="true 5% and 95%" if side > 0 else None,
+        )  # fmt: skip
+    ax.set(xlabel="$x$", ylabel="$y$", xlim=(-3, 3))
+    ax.grid(True, alpha=0.25)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)
+    return ax.figure
+
+
+def imbalance():
+    """The boundary around a rare class, without weights and with them."""
+    X, y = make_blobs([950, 50], centers=[[0, 0], [2, 2]], cluster_std=[1.2, 0.8], random_state=0)
+    figure, axes = plt.subplots(
+        1, 2, figsize=(8.6, 4), layout="constrained", sharex=True, sharey=True
+    )
+    shades = style.diverging(plt.rcParams["axes.facecolor"])
+    for class_weight, ax in zip((None, "balanced"), axes, strict=True):
+        model = MLPClassifier(
+            (16,), learning_rate_init=0.01, class_weight=class_weight, random_state=0
+        ).fit(X, y)  # fmt: skip
+        DecisionBoundaryDisplay.from_estimator(
+            model, X, response_method="predict_proba", ax=ax, cmap=shades, alpha=0.7, eps=0.2
+        )
+        rare = model.predict(X[y == 1]).mean()
+        for label, color, what in ((0, style.ORANGE, "common"), (1, style.BLUE, "rare")):
+            ax.scatter(
+                *X[y == label].T, s=10, color=color, edgecolors="black", linewidths=0.3,
+                label=what,
+            )  # fmt: skip
+        ax.set_title(
+            f"class_weight={class_weight!r}: finds {rare:.0%} of the rare", fontsize="medium"
+        )
+        ax.set(xlabel="$x_0$", ylabel="$x_1$" if ax is axes[0] else None)
+    axes[0].legend(loc="lower right", framealpha=0.85)
+    return figure
+
+
 def learning(path):
     animate(rings()[3], path)
 
@@ -154,7 +250,7 @@ def scaling(path):
 
 FIGURES = [
     boundary, boundary_slice, loss_curves, early_stopping, network, heat_maps, hidden_units,
-    pixels, activations, regression,
+    pixels, activations, regression, schedules, learning_rate, prediction_intervals, imbalance,
 ]  # fmt: skip
 
 

@@ -100,7 +100,9 @@ def tables() -> str:
     """Tables of all activations, losses, solvers with parameters and schedules, in Markdown."""
     parts = [
         "# What there is\n\nWritten from the rows in `fastnn/catalog/` by\n`python -c 'from "
-        "fastnn.documentation import tables; print(tables())' > docs/catalog.md`.",
+        "fastnn.documentation import tables; print(tables())' > docs/catalog.md`. Which to take:\n"
+        "[a loss](how-to/choosing-a-loss.md), [an activation](how-to/choosing-an-activation.md), "
+        "[a solver\nand a schedule](how-to/choosing-a-schedule.md).",
         _table(
             "Activations",
             ["name", "other spellings", "formula", "values", "where", "auto", "what it is"],

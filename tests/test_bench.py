@@ -9,6 +9,7 @@ import alternate
 import calls
 import fits
 import instructions
+import intervals
 import notebook
 import numpy as np
 import peers
@@ -360,3 +361,40 @@ def test_shares_of_the_peak():
         assert 0 < min(*one, most)
         assert max(*one, most) < 1.2
         assert min(us) > 0
+
+
+# ---- prediction intervals -----------------------------------------------------------------------
+
+
+def test_an_interval_that_covers_too_little_or_too_much_is_named():
+    assert intervals.wrong("sine", 0.9) is None
+    assert intervals.wrong("sine", 0.849) == "sine: 84.9% is not between 85% and 95%"
+    assert intervals.wrong("sine", 0.951) == "sine: 95.1% is not between 85% and 95%"
+
+
+class Three:
+    """Predicts -1, 0 and 1 of every row."""
+
+    best_iteration_ = None
+    n_iter_ = 7
+
+    def predict(self, X):
+        return np.tile([-1.0, 0.0, 1.0], (len(X), 1))
+
+
+def test_coverage_width_and_loss_are_of_the_rows_held_out():
+    rows = np.zeros((4, 1))
+    data = intervals.Data(rows, np.zeros(4), None, None, rows, np.array([-2.0, -1, 1, 1.5]))
+    (measured,) = intervals.measure(lambda data, seed: Three(), lambda seed: data, [0])
+    below = np.array([[-1, -2, -3], [0, -1, -2], [2, 1, 0], [2.5, 1.5, 0.5]])  # y - predicted
+    loss = np.where(below > 0, below * intervals.LEVELS, -below * (1 - np.array(intervals.LEVELS)))
+    np.testing.assert_allclose(measured, [0.5, 1, 2, loss.sum(axis=1).mean(), 7])
+
+
+@pytest.mark.parametrize("split", intervals.RECIPES, ids=lambda split: split.__name__)
+def test_parts_of_a_split_have_no_row_in_common(split):
+    data = split(0)
+    rows = [tuple(row) for X in (data.X, data.X_val, data.X_test) for row in X.tolist()]
+    assert len(set(rows)) == len(rows)
+    np.testing.assert_allclose([data.X.mean(), data.y.mean()], 0, atol=1e-12)
+    np.testing.assert_allclose([data.X.std(axis=0).min(), data.y.std()], 1)

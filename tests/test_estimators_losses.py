@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import d2_pinball_score
+from sklearn.metrics import d2_pinball_score, mean_pinball_loss
 from sklearn.model_selection import cross_val_score
 from sklearn.neural_network import _multilayer_perceptron as originals
 
@@ -37,10 +37,10 @@ def regressor(loss, **options):
     )  # fmt: skip
 
 
-def fitted(estimator, X, y):
+def fitted(estimator, X, y, **validation):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return estimator.fit(X, y)
+        return estimator.fit(X, y, **validation)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
@@ -89,6 +89,24 @@ def test_intervals_cover_what_they_say(rng):
     assert 0.85 < inside.mean() < 0.95
     assert fitted(regressor("quantile", quantile=0.9), X, y).predict(X).shape == (4000,)
     fitted(regressor("quantile"), X, np.arange(4000))  # whole numbers
+
+
+@pytest.mark.parametrize("quantile", [LEVELS, [0.9], 0.9])
+def test_quantiles_are_validated_on_one_target(quantile, rng):
+    X, y = data(rng, "quantile")
+    levels = np.atleast_1d(quantile)
+
+    def pinball(mlp, X, y):
+        assert y.shape == (100,)
+        predicted = mlp.predict(X).reshape(100, -1).T
+        losses = [mean_pinball_loss(y, p, alpha=q) for p, q in zip(predicted, levels, strict=True)]
+        return -np.sum(losses)
+
+    options = {"loss": "quantile", "quantile": quantile, "scoring": pinball}
+    mlp = regressor(**options, max_iter=20)
+    fitted(mlp, X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    assert max(mlp.validation_scores_) == pytest.approx(pinball(mlp, X[200:], y[200:]))
+    fitted(regressor(**options, early_stopping=True, validation_fraction=1 / 3), X, y)
 
 
 @pytest.mark.parametrize(

@@ -11,26 +11,69 @@ import sys
 import tokenize
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import COMPILED_ONLY
 from matplotlib import pyplot
+from matplotlib.colors import to_rgba
+from sklearn.neural_network import _multilayer_perceptron as originals
 
 from fastnn import documentation, network
-from fastnn.catalog import activations, initializers, losses, solvers
+from fastnn.catalog import activations, initializers, losses, schedules, solvers
 from fastnn.data import checks
 from fastnn.plotting import boundary
 from fastnn.plotting.displays import loss_curve
+from fastnn.schedules import BY_NAME
 
 README = Path(__file__).parent.parent / "README.md"
+HOW_TO = sorted((README.parent / "docs" / "how-to").glob("*.md"))
+EXAMPLE = re.compile(r"```python\n(.*?)```(?:\s+```text\n(.*?)```)?", re.DOTALL)
 
 
 def test_first_example():
     text = README.read_text(encoding="utf-8")
-    code, output = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", text, re.DOTALL).groups()
+    code, output = EXAMPLE.search(text).groups()
     assert len(code.strip().splitlines()) <= 11
+    assert printed_by(code, {}, "README.md") == output
+
+
+def printed_by(code, names, page):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
-    assert printed.getvalue() == output
+        exec(compile(code, page, "exec"), names)
+    return printed.getvalue()
+
+
+@COMPILED_ONLY
+@pytest.mark.skipif(
+    "loss" not in originals.MLPRegressor._parameter_constraints,
+    reason="scikit-learn 1.6 has neither losses nor weights",
+)
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_examples_of_how_to_pages(page, without_windows):
+    """One after the other, as a reader runs them; what each prints is shown below it."""
+    examples = EXAMPLE.findall(page.read_text(encoding="utf-8"))
+    assert examples
+    names = {}
+    for code, output in examples:
+        assert printed_by(code, names, page.name) == output
+
+
+def test_links_lead_somewhere():
+    pages = [README, *(ROOT / "docs").rglob("*.md")]
+    linked = set()
+    for page in pages:
+        for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            path, _, heading = link.partition("#")
+            if "://" in link:
+                continue
+            target = (page.parent / path).resolve()
+            assert target.is_file(), link
+            linked.add(target)
+            if heading:
+                headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.M)
+                assert heading in [text.lower().replace(" ", "-") for text in headings], link
+    assert linked >= {page.resolve() for page in HOW_TO}
 
 
 def test_tutorial_example():
@@ -81,7 +124,10 @@ def test_tables_of_the_catalog_are_up_to_date():
     written = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
     assert written == documentation.tables() + "\n"
     text = README.read_text(encoding="utf-8")
-    tables = activations.ACTIVATIONS, initializers.INITIALIZERS, losses.LOSSES, solvers.SOLVERS
+    tables = (
+        activations.ACTIVATIONS, initializers.INITIALIZERS, losses.LOSSES, schedules.SCHEDULES,
+        solvers.SOLVERS,
+    )  # fmt: skip
     for rows in tables:
         for row in rows:
             if getattr(row, "public", True):
@@ -100,17 +146,50 @@ def gallery():
 
 def test_every_picture_is_drawn_by_the_gallery_and_shown():
     shown = set()
-    for page in (README, ROOT / "docs" / "gallery.md"):
+    for page in (README, ROOT / "docs" / "gallery.md", *HOW_TO):
         for path in re.findall(r'(?:src|srcset)="([^"]+)"', page.read_text(encoding="utf-8")):
             assert (page.parent / path).is_file(), path
             shown.add((page.parent / path).name)
-    there = {path.name for path in (ROOT / "docs").iterdir() if path.suffix != ".md"}
+    there = {path.name for path in (ROOT / "docs").rglob("*.*") if path.suffix != ".md"}
     assert shown == there == set(gallery().pictures())
 
 
 def test_animation_is_small_enough_for_the_readme():
     for path in (ROOT / "docs").glob("*.gif"):
         assert path.stat().st_size < 2_000_000
+
+
+def test_schedules_are_drawn_as_they_are(without_windows, look):
+    axes = gallery().schedules().axes
+    drawn = {ax.get_title(): ax.lines[0].get_ydata() for ax in axes if ax.lines}
+    assert set(drawn) == {row.name for row in schedules.SCHEDULES}
+    for name, factors in drawn.items():
+        step = BY_NAME[name].of_steps(np.array([400]), 1000)
+        np.testing.assert_allclose(factors[400], step)
+
+
+def test_the_band_covers_new_data(without_windows, look):
+    (ax,) = gallery().prediction_intervals().axes
+    band, points = ax.collections
+    x, y = points.get_offsets().T
+    corners = band.get_paths()[0]
+    assert 0.85 <= corners.contains_points(np.column_stack([x, y])).mean() <= 0.95
+    assert to_rgba(ax.lines[1].get_color()) == to_rgba(pyplot.rcParams["text.color"])
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["5% to 95%", "new data", "median", "true 5% and 95%"]
+
+
+def test_weights_find_more_of_the_rare_class(without_windows, look):
+    figure = gallery().imbalance()
+    found = [int(re.search(r"(\d+)%", ax.get_title())[1]) for ax in figure.axes]
+    assert found[0] < 75 < 95 < found[1]
+    assert all(len(ax.collections[-1].get_offsets()) == 50 for ax in figure.axes)
+
+
+def test_the_learning_rate_test_is_drawn_with_its_marks(without_windows, look):
+    (ax,) = gallery().learning_rate().axes
+    assert [line.get_xdata().size for line in ax.lines][1:] == [1, 1]
+    assert ax.get_xscale() == "log"
 
 
 @pytest.mark.parametrize("drawing", gallery().FIGURES, ids=lambda drawing: drawing.__name__)

@@ -154,8 +154,10 @@ def score(estimator: Any, X: Any, y: Any, sample_weight: Any) -> float:
     """
     scoring = estimator.scoring
     scorer = _scorer(scoring) if isinstance(scoring, str) else scoring
-    if not is_classifier(estimator) and y.ndim == 2 and y.shape[1] == 1:
-        y = y.ravel()  # as it was given to fit
+    if not is_classifier(estimator) and y.ndim == 2:
+        if estimator.loss == "quantile":
+            y = y[:, :1]  # of which there is a column for each level
+        y = y.ravel() if y.shape[1] == 1 else y  # as it was given to fit
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
     # validated data have no names, of which scikit-learn would warn after each epoch
     names = vars(estimator).pop("feature_names_in_", None)
