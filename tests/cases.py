@@ -106,6 +106,31 @@ def id_of(net):
     return "-".join(map(str, (*net[0], *net[1], net[2])))
 
 
+def is_new(i):
+    """Whether net i is written above, or the first with its loss or its hidden activation."""
+    (_, (hidden, *_), loss), before = NETS[i], NETS[:i]
+    return (
+        i < N_WRITTEN
+        or not any(hidden in net[1][:-1] for net in before)
+        or not any(loss == net[2] for net in before)
+    )
+
+
+NEW = {NETS[i] for i in range(len(NETS)) if is_new(i)}
+
+
+def in_turn(net, options):
+    """All options on a new net; on one that only pairs what others have one option, in turn."""
+    return options if net in NEW else [options[NETS.index(net) % len(options)]]
+
+
+def every_net_and(name, options):
+    """Every net with its options, for tests that take `net` and an argument of this name."""
+    rows = [(net, option) for net in NETS for option in in_turn(net, options)]
+    ids = [f"{id_of(net)}-{option}" for net, option in rows]
+    return pytest.mark.parametrize(("net", name), rows, ids=ids)
+
+
 EVERY_NET = pytest.mark.parametrize("net", NETS, ids=id_of)
 # every solver on the nets above; on those that follow from the catalog one solver, in turn
 EVERY_NET_AND_SOLVER = pytest.mark.parametrize(
@@ -166,21 +191,18 @@ def sparse_rows(rng, n, n_features, dtype, kind):
     Columns rise within the rows of kind "rising", which the first layer may take as they are, and
     in the first half of kind "half". The arrays hold more before and after the rows.
     """
-    rows = []
-    for i in range(n):
-        count = rng.binomial(n_features, 0.05) * (rng.rand() < 0.9)
-        if kind == "rising" or (kind == "half" and i < n // 2):
-            rows.append(np.sort(rng.permutation(n_features)[:count]))
-        else:
-            rows.append(rng.randint(n_features, size=count + rng.randint(3)))
-    columns = np.concatenate([[1, 0, 1], *rows, [0, 2]]).astype(np.int32)
-    row_starts = 3 + np.cumsum([0, *map(len, rows)]).astype(np.intp)
+    n_rising = {"rising": n, "half": n // 2, "any": 0}[kind]
+    present = (rng.rand(n, n_features) < 0.05) & (rng.rand(n, 1) < 0.9)
+    counts = present.sum(axis=1)
+    counts[n_rising:] += rng.randint(3, size=n - n_rising)
+    rising = np.nonzero(present[:n_rising])[1]
+    others = rng.randint(n_features, size=counts[n_rising:].sum())
+    columns = np.concatenate([[1, 0, 1], rising, others, [0, 2]]).astype(np.int32)
+    row_starts = 3 + np.cumsum([0, *counts]).astype(np.intp)
     # whole numbers, whose sums do not depend on their order
     values = rng.randint(-4, 5, size=(1, len(columns))).astype(dtype) / 4
     dense = np.zeros((n, n_features), dtype)
-    for i in range(n):
-        for at in range(row_starts[i], row_starts[i + 1]):
-            dense[i, columns[at]] += values[0, at]
+    np.add.at(dense, (np.repeat(np.arange(n), counts), columns[3:-2]), values[0, 3:-2])
     return SparseRows(values, columns, row_starts), dense
 
 

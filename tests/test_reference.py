@@ -73,8 +73,10 @@ def assert_gradient_is_central_differences(loss, out, hidden, depth, alpha, weig
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize(("loss", "out"), OUTPUTS)
+@pytest.mark.parametrize(
+    ("loss", "out", "hidden"),
+    [(*output, HIDDEN[i % len(HIDDEN)]) for i, output in enumerate(OUTPUTS)],
+)
 def test_gradient_by_central_differences(loss, out, hidden, weighted):
     assert_gradient_is_central_differences(loss, out, hidden, 3, 0.0, weighted)
 

@@ -7,10 +7,10 @@ import pytest
 from cases import (
     ACTIVATIONS,
     DENSE,
-    EVERY_NET,
     HIDDEN,
     assert_close,
     codes_of,
+    every_net_and,
     new_workspace,
     problem,
     sparse_rows,
@@ -75,8 +75,7 @@ def test_softmax(kernels, dtype, rng):
             np.testing.assert_allclose(got, want, rtol=rtol, atol=np.finfo(dtype).tiny)
 
 
-@pytest.mark.parametrize("n", [1, 7, 33, 500])
-@EVERY_NET
+@every_net_and("n", [1, 7, 33, 500])
 def test_forward(kernels, dtype, net, n, rng):
     units, codes = units_of(*net[0]), codes_of(*net[1])
     params, x, _ = problem(rng, dtype, units, n, net[2])

@@ -1,13 +1,15 @@
 """Losses and gradients of whole networks against the oracle."""
 
+import itertools
+
 import numpy as np
 import pytest
 from cases import (
     DENSE,
     EVERY_BUILD,
-    EVERY_NET,
     assert_close,
     codes_of,
+    every_net_and,
     loss_numbers,
     new_workspace,
     problem,
@@ -38,15 +40,12 @@ def loss_and_grad(module, params, units, codes, x, y, **fields):
     return value, grads
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("n", [1, 7, 33, 500])
-@EVERY_NET
-def test_loss_and_grad(kernels, dtype, net, n, weighted, rng):
+@every_net_and("n", [1, 7, 33, 500])
+def test_loss_and_grad(kernels, dtype, net, n, rng):
     units, codes = units_of(*net[0]), codes_of(*net[1])
     params, x, y = problem(rng, dtype, units, n, net[2])
-    y = with_weights(rng, y) if weighted else y
-    for alpha in (0.0, 0.5):
-        args = (params, units, codes, x, y)
+    for alpha, targets in itertools.product((0.0, 0.5), (y, with_weights(rng, y))):
+        args = (params, units, codes, x, targets)
         value, got = loss_and_grad(kernels, *args, loss=net[2], alpha=alpha)
         expected, want = loss_and_grad(reference, *args, loss=net[2], alpha=alpha)
         # activations are of order 1, and a loss may be a small difference of theirs

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from cases import (
     DENSE,
-    EVERY_NET,
+    EVERY_BUILD,
     NO_COLUMNS,
     NO_ORDER,
     WAYS,
     SparseRows,
     codes_of,
+    every_net_and,
     loss_numbers,
     new_workspace,
     problem,
@@ -25,36 +26,30 @@ from fastnn import reference
 KINDS = ["rising", "half", "any"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@EVERY_NET
-def test_sparse_rows_have_the_bits_of_dense_ones(kernels, dtype, net, kind, rng):
+@EVERY_BUILD
+@every_net_and("kind", KINDS)
+def test_sparse_rows_have_the_bits_of_dense_ones(module, dtype, net, kind, rng):
     for n in (1, 3, 7, 33, 500):
-        assert_same_bits_as_dense(kernels, dtype, net, n, kind, rng)
+        assert_same_bits_as_dense(module, dtype, net, n, kind, rng)
 
 
-def assert_same_bits_as_dense(kernels, dtype, net, n, kind, rng):
+def assert_same_bits_as_dense(module, dtype, net, n, kind, rng):
     units, codes = units_of(*net[0]), codes_of(*net[1])
     params, _, y = problem(rng, dtype, units, n, net[2])
     sparse, dense = sparse_rows(rng, n, units[0], dtype, kind)
-    workspace = new_workspace(kernels, units, n, dtype)
+    workspace = new_workspace(module, units, n, dtype)
     for width in (units[-1], units[1:].sum()):
         out, want = np.empty((n, width), dtype), np.empty((n, width), dtype)
         workspace[:] = 255
-        kernels.forward(params, units, codes, *sparse, workspace, out)
-        kernels.forward(params, units, codes, dense, *DENSE, workspace, want)
-        np.testing.assert_array_equal(out, want)
-        reference.forward(params, units, codes, *sparse, None, out)
-        reference.forward(params, units, codes, dense, *DENSE, None, want)
+        module.forward(params, units, codes, *sparse, workspace, out)
+        module.forward(params, units, codes, dense, *DENSE, workspace, want)
         np.testing.assert_array_equal(out, want)
     got, want = np.empty_like(params), np.empty_like(params)
     step = step_of(loss=net[2], alpha=0.1, loss_numbers=loss_numbers(net[2], net[0][-1]))
     args = (params, units, codes, step)
     workspace[:] = 255
-    value = kernels.loss_and_grad(*args, *sparse, y, workspace, got)
-    assert value == kernels.loss_and_grad(*args, dense, *DENSE, y, workspace, want)
-    np.testing.assert_array_equal(got, want)
-    reference.loss_and_grad(*args, *sparse, y, None, got)
-    reference.loss_and_grad(*args, dense, *DENSE, y, None, want)
+    value = module.loss_and_grad(*args, *sparse, y, workspace, got)
+    assert value == module.loss_and_grad(*args, dense, *DENSE, y, workspace, want)
     np.testing.assert_array_equal(got, want)
 
 
@@ -94,9 +89,10 @@ SPARSE_WAYS = [
 ]
 
 
+@EVERY_BUILD
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("way", range(len(SPARSE_WAYS)))
-def test_training_on_sparse_rows_has_the_bits_of_dense_ones(kernels, dtype, way, kind, rng):
+def test_training_on_sparse_rows_has_the_bits_of_dense_ones(module, dtype, way, kind, rng):
     net, n, batch_size = SPARSE_WAYS[way]
     params, _, y = problem(rng, dtype, units_of(*net[0]), n, net[2])
     sparse, dense = sparse_rows(rng, n, net[0][0], dtype, kind)
@@ -104,11 +100,9 @@ def test_training_on_sparse_rows_has_the_bits_of_dense_ones(kernels, dtype, way,
         y = with_weights(rng, y)
     order = rng.permutation(n) if batch_size < n else NO_ORDER
     rest = (y, "adam", batch_size, order, 3)
-    want = run(kernels, dtype, net, params, dense, *rest, alpha=0.1)
-    for options in ({}, {"n_threads": 2}, {"n_threads": 3, "budget": 1.0}):
-        got = run(kernels, dtype, net, params, sparse, *rest, alpha=0.1, **options)
+    want = run(module, dtype, net, params, dense, *rest, alpha=0.1)
+    threads = [{"n_threads": 2}, {"n_threads": 3, "budget": 1.0}]
+    for options in ({}, *(threads if module is not reference else [])):
+        got = run(module, dtype, net, params, sparse, *rest, alpha=0.1, **options)
         for a, b in zip(want[:4], got[:4], strict=True):
             np.testing.assert_array_equal(a, b)
-    oracle = run(reference, dtype, net, params, sparse, *rest, alpha=0.1)
-    again = run(reference, dtype, net, params, dense, *rest, alpha=0.1)
-    np.testing.assert_array_equal(oracle.params, again.params)
