@@ -52,6 +52,10 @@ def _as_kernels_read(
     return arrays
 
 
+# what pickles of earlier versions do not have
+_LATER = {"validation_scores_": None, "validation_loss_curve_": None, "best_iteration_": None}
+
+
 class Layers:
     """Dense layers over one vector of parameters; `fastnn.Network` trains them."""
 
@@ -304,7 +308,7 @@ class Layers:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        vars(self).update({**_LATER, **state})
         if isinstance(self._loss, str):  # of a version that had names alone
             vars(self).update(_loss=LossOf(self._loss), _sorts=False)
         vars(self).setdefault("_step", None)  # a callback's __setstate__ leaves that of the fit

@@ -138,6 +138,7 @@ def find_learning_rate(
     n_steps: int = 100,
     batch_size: int | Literal["auto"] | None = None,
     random_state: int | np.random.RandomState | np.random.Generator | None = 0,
+    sample_weight: ArrayLike | None = None,
     **solver_options: Unpack[SolverOptions],
 ) -> LearningRateSearch:
     """Learning rates to begin with, by a short training of a copy: the range test.
@@ -161,6 +162,8 @@ def find_learning_rate(
         "auto" is min(200, n). By default an estimator's own, of a network "auto".
     random_state : int, numpy.random.RandomState, numpy.random.Generator or None
         Draws the order of the samples.
+    sample_weight : array-like >= 0, (n,), optional
+        As its `fit` takes it. The weights of an estimator's classes count, too.
     {solver options}
         Those of an estimator are its own by default. There is no learning_rate_init here.
 
@@ -204,13 +207,22 @@ def find_learning_rate(
             raise TypeError(
                 f"find_learning_rate takes no {name}: low and high are the learning rates tried"
             )
+    if solver_options.get("solver", getattr(net, "solver", None)) == "rprop":
+        raise ValueError('solver "rprop" has no learning rate to find: it adapts its step sizes')
     copied, options = net, dict(solver_options)
     if isinstance(net, Network):
-        copied = net.copy()
+        copied, weights = net.copy(), sample_weight
         x, targets = copied.check_data(X, y)
         checks.targets(targets, copied.loss_function, copied.activations[-1])
     elif hasattr(net, "hidden_layer_sizes"):
         copied, x, targets, own = _of_estimator(net, X, y)
+        weights = sample_weight
+        if getattr(net, "class_weight", None) is not None:
+            from sklearn.utils import compute_sample_weight
+
+            weights = compute_sample_weight(net.class_weight, y)
+            if sample_weight is not None:
+                weights = weights * np.asarray(sample_weight)
         options = {**own, **options}
         batch_size = net.batch_size if batch_size is None else batch_size
     else:
@@ -224,7 +236,9 @@ def find_learning_rate(
     batches = _batches(len(targets), size, checks.random_state(random_state))
     copied.reset_solver()
     rates = np.geomspace(low, high, n_steps)
-    losses = _losses(copied, x, targets, rates, batches, options)
+    if weights is not None:
+        weights = checks.weights("sample_weight", weights, targets.dtype, len(targets))
+    losses = _losses(copied, x, targets, weights, rates, batches, options)
     if len(losses) < 2:
         raise ValueError(
             f"training diverged in the first step, at a learning rate of {low:g}; give a lower "
@@ -237,6 +251,7 @@ def _losses(
     net: Network,
     x: Any,
     y: NDArray[Any],
+    sample_weight: NDArray[Any] | None,
     rates: NDArray[np.float64],
     batches: Iterator[NDArray[np.intp]],
     options: dict[str, Any],
@@ -251,7 +266,7 @@ def _losses(
         try:
             net.partial_fit(
                 part, y[rows], batch_size=len(rows), shuffle=False, learning_rate_init=rate,
-                **options,
+                sample_weight=None if sample_weight is None else sample_weight[rows], **options,
             )  # fmt: skip
         except FloatingPointError:
             break

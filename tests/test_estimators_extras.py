@@ -69,20 +69,48 @@ def test_fits_repeat_and_go_on(options, solver):
     np.testing.assert_array_equal(fits[0].coefs_[0], whole.coefs_[0])
 
 
-def test_other_solvers_state_is_not_taken_up():
-    """As in scikit-learn, whose partial_fit goes on with the solver that it began with."""
-    mlp = new(solver="nadam").fit(X, y)
-    other = pickle.loads(pickle.dumps(mlp)).set_params(solver="adam")
+@pytest.mark.parametrize("change", [("nadam", "adam"), ("rprop", "sgd"), ("sgd", "adamw")])
+def test_another_solver_begins_afresh(change):
+    """scikit-learn goes on with the solver that it began with, of which it has two."""
+    mlp = new(solver=change[0]).fit(X, y).set_params(solver=change[1], batch_size=100)
+    start = [a.copy() for a in mlp.coefs_], [a.copy() for a in mlp.intercepts_]
+    fresh = new(solver=change[1], batch_size=100, max_iter=1, warm_start=True).fit(X, y)
+    fresh.coefs_, fresh.intercepts_ = start
+    fresh._random_state = pickle.loads(pickle.dumps(mlp._random_state))
+    del fresh._optimizer
     np.testing.assert_array_equal(
-        mlp.partial_fit(X, y).coefs_[0], other.partial_fit(X, y).coefs_[0]
+        mlp.partial_fit(X, y).coefs_[0], fresh.partial_fit(X, y).coefs_[0]
     )
 
 
+@pytest.mark.parametrize(("name", "value"), [
+    ("ema", 2), ("ema", np.nan), ("clip_norm", -1), ("input_noise", np.inf), ("clip_norm", "1"),
+    ("weight_decay", -1), ("ema", [0.1]), ("input_noise", None), ("dropout", 1.0),
+])  # fmt: skip
+def test_partial_fit_refuses_what_set_params_took(name, value):
+    mlp = new().fit(X, y)
+    before = mlp.coefs_[0].copy()
+    with pytest.raises((ValueError, TypeError), match=f"{name} must be"):
+        mlp.set_params(**{name: value}).partial_fit(X, y)
+    np.testing.assert_array_equal(mlp.coefs_[0], before)
+
+
+def test_a_number_of_the_loss_is_refused_before_training():
+    mlp = new().fit(X, y).set_params(loss="huber", delta=1e300, random_state=5)
+    before, curve = mlp.coefs_[0].copy(), mlp.loss_curve_
+    with pytest.raises(ValueError, match="delta must be"):
+        mlp.fit(X, y)
+    np.testing.assert_array_equal(mlp.coefs_[0], before)
+    assert mlp.loss_curve_ is curve
+
+
 def test_an_average_with_early_stopping_gives_the_best_average():
-    mlp = new(ema=0.9, early_stopping=True).set_params(max_iter=60).fit(X, y)
+    mlp = new(ema=0.9, max_iter=60, learning_rate_init=0.02)
+    mlp.fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
     assert mlp.best_validation_score_ == max(mlp.validation_scores_)
-    assert np.isfinite(mlp.partial_fit.__self__.set_params(early_stopping=False)
-                       .partial_fit(X, y).loss_)  # fmt: skip
+    assert mlp.score(X[400:], y[400:]) == pytest.approx(mlp.best_validation_score_, rel=1e-12)
+    assert mlp.best_iteration_ < len(mlp.validation_scores_)
+    assert np.isfinite(mlp.partial_fit(X, y).loss_)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
@@ -114,17 +142,26 @@ def test_label_smoothing(solver, kind, rng):
         mlp.set_params(label_smoothing=1.0).fit(x, labels)
 
 
-@pytest.mark.parametrize("options", [{"solver": "nadam"}, {"ema": 0.9}, {"dropout": 0.2}])
+@pytest.mark.parametrize("options", [
+    {"solver": "nadam"}, {"ema": 0.9}, {"dropout": 0.2}, {"loss": "huber"},
+    {"loss": "quantile", "quantile": 0.3}, {"loss": "log_cosh", "solver": "lbfgs"},
+])  # fmt: skip
 def test_to_sklearn_predicts_and_goes_on_by_adam(options):
     mlp = new(**options).fit(X, y)
     with pytest.warns(UserWarning, match="later fits are without"):
         theirs = mlp.to_sklearn()
     np.testing.assert_allclose(theirs.predict(X), mlp.predict(X), rtol=1e-12)
-    assert theirs.solver == "adam"
+    assert theirs.solver in ("adam", "lbfgs")
     assert "fastnn" not in repr(vars(theirs).get("_optimizer", "")) + str(
         vars(getattr(theirs, "_optimizer", theirs)).keys()
     )
-    theirs.partial_fit(X, y)
+    theirs.fit(X, y)
+
+
+def test_to_sklearn_does_not_predict_several_quantiles():
+    mlp = new(loss="quantile", quantile=[0.1, 0.9]).fit(X, y)
+    with pytest.raises(ValueError, match="several quantiles"):
+        mlp.to_sklearn()
 
 
 @pytest.mark.parametrize("activation", MORE_ACTIVATIONS)
@@ -152,8 +189,9 @@ def test_the_activations_are_those_of_the_catalog():
     ({"weight_decay": 0.1, "solver": "sgd"}, "weight_decay=0.1 is not for solver 'sgd'"),
     ({"ema": 0.9, "solver": "lbfgs"}, "ema=0.9 is not for solver 'lbfgs'"),
     ({"ema": 1.0}, "'ema' parameter"),
-    ({"solver": "rprop", "clip_norm": 1.0}, "clip_norm is not for solver 'rprop'"),
-    ({"solver": "rprop", "batch_size": 100}, "'rprop' needs all 442 samples as one batch"),
+    ({"solver": "rprop", "clip_norm": 1.0}, "clip_norm is not for solver \"rprop\""),
+    ({"solver": "rprop", "batch_size": 100}, "\"rprop\" needs all 442 rows as one batch"),
+    ({"solver": "rprop", "learning_rate": "cosine"}, "\"rprop\" takes no schedule"),
 ])  # fmt: skip
 def test_bad_options_change_nothing(options, message):
     mlp = new().fit(X, y)
@@ -169,6 +207,9 @@ def test_a_subclass_with_its_own_arithmetic_takes_none():
         def _backprop(self, *args):
             return super()._backprop(*args)
 
-    for options in ({"dropout": 0.1}, {"activation": "gelu"}):
+    for options in (
+        {"dropout": 0.1}, {"activation": "gelu"}, {"solver": "nadam"}, {"learning_rate": "cosine"},
+        {"loss": "huber"}, {"ema": 0.5},
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="scikit-learn's code, which has no"):
             Own(hidden_layer_sizes=(9,), max_iter=2, **options).fit(X, y)

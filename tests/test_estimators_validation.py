@@ -177,6 +177,17 @@ def test_data_of_other_kinds():
     assert new(cls, max_iter=4).fit(X, y, X_val=small, y_val=y_val).coefs_[0].dtype == np.float64
 
 
+@pytest.mark.parametrize("given", [np.asarray, scipy.sparse.csr_matrix])
+@pytest.mark.parametrize("given_val", [np.asarray, scipy.sparse.csr_matrix])
+def test_labels_of_a_set_may_be_sparse(given, given_val):
+    labels = (X[:, :3] > 0).astype(int)
+    mlp = new(MLPClassifier, max_iter=4)
+    mlp.fit(X[:80], given(labels[:80]), X_val=X[80:], y_val=given_val(labels[80:]))
+    dense = new(MLPClassifier, max_iter=4)
+    dense.fit(X[:80], labels[:80], X_val=X[80:], y_val=labels[80:])
+    assert mlp.validation_scores_ == dense.validation_scores_
+
+
 def test_callbacks_hear_of_such_fits():
     cls, X, y, X_val, y_val = pair("multiclass")
     seen = []
@@ -266,7 +277,7 @@ def test_parts_and_solvers_are_refused():
         mlp.fit(X, Y, X_val=X_VAL)
     with pytest.raises(ValueError, match="y_val needs a validation set: give both"):
         mlp.fit(X, Y, y_val=Y_VAL)
-    with pytest.raises(ValueError, match="X_val needs solver 'adam' or 'sgd'"):
+    with pytest.raises(ValueError, match="X_val is not for solver 'lbfgs'"):
         new(CLASSIFIER, solver="lbfgs").fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     with pytest.raises(TypeError, match="X_val"):
         mlp.partial_fit(X, Y, X_val=X_VAL, y_val=Y_VAL)

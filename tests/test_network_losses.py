@@ -16,6 +16,10 @@ WITH_NUMBERS = [
 ]
 
 
+def pd_series(values):
+    return pytest.importorskip("pandas").Series(values)
+
+
 def values(output, target):
     return (output - target) ** 2 / 2
 
@@ -232,6 +236,37 @@ def test_own_functions_that_fail(pair, error, match, rng):
     assert net.n_iter_ == 1
     calls[:] = [-1000, -1000]
     net.fit(X, y, max_iter=1)
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_own_loss_that_leaves_the_finite_numbers_goes_back(ema, rng):
+    """As a loss with a name does."""
+    X, y = regression(rng, 60)
+    options = {"shuffle": False, "batch_size": 20, "solver": "sgd", "max_iter": 4, "ema": ema}
+
+    def rates(t):
+        return np.where(t < 0.5, 1.0, 1e180)
+
+    net = Network([1, 4, 1], "relu", loss=(values, derivatives), random_state=0)
+    with pytest.raises(FloatingPointError, match="diverged in epoch 3: the loss's values are not"):
+        net.fit(X, y, learning_rate=rates, learning_rate_init=0.01, **options)
+    plain = Network([1, 4, 1], "relu", loss=(values, derivatives), random_state=0)
+    plain.fit(X, y, learning_rate_init=0.01, **{**options, "max_iter": 2})
+    np.testing.assert_array_equal(net.params_, plain._state.raw if ema else plain.params_)
+    assert np.isfinite(net.loss(X, y))
+
+
+def test_derivatives_beyond_the_networks_type(rng):
+    net = Network([1, 4, 1], loss=(values, lambda a, y: np.full(a.shape, 1e300)), dtype="f4")
+    with pytest.raises(FloatingPointError, match="derivatives are not all finite"):
+        net.fit(*regression(rng, 20), max_iter=1)
+
+
+@pytest.mark.parametrize("kind", [np.array, tuple, pd_series])
+def test_levels_of_any_kind(kind):
+    net = Network([1, 4, 3], loss="quantile", quantile=kind(LEVELS))
+    assert "quantile=[0.05, 0.5, 0.95]" in repr(net)
+    assert "quantile=0.3" in repr(Network([1, 4, 1], loss="quantile", quantile=np.array(0.3)))
 
 
 def test_own_loss_that_diverges_goes_back(rng):

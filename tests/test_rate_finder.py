@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from plotted import drawn
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier as TheirClassifier
+from sklearn.utils import compute_sample_weight
 
 from fastnn import MLPClassifier, MLPRegressor, Network, find_learning_rate, rate_finder
 from fastnn.plotting import LearningRateDisplay
@@ -150,6 +152,24 @@ def test_an_estimators_options_are_its_own():
     assert other.losses[0] < found.losses[0]
 
 
+def test_weights_count():
+    X = np.random.RandomState(0).randn(100, 3)
+    labels = (X[:, 0] > 1).astype(int)
+    mlp = MLPClassifier((5,), random_state=0, max_iter=1)
+    weights = compute_sample_weight("balanced", labels)
+    plain, *weighted = (
+        find_learning_rate(one, X, labels, n_steps=20, **options).losses
+        for one, options in (
+            (mlp, {}), (mlp, {"sample_weight": weights}),
+            (clone(mlp).set_params(class_weight="balanced"), {}),
+        )
+    )  # fmt: skip
+    np.testing.assert_array_equal(*weighted)
+    assert not np.array_equal(plain, weighted[0])
+    with pytest.raises(ValueError, match="sample_weight must have shape"):
+        find_learning_rate(mlp, X, labels, sample_weight=weights[:5])
+
+
 def test_estimators_of_all_kinds():
     binary = MLPClassifier((4,), random_state=0).set_params(early_stopping=True)
     assert find_learning_rate(binary, X, np.where(y > 0, "a", "b")).losses[0] < 2
@@ -251,6 +271,7 @@ def test_plot_without_suggestions():
         ({"low": "1"}, TypeError, "low must be a finite number"),
         ({"high": np.inf}, ValueError, "high must be a finite number"),
         ({"low": 1, "high": 0.1}, ValueError, "low must be below high, got 1 and 0.1"),
+        ({"solver": "rprop"}, ValueError, '"rprop" has no learning rate to find'),
         ({"n_steps": 1}, ValueError, "n_steps must be a whole number >= 2"),
         ({"n_steps": 2.5}, TypeError, "n_steps"),
         ({"batch_size": 0}, ValueError, "batch_size"),

@@ -235,7 +235,7 @@ def test_what_shows_later_leaves_usable_parameters(small_blocks):
 def test_partial_fit_knows_no_end(name):
     net = new_net()
     with pytest.raises(ValueError, match=f"partial_fit takes no schedule as {name}"):
-        net.partial_fit(X, y, **{name: 0.1 * Cosine()})
+        net.partial_fit(X, y, solver="adamw", **{name: 0.1 * Cosine()})
     assert net.n_iter_ == 0
     net.partial_fit(X, y, learning_rate="constant")
     with pytest.raises(AttributeError, match="a callback may set learning_rate_"):

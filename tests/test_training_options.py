@@ -1,6 +1,7 @@
 """What fit takes besides a solver and its numbers: dropout, noise, clipping, an average."""
 
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -114,6 +115,9 @@ def test_rprop_learns_the_rings(seed):
     ({"weight_decay": np.inf}, ValueError, "weight_decay must be"),
     ({"input_noise": -1}, ValueError, "input_noise must be"),
     ({"decay_intercepts": 1}, TypeError, "decay_intercepts must be"),
+    ({"weight_decay": 0.1}, ValueError, "weight_decay is for solver \"adamw\", and the solver"),
+    ({"solver": "rprop", "learning_rate": "cosine"}, ValueError, "\"rprop\" takes no schedule"),
+    ({"dropout": np.array(1.5)}, ValueError, "dropout must be"),
 ])  # fmt: skip
 def test_bad_options(options, error, message):
     net = net_of()
@@ -124,9 +128,91 @@ def test_bad_options(options, error, message):
     np.testing.assert_array_equal(net.params_, before)
 
 
-def test_divergence_with_an_average_leaves_finite_parameters(every_build):
+def test_divergence_with_an_average_leaves_the_parameters_themselves(every_build):
+    """The average of the epochs before is gone: it has gone on."""
+    options = {"max_iter": 6, "shuffle": False, "batch_size": 40, "solver": "sgd"}
+
+    def rates(t):
+        return np.where(t < 0.5, 0.1, 1e200)
+
     net = net_of((3, 4, 1))
-    with pytest.raises(FloatingPointError):
-        net.fit(X, 1e200 * Y, ema=0.9, max_iter=9)
-    assert np.isfinite(net.params_).all()
+    with pytest.raises(FloatingPointError, match=r"in epoch 4.* before that epoch, not their av"):
+        net.fit(X, Y, ema=0.9, learning_rate=rates, learning_rate_init=1.0, **options)
+    plain = net_of((3, 4, 1)).fit(X, Y, learning_rate_init=0.1, **{**options, "max_iter": 3})
+    np.testing.assert_array_equal(net.params_, plain.params_)
     net.fit(X, Y, ema=0.9, max_iter=2)
+
+
+def test_an_average_is_shown_when_the_weights_of_a_batch_are_0(every_build):
+    options = {"ema": 0.9, "shuffle": False, "batch_size": 40}
+    net, weights = net_of(), np.repeat([1.0, 1.0, 0.0], 40)
+    with pytest.raises(ZeroDivisionError):
+        net.fit(X, Y, sample_weight=weights, **options)
+    whole = net_of().fit(X[:80], Y[:80], max_iter=1, **options)
+    np.testing.assert_array_equal(net.params_, whole.params_)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_interrupt_shows_the_average_and_keeps_it(own, every_build):
+    """While a call computes, and after the last."""
+    loss = (lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y) if own else "squared_error"
+    for _ in range(10):
+        net = net_of((3, 40, 1), loss=loss)
+        begin = net.params_.copy()
+
+        def interrupt(number, frame):
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                net.fit(X, Y, ema=0.9, batch_size=120, max_iter=10**7)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        state = net._state
+        if state is None or state.shown is None:  # it came before the first call
+            np.testing.assert_array_equal(net.params_, begin)
+            continue
+        np.testing.assert_array_equal(net.params_, state.shown)
+        assert not np.array_equal(state.raw, state.shown)
+
+
+@pytest.mark.parametrize("change", [(0.0, 0.5), (0.5, 0.0), (0.5, 0.9)])
+def test_switching_the_average_keeps_the_moments(change):
+    net = net_of().partial_fit(X, Y, ema=change[0]).partial_fit(X, Y, ema=change[1])
+    assert net._state.n_steps == 2
+    plain = net_of().partial_fit(X, Y)
+    if change[0]:  # with the average for a start
+        plain.params_[:] = net_of().partial_fit(X, Y, ema=change[0]).params_
+    plain.partial_fit(X, Y)
+    if change == (0.0, 0.5):
+        plain.params_[:] = net._state.raw  # which the average is of
+    elif change[1]:
+        return
+    assert (net.params_ == plain.params_).all() == (change != (0.0, 0.5))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_whose_squares_overflow_are_clipped(dtype, every_build):
+    size = 1e12 if dtype == np.float32 else 1e120
+    net = Network([3, 4, 1], "relu", out_activation="identity", random_state=0, dtype=dtype)
+    before = net.copy()
+    net.fit(X * size, Y * size, solver="sgd", clip_norm=0.1, learning_rate_init=1, max_iter=1)
+    moved = np.linalg.norm((net.params_ - before.params_).astype(float))
+    np.testing.assert_allclose(moved, 0.1, rtol=1e-5)
+    _, coef_grads, _ = before.loss_and_grad(X * size, Y * size)
+    direction = coef_grads[0].ravel() @ (before.coefs_[0] - net.coefs_[0]).ravel()
+    assert direction > 0
+
+
+def test_pickles_of_versions_without_validation(rng):
+    state = net_of().__getstate__()
+    for name in ("validation_scores_", "validation_loss_curve_", "best_iteration_", "_sorts"):
+        del state[name]
+    state["_loss"] = "squared_error"
+    net = Network.__new__(Network)
+    net.__setstate__(state)
+    net.fit(X, Y, max_iter=1)
+    assert net.validation_scores_ is None

@@ -313,6 +313,16 @@ def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError
     )
 
 
+def as_list(value: Any) -> Any:
+    """An array, a series or a sequence as a list; anything else, an array of one number too, as
+    it is."""
+    if isinstance(value, (str, bytes)):
+        return value
+    if hasattr(value, "__array__"):
+        return np.asarray(value).tolist()
+    return list(value) if isinstance(value, Sequence) else value
+
+
 def choice(name: str, value: Any, known: Mapping[str, _T]) -> _T:
     """known[value], where known maps every accepted name to its meaning.
 

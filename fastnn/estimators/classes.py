@@ -236,20 +236,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
     def _needs_scikit_learn(self: Any) -> bool:
         """Whether scikit-learn's own code must train, with a warning if so."""
         own = self._own_arithmetic()
-        beyond = list(extras.of_step(self))
-        if self.activation not in extras.THEIR_ACTIVATIONS:
-            beyond.append(f"activation {self.activation!r}")
-        if self.solver in extras.MORE_SOLVERS:
-            beyond.append(f"solver {self.solver!r}")
-        if getattr(self, "label_smoothing", 0):
-            beyond.append("label_smoothing")
-        if self.loss in extras.MORE_LOSSES:
-            beyond.append(f"loss {self.loss!r}")
-        if own and beyond:
-            raise ValueError(
-                f"{type(self).__name__} has its own {own[0]} and so trains by scikit-learn's "
-                f"code, which has no {beyond[0]}"
-            )
+        self._refuse_beyond(own)
         if own and self._followers.need_network:
             raise ValueError(
                 f"{type(self).__name__} has its own {own[0]} and so trains by scikit-learn's "
@@ -262,6 +249,27 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
                 stacklevel=3,
             )
         return bool(own)
+
+    def _refuse_beyond(self: Any, own: list[str]) -> None:
+        """Refuse what scikit-learn's code does not know, if there are methods of a subclass."""
+        if not own:
+            return
+        beyond = list(extras.of_step(self))
+        if not optimizers.is_theirs(self.learning_rate):
+            beyond.append(f"learning_rate {checks.shown(self.learning_rate)}")
+        if self.activation not in extras.THEIR_ACTIVATIONS:
+            beyond.append(f"activation {self.activation!r}")
+        if self.solver in extras.MORE_SOLVERS:
+            beyond.append(f"solver {self.solver!r}")
+        if getattr(self, "label_smoothing", 0):
+            beyond.append("label_smoothing")
+        if self.loss in extras.MORE_LOSSES:
+            beyond.append(f"loss {self.loss!r}")
+        if beyond:
+            raise ValueError(
+                f"{type(self).__name__} has its own {own[0]} and so trains by scikit-learn's "
+                f"code, which has no {beyond[0]}"
+            )
 
     def _may_begin(self: Any, method: str, classes: Any = None, **others: Any) -> bool:
         """Whether fit or partial_fit may begin; if not, scikit-learn's method says why not."""
@@ -327,7 +335,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
         Notes
         -----
         `begin` gets X and the targets as trained on: without the samples that `early_stopping`
-        holds out, a column of zeros and ones for each class (one column for two classes), and a
+        holds out, a column of zeros and ones, smoothed or not, for each class (one for two), and a
         sparse X as a sparse array. The call of `partial_fit` is one epoch, of which nobody hears.
         """
         return super().set_callbacks(*map(wrap, callbacks))
@@ -382,6 +390,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
             if isinstance(random_state, np.random.Generator):  # which scikit-learn refuses
                 self.random_state = checks.random_state(random_state)
             if self._trains_itself():
+                self._refuse_beyond(self._own_arithmetic())
                 if "_validation" in vars(self):
                     raise ValueError(
                         f"{type(self).__name__} trains by code of its own, which takes no X_val"
@@ -418,7 +427,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
     def _smoothed(self: Any, y: NDArray[Any]) -> NDArray[Any]:
         """The targets, with label_smoothing if there is any."""
         share = getattr(self, "label_smoothing", 0.0)
-        return smoothed(y, self._loss_name(), share) if share else y
+        return y if share == 0 else smoothed(y, self._loss_name(), share)
 
     def _weighs_classes(self) -> bool:
         return getattr(self, "class_weight", None) is not None
@@ -440,6 +449,8 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
         units = [X.shape[1], *hidden, y.shape[1]]
         training = self._present_training() if incremental else None
         extras.check_batch(self, X.shape[0])
+        if self.loss in extras.MORE_LOSSES:
+            self._loss_numbers(y.shape[1])  # they are checked
         if "_validation" in vars(self):
             self._validation = validating.checked(self, self._validation, self.n_outputs_)
         self._random_state = shortcuts.random_state(
@@ -539,8 +550,6 @@ class MLPClassifier(_Compiled, originals.MLPClassifier, metaclass=InPlace):  # t
         """
         if self.scoring is not None:
             return validating.score(self, X, y, sample_weight)
-        if self.loss == "quantile":
-            return quantiles.score(self, self._predict(X, check_input=False), y, sample_weight)
         if sample_weight is not None:
             return float(super()._score(X, y, sample_weight=sample_weight))
         predicted: Any = self._predict(X, check_input=False)

@@ -34,7 +34,7 @@ class Converting:
         Raises
         ------
         ValueError
-            If scikit-learn does not have the activation.
+            If scikit-learn does not have the activation, or several quantiles are predicted.
 
         Warns
         -----
@@ -43,11 +43,16 @@ class Converting:
         """
         if self.activation not in extras.THEIR_ACTIVATIONS:
             raise ValueError(f"scikit-learn has no activation {self.activation!r}")
+        if self.loss == "quantile" and np.ndim(self.quantile) and len(self.quantile) > 1:
+            raise ValueError("scikit-learn's class predicts no several quantiles of one target")
         theirs = optimizers.is_theirs(self.learning_rate)
         lost = extras.given(self)
         more = self.solver in extras.MORE_SOLVERS
         if more:
             lost.append(f"solver {self.solver!r}")
+        other_loss = self.loss in extras.MORE_LOSSES
+        if other_loss:
+            lost.append(f"loss {self.loss!r}")
         if not theirs:
             lost.append(f"learning_rate={checks.shown(self.learning_rate)}")
         if lost:
@@ -59,6 +64,8 @@ class Converting:
         converted = _converted(self, self._original)
         if not theirs:
             converted.learning_rate = "constant"
+        if other_loss:
+            converted.loss = "poisson" if self.loss == "gamma" else "squared_error"
         if more:
             converted.solver = "adam"
             vars(converted).pop("_optimizer", None)

@@ -10,6 +10,7 @@ import inspect
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -248,10 +249,13 @@ def of_step(estimator: Any) -> dict[str, Any]:
     for name, value in found.items():
         if solver == "lbfgs" or (name == "weight_decay" and solver not in ("adam", "adamw")):
             raise ValueError(f"{name}={value!r} is not for solver {solver!r}")
-    if solver == "rprop" and "clip_norm" in found:
-        raise ValueError(
-            "clip_norm is not for solver 'rprop', which reads signs of gradients alone"
+    if solver == "rprop":
+        options.check_rprop(
+            found.get("clip_norm", 0.0), not optimizers.is_theirs(estimator.learning_rate)
         )
+    for name, value in found.items():  # partial_fit validates no parameters
+        if name != "dropout":
+            options.check_number(name, value, np.dtype(np.float64))
     if "dropout" in found:
         n_hidden = len(shortcuts.hidden_layers(estimator.hidden_layer_sizes))
         found["dropout"] = options.layer_dropout(found["dropout"], n_hidden + 1)
@@ -266,11 +270,8 @@ def check_batch(estimator: Any, n_samples: int) -> None:
     ValueError
     """
     size = estimator.batch_size
-    if estimator.solver == "rprop" and isinstance(size, Real) and size < n_samples:
-        raise ValueError(
-            f"solver 'rprop' needs all {n_samples} samples as one batch, got batch_size={size}: "
-            "it compares signs of gradients from step to step"
-        )
+    if estimator.solver == "rprop" and isinstance(size, Integral):
+        options.batch_size(min(size, n_samples), n_samples, "rprop")  # more are cut
 
 
 def given(estimator: Any) -> list[str]:

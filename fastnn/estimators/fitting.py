@@ -1,4 +1,4 @@
-"""One fit with Adam or SGD: compiled epochs, and scikit-learn's rules between them.
+"""One fit in epochs, with Adam, SGD and others: compiled, and scikit-learn's rules between them.
 
 Where nobody listens, shuffles and the rule of stopping are part of the compiled call, which does
 many epochs. Callbacks, `verbose`, `early_stopping` and a learning rate that changes from epoch to
@@ -88,7 +88,7 @@ class Fixed:
                 raise ValueError(
                     f"a callback set {name} to {now!r}, which the fit that is running does not "
                     "take up; set it before fit. A callback may change learning_rate_init, alpha, "
-                    "tol and n_iter_no_change of a fit by Adam or SGD, and end any by returning "
+                    "tol and n_iter_no_change of a fit in epochs, and end any by returning "
                     "True"
                 )
 
@@ -130,7 +130,7 @@ def train(
         _keep_short(estimator)
     if incremental or estimator.warm_start or given is not None:
         _change_rule(estimator, given is not None)
-    if not (incremental and "_optimizer" in vars(estimator)):
+    if not incremental or optimizers.is_of_other_solver(estimator):
         estimator._take_optimizer(optimizers.new_optimizer(estimator, whole=False))
     training = estimator._present_training() if incremental else None
     if training is None or not training.goes_on(estimator, X, y, sample_weight):

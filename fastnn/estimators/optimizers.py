@@ -84,6 +84,18 @@ def new_optimizer(estimator: Any, whole: bool = True) -> AdamOptimizer | SGDOpti
     return AdamOptimizer(*numbers)
 
 
+def is_of_other_solver(estimator: Any) -> bool:
+    """Whether the estimator's optimizer, if it has one, is not for its solver.
+
+    scikit-learn goes on with the solver that it began with; that holds for its own two.
+    """
+    optimizer = vars(estimator).get("_optimizer")
+    if optimizer is None:
+        return True
+    theirs = getattr(optimizer, "solver", "adam")
+    return theirs != estimator.solver and (theirs in MORE or estimator.solver in MORE)
+
+
 def new_step(
     optimizer: AdamOptimizer | SGDOptimizer,
     loss: str,

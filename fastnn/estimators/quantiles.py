@@ -30,6 +30,9 @@ def score(estimator: Any, outputs: Any, y: Any, sample_weight: NDArray[Any] | No
     levels = check_levels(estimator.quantile)
     if not np.isfinite(outputs).all():
         return math.nan
+    n_columns = outputs.size // len(outputs)
+    if n_columns != len(levels):
+        raise ValueError(f"quantile has {len(levels)} levels, and predictions {n_columns} columns")
     y = np.asarray(y).reshape(len(outputs), -1)[:, 0]
     columns = zip(levels, outputs.reshape(len(y), -1).T, strict=True)
     scores = [

@@ -7,6 +7,7 @@ import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse
 from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
@@ -22,9 +23,9 @@ KEYWORDS = ("X_val", "y_val", "sample_weight_val")[: 2 + HAS_WEIGHTS]
 _DOC = """X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
             A validation set. After each epoch its score goes into
             `validation_scores_`; the fit ends and keeps the best parameters by
-            the rules of `early_stopping`, without a split of X. Needs solver
-            'adam' or 'sgd'. This and the following are keyword-only, and not
-            of scikit-learn's class.
+            the rules of `early_stopping`, without a split of X. Not for
+            ``solver='lbfgs'``. This and the following are keyword-only, and
+            not of scikit-learn's class.
 
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Its targets; labels must be among those of y.
@@ -75,7 +76,7 @@ def take(estimator: Any, keywords: dict[str, Any]) -> Given | None:
         raise ValueError(f"{names[0]} needs a validation set: give both X_val and y_val")
     if estimator.solver == "lbfgs":
         raise ValueError(
-            "X_val needs solver 'adam' or 'sgd': 'lbfgs' has no epochs to take scores after"
+            "X_val is not for solver 'lbfgs', which has no epochs to take scores after"
         )
     return Given(*given.values(), *[None] * (3 - len(given)))
 
@@ -123,7 +124,9 @@ def _labels(estimator: Any, y: Any) -> Any:
         values = y.data if hasattr(y, "tocsr") else y
         if not np.isin(values, (0, 1)).all():
             raise ValueError("y must hold 0 or 1 for each label, as that of training does")
-        return y
+        if estimator._label_binarizer.sparse_input_:  # as predictions are
+            return scipy.sparse.csr_matrix(y)
+        return y.toarray() if hasattr(y, "tocsr") else y
     y, known = column_or_1d(y, warn=True), estimator._label_binarizer.classes_
     unknown = ~np.isin(y, known)
     if unknown.any():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import compute_class_weight, compute_sample_weight
 
+from fastnn.data import checks
 from fastnn.estimators.fitting import HAS_WEIGHTS
 
 _NO_WEIGHTS = (
@@ -24,7 +25,8 @@ def check_call(estimator: Any, method: str, keywords: dict[str, Any]) -> None:
     TypeError
         For sample_weight in scikit-learn 1.6.
     ValueError
-        For class_weight there, and "balanced" in partial_fit, which sees some of the samples.
+        For class_weight there, and "balanced" in partial_fit, which sees some of the samples; for
+        weights that are no numbers of 0 or more.
     """
     if not HAS_WEIGHTS:
         for name in ("sample_weight", "sample_weight_val"):
@@ -35,6 +37,9 @@ def check_call(estimator: Any, method: str, keywords: dict[str, Any]) -> None:
         return
     if not HAS_WEIGHTS:
         raise ValueError(_NO_WEIGHTS.format("class_weight"))
+    if isinstance(class_weight, dict):
+        for label, weight in class_weight.items():
+            checks.real_number(f"class_weight[{label!r}]", weight, 0, closed="left")
     if method == "partial_fit" and isinstance(class_weight, str) and class_weight == "balanced":
         raise ValueError(
             "class_weight 'balanced' is not supported for partial_fit, which does not know how "

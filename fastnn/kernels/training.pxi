@@ -233,24 +233,32 @@ cdef void whole_step(Job *job, real *work, int part, int parts) noexcept nogil:
             step_intercepts(job, layer, 0, layer.intercept_size, grads + layer.intercept)
 
 
-cdef void clip_gradient(Job *job, real *work, double clip_norm) noexcept nogil:
-    """Make the whole gradient no longer than clip_norm (Pascanu et al., 2013)."""
+cdef double gradient_norm(Job *job, real *work, double scale) noexcept nogil:
+    """The length of the whole gradient, times scale."""
     cdef Plan *plan = job.plan
     cdef Layer *layer
     cdef const real *packed = <const real *> job.packed
     cdef const real *grads = work + plan.slice
-    cdef double squares = 0, norm, factor
+    cdef double squares = 0
     cdef Py_ssize_t i
     for i in range(plan.n_layers):
         layer = &plan.layers[i]
         squares += c_gradient_squares(layer.coef_size, packed + layer.coef, grads + layer.coef,
-                                      job.coef_scale, job.decay)
+                                      scale * job.coef_scale, scale * job.decay)
         squares += c_gradient_squares(
             layer.intercept_size, packed + layer.intercept, grads + layer.intercept,
-            job.intercept_scale, 0.0)
-    norm = sqrt(squares)
-    if norm > clip_norm and isfinite(norm):
-        factor = clip_norm / norm
+            scale * job.intercept_scale, 0.0)
+    return sqrt(squares)
+
+
+cdef void clip_gradient(Job *job, real *work, double clip_norm) noexcept nogil:
+    """Make the whole gradient no longer than clip_norm (Pascanu et al., 2013)."""
+    cdef double scale = 1, norm = gradient_norm(job, work, 1.0), factor
+    if not isfinite(norm):          # squares overflow where the gradient itself does not
+        scale = ldexp(1.0, -70 if sizeof(real) == 4 else -600)
+        norm = gradient_norm(job, work, scale)
+    if norm > scale * clip_norm and isfinite(norm):
+        factor = scale * clip_norm / norm
         job.coef_scale *= factor
         job.intercept_scale *= factor
         job.decay *= factor

@@ -217,9 +217,10 @@ def train_epoch(
                 coef_grad += numbers.alpha / weight * coef
                 intercept_grad /= weight
             if numbers.clip_norm:
-                norm = float(np.sqrt(np.sum(np.square(grads), dtype=np.float64)))
-                if numbers.clip_norm < norm < np.inf:
-                    grads *= numbers.clip_norm / norm
+                top = float(np.abs(grads).max()) or 1.0  # squares of larger numbers overflow
+                norm = float(np.linalg.norm((grads / top).astype(np.float64)))
+                if np.isfinite(norm) and numbers.clip_norm / top < norm:
+                    grads *= numbers.clip_norm / top / norm
             if numbers.weight_decay and not numbers.decay_intercepts:
                 now.weight_decay = coefs_only(now.weight_decay, packed, layer_units)
             now.take_back = numbers.take_back and total > at["last_loss"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -110,7 +110,8 @@ def check_loss(
 
 def check_levels(quantile: Any) -> tuple[float, ...]:
     """The levels of the quantile loss, one or several that rise, each between 0 and 1."""
-    if not isinstance(quantile, (Sequence, np.ndarray)) or isinstance(quantile, str):
+    quantile = checks.as_list(quantile)
+    if not isinstance(quantile, list):
         return (checks.real_number("quantile", quantile, 0, 1),)
     levels = tuple(
         checks.real_number(f"quantile[{i}]", level, 0, 1) for i, level in enumerate(quantile)

@@ -148,7 +148,9 @@ _checked: dict[Any, Options] = {}  # what was found right before
 def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> Options:
     for name in options:
         if name not in _DEFAULTS:
-            hint = checks.did_you_mean(name, ARGUMENTS)
+            others = [known for known in ARGUMENTS if known != name]
+            hint = "" if name not in ARGUMENTS else "; it is an argument of fit"
+            hint = hint or checks.did_you_mean(name, others)
             raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
     checked = {**_DEFAULTS, **options}
     checked["solver"] = checks.choice("solver", checked["solver"], solvers.SPELLINGS)
@@ -161,11 +163,32 @@ def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> Options:
     for p in solvers.PARAMETERS:
         if not isinstance(checked[p.name], Checked):
             checked[p.name] = check_number(p.name, checked[p.name], dtype)
-    if checked["solver"] == "rprop" and checked["clip_norm"]:
+    if checked["solver"] == "rprop":
+        check_rprop(checked["clip_norm"], not constant)
+    given = options.get("weight_decay")
+    if checked["solver"] != "adamw" and given is not None and checked["weight_decay"] != 0:
+        raise ValueError(
+            f'weight_decay is for solver "adamw", and the solver is {checked["solver"]!r}'
+        )
+    return Options(checked)
+
+
+def check_rprop(clip_norm: float, has_schedule: bool) -> None:
+    """Refuse what means nothing to "rprop".
+
+    Raises
+    ------
+    ValueError
+    """
+    if clip_norm:
         raise ValueError(
             'clip_norm is not for solver "rprop", which reads signs of gradients alone'
         )
-    return Options(checked)
+    if has_schedule:
+        raise ValueError(
+            'solver "rprop" takes no schedule of learning_rate: it finds its step sizes itself, '
+            "from learning_rate_init on"
+        )
 
 
 # numbers that may be functions of the share of the training done, and what those must be below
@@ -212,7 +235,7 @@ def layer_dropout(value: Any, n_layers: int) -> list[float]:
     n_hidden = n_layers - 1
     if isinstance(value, Checked):
         shares = [1.0] * n_hidden
-    elif isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+    elif isinstance(value := checks.as_list(value), list):
         if len(value) != n_hidden:
             raise ValueError(
                 f"dropout must be one number, or {n_hidden}, one for each hidden layer; got "

@@ -7,12 +7,13 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import kernels
 from fastnn.data import checks
 from fastnn.data.rows import Rows
 from fastnn.forward import forward_rows
 from fastnn.training.losses import OwnLoss
 from fastnn.training.objective import MeanLoss
-from fastnn.training.run import StoppingRule, TrainingRun
+from fastnn.training.run import NOT_FINITE, StoppingRule, TrainingRun
 
 
 def evaluate(own: OwnLoss, output: NDArray[Any], y: NDArray[Any]) -> tuple[float, NDArray[Any]]:
@@ -36,7 +37,8 @@ def evaluate(own: OwnLoss, output: NDArray[Any], y: NDArray[Any]) -> tuple[float
     given, targets = output.view(), y[:, : shape[1]]  # the functions may not write to them
     given.flags.writeable = targets.flags.writeable = False
     values = _numbers("values", own[0](given, targets), ((n,), shape))
-    derivatives = _numbers("derivatives", own[1](given, targets), (shape,))
+    with np.errstate(over="ignore"):
+        derivatives = _numbers("derivatives", own[1](given, targets), (shape,), output.dtype)
     weights = y[:, shape[1] :]
     if not weights.size:
         mean = float(values.sum(dtype=np.float64)) / n
@@ -45,11 +47,14 @@ def evaluate(own: OwnLoss, output: NDArray[Any], y: NDArray[Any]) -> tuple[float
         of_rows = weights[:, 0].astype(np.float64)
         mean = float(rows @ of_rows) / (float(of_rows.sum()) or 1.0)  # kernels refuse weights of 0
         derivatives = np.hstack([derivatives, weights])
-    return mean, np.ascontiguousarray(derivatives, output.dtype)
+    return mean, np.ascontiguousarray(derivatives)
 
 
-def _numbers(name: str, result: Any, shapes: tuple[tuple[int, ...], ...]) -> NDArray[Any]:
+def _numbers(
+    name: str, result: Any, shapes: tuple[tuple[int, ...], ...], dtype: np.dtype[Any] | None = None
+) -> NDArray[Any]:
     array = checks.numeric_array(f"the loss's {name}", result)
+    array = array if dtype is None else array.astype(dtype, copy=False)
     if array.shape not in shapes:
         wanted = " or ".join(map(str, dict.fromkeys(shapes)))
         raise ValueError(f"the loss's {name} must have shape {wanted}, got {array.shape}")
@@ -114,11 +119,12 @@ class OwnLossRun(TrainingRun):
         schedule: NDArray[np.float64] | None = None,
     ) -> None:
         """As of `TrainingRun`, without output, random_state and rule."""
-        self._fit, self._done = (params, x, y, loss_curve, order), first
+        self._data, self._done = (params, x, y), first
+        self._fit = params, x, y, loss_curve, order
         self._schedule, self._began = schedule, self.n_steps
 
-    def until(self, stop: int) -> None:
-        """Train until that many epochs are done; errors are those of the functions, too.
+    def _until(self, stop: int) -> None:
+        """As of `TrainingRun`; errors are those of the functions, too.
 
         After one of theirs the parameters are those that the last step left.
         """
@@ -130,14 +136,14 @@ class OwnLossRun(TrainingRun):
         self, params: NDArray[Any], x: NDArray[Any], y: NDArray[Any], _: Any, order: Any
     ) -> float:
         n, size = len(y), self.step["batch_size"].item()
-        before, total = self.raw(params).copy(), 0.0
+        before, total = params.copy(), 0.0
         try:
             for start in range(0, n, size):
                 rows = slice(start, start + size) if order is None else order[start : start + size]
                 total += self._batch(params, x[rows], y[rows])
-        except _Diverged as error:
+        except FloatingPointError as error:
             params[:] = before
-            raise FloatingPointError(str(error)) from None
+            self._diverged(str(error), x, y)
         return total / n
 
     def _batch(self, params: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> float:
@@ -159,30 +165,26 @@ class OwnLossRun(TrainingRun):
             i = self.n_steps - self._began
             now = self._schedule[i : i + 1]
         super().begin(params, x, y, self._one, output=output, schedule=now)
-        super().until(1)
+        super()._until(1)
 
     def _outputs(self, params: NDArray[Any], x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
         output = np.empty((len(y), self.layer_units[-1]), y.dtype)
         if not self._draws:
-            forward_rows(self.raw(params), self.layer_units, self.codes, x, output, self.n_threads)
+            forward_rows(params, self.layer_units, self.codes, x, output, self.n_threads)
             return output
-        # the step's own dropout and noise: from a step that is taken back
-        kept = params.copy(), self.packed_state.copy(), self.state
+        # with the step's own dropout and noise: of a step on zeros that is undone
+        calls, kept = self._calls, (params.copy(), self.packed_state.copy())
+        done = calls.n_steps, calls.last_loss
         nothing = y.copy()
         nothing[:, : self.layer_units[-1]] = 0
         try:
             self._step_on(params, x, nothing, output)
         finally:
-            params[:], state = kept[0], kept[2]._replace(packed=kept[1])
-            self.go_on_from(state)
+            params[:], self.packed_state[:] = kept
+            calls.n_steps, calls.last_loss = done
         return output
 
     def _failed(self, x: Any, y: NDArray[Any]) -> NoReturn:
-        try:
-            super()._failed(x, y)
-        except FloatingPointError as error:
-            raise _Diverged(str(error)) from None
-
-
-class _Diverged(Exception):
-    """The network left the finite numbers, not the functions."""
+        if self._calls.status == kernels.DIVERGED:
+            raise FloatingPointError(NOT_FINITE)  # `_epoch` puts the parameters back
+        super()._failed(x, y)

@@ -110,18 +110,17 @@ class TrainingRun:
         """
         if state is None and not self._draws:
             return
-        fits = (
+        n, own = self.n_solver_states, self.packed_state
+        if (
             state is not None
             and state.solver == self._solver
-            and state.packed.shape == self.packed_state.shape
-        )
-        if fits:
-            assert state is not None
-            self.packed_state[:], self._calls.n_steps = state.packed, state.n_steps
-            self._calls.last_loss, self._raw, self._shown = state.last_loss, state.raw, state.shown
+            and state.packed.shape[1:] == own.shape[1:]
+        ):
+            own[:n], self._calls.n_steps = state.packed[:n], state.n_steps
+            self._calls.last_loss, self._seed = state.last_loss, state.seed
+            if self._averages and state.shown is not None:  # else the average begins anew
+                own[n:], self._raw, self._shown = state.packed[n:], state.raw, state.shown
         if self._draws:
-            if state is not None and fits:
-                self._seed = state.seed
             if not self._seed and random_state is not None:
                 self._seed = 1 + int(random_state.randint(2**31 - 1))
             self.step["seed"] = self._seed
@@ -157,28 +156,25 @@ class TrainingRun:
 
     # ---- the average ----
 
-    def raw(self, params: NDArray[Any]) -> NDArray[Any]:
-        """What training goes on from: params, or, where they are the average, what that is of."""
-        if self._raw is not None and self._shown is not None and (params == self._shown).all():
-            return self._raw
-        return params
-
     def _take_up_raw(self, params: NDArray[Any]) -> None:
         """Put the parameters themselves in place of their average.
 
         Where that was edited, and at first, the average begins anew with what is there.
         """
-        raw = self.raw(params)
-        if raw is not params:
-            params[:] = raw
-        else:
-            packed = parameters.pack_rows(params[None], self.layer_units, self.codes)
-            self.packed_state[-1] = packed[0]
+        for known in (self._shown, self._raw):  # an interrupt may have left either
+            if known is not None and (params == known).all():
+                params[:] = self._raw
+                return
+        packed = parameters.pack_rows(params[None], self.layer_units, self.codes)
+        self.packed_state[-1] = packed[0]
 
     def _show_average(self, params: NDArray[Any]) -> None:
-        self._raw = params.copy()
-        params[:] = parameters.unpack_rows(self.packed_state[-1:], self.layer_units, self.codes)
-        self._shown = params.copy()
+        """Put the average in place of the parameters, unless training diverged."""
+        if not (self.n_steps and self.build.all_finite(self.packed_state[-1])):
+            return
+        average = parameters.unpack_rows(self.packed_state[-1:], self.layer_units, self.codes)
+        self._raw, self._shown = params.copy(), average[0]
+        params[:] = average[0]
 
     # ---- threads ----
 
@@ -303,10 +299,22 @@ class TrainingRun:
         """Train until that many epochs of the loss_curve given to `begin` are done.
 
         Errors are those of `epochs`. After one, and after an interrupt, call `begin` again. With
-        an average, the parameters become that; the run keeps those that it goes on from.
+        an average, the parameters become that; the run keeps those that it goes on from. Only if
+        training diverges they stay without it.
         """
-        if self._averages:
-            self._take_up_raw(self._data[0])
+        if not self._averages:
+            self._until(stop)
+            return
+        params = self._data[0]
+        try:
+            self._take_up_raw(params)
+            self._until(stop)
+        finally:
+            self._show_average(params)
+
+    def _until(self, stop: int) -> None:
+        """As `until`, of the parameters themselves."""
+        params, x, y = self._data
         try:
             self._calls.until(stop)
         except BaseException:  # Ctrl-C between two compiled calls
@@ -314,16 +322,11 @@ class TrainingRun:
                 self.step["keep_going"].item() or self.build.all_finite(self.packed)
             ):
                 self.build.unpack(
-                    self.packed, self.layer_units, self.codes, self.workspace, self._data[0]
+                    self.packed, self.layer_units, self.codes, self.workspace, params
                 )
-                if self._averages:
-                    self._show_average(self._data[0])
             raise
         if self._calls.status != kernels.FINISHED:
-            _, x, y = self._data
             self._failed(x, y)
-        if self._averages:
-            self._show_average(self._data[0])
 
     def one(
         self, params: NDArray[Any], x: Any, y: Any, loss_curve: NDArray[np.float64]
@@ -350,12 +353,17 @@ class TrainingRun:
                 "Weights sum to zero, can't be normalized: those of a batch in epoch "
                 f"{self.epochs_done + 1}. The parameters are those before its step"
             )
+        self._diverged(NOT_FINITE, x, y)
+
+    def _diverged(self, what: str, x: Any, y: NDArray[Any]) -> NoReturn:
+        """Start the solver afresh, and say what to try; the caller put the parameters back."""
         # the padding, too, which nobody else writes
         self._packed_rows[:], self._calls.n_steps = 0, 0
         self._raw = self._shown = None
+        which = ", not their average" if self._averages else ""
         raise FloatingPointError(
-            f"training diverged in epoch {self.epochs_done + 1}: the loss or a parameter is "
-            "no longer finite. The parameters are those before that epoch. " + self._advice(x, y)
+            f"training diverged in epoch {self.epochs_done + 1}: {what}. The parameters are those "
+            f"before that epoch{which}. {self._advice(x, y)}"
         )
 
     def _advice(self, x: NDArray[Any], y: NDArray[Any]) -> str:
@@ -414,6 +422,7 @@ class StoppingRule:
             params[:] = parameters.unpack_rows(kept, run.layer_units, run.codes)[0]
 
 
+NOT_FINITE = "the loss or a parameter is no longer finite"
 _RPROP = solvers.CODES["rprop"]
 _RULE = ("tol", "best_loss", "n_iter_no_change", "no_improvement_count")
 LARGE = 10.0  # numbers beyond are hardly of mean 0 and variance 1
