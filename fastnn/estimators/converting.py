@@ -70,7 +70,7 @@ class Converting:
             converted.solver = "adam"
             vars(converted).pop("_optimizer", None)
         if "_optimizer" in vars(converted):
-            vars(converted._optimizer).pop("more_of_fastnn", None)
+            vars(converted._optimizer).pop("fastnn_state", None)
         if isinstance(converted.random_state, np.random.Generator):
             converted.random_state = checks.random_state(converted.random_state)
         return converted

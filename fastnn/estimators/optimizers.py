@@ -176,7 +176,7 @@ class Solver:
             plain = np.empty((len(lists), len(self.params)), self.params.dtype)
             for row, given in zip(plain, lists, strict=True):
                 row[:] = arrays.join(given[:n_layers], given[n_layers:])
-            more = getattr(self.optimizer, "more_of_fastnn", None)
+            more = getattr(self.optimizer, "fastnn_state", None)
             self.run.load_plain_state(plain, getattr(self.optimizer, "t", 0), more)
 
     def keep_state_only(self) -> None:
@@ -192,9 +192,9 @@ class Solver:
         if not self._lists() and not self.optimizer.velocities:  # gradient descent needs none
             coefs, intercepts = parameters.split_params(np.zeros_like(self.params), units)
             self.optimizer.velocities = coefs + intercepts
-        more = self.run.more_state()
-        if more is not None or hasattr(self.optimizer, "more_of_fastnn"):
-            self.optimizer.more_of_fastnn = more
+        more = self.run.extra_state()
+        if more is not None or hasattr(self.optimizer, "fastnn_state"):
+            self.optimizer.fastnn_state = more
         if isinstance(self.optimizer, AdamOptimizer) and self.run.n_steps:
             adam, t = self.optimizer, self.run.n_steps
             adam.t = t

@@ -130,7 +130,7 @@ class TrainingRun:
         own = self.packed_state[: len(self.packed_state) - self._averages]
         return parameters.unpack_rows(own, self.layer_units, self.codes)
 
-    def more_state(self) -> SolverState | None:
+    def extra_state(self) -> SolverState | None:
         """What `plain_state` is without, if that matters: the average, the seed and the like."""
         if self._averages or self._draws or self._solver == _RPROP:
             return self.state._replace(packed=np.empty((0, 0)))
