@@ -128,8 +128,8 @@ def learning_rates() -> None:
     found = find_learning_rate(MLPRegressor(), X, y, batch_size=20, alpha=0.1, random_state=1)
     net.fit(X, y, learning_rate="one_cycle", learning_rate_init=found.valley, max_iter=2)
     net.fit(X, y, learning_rate=schedules.Cosine(0.1), dropout=lambda t: 0.1, max_iter=2)
-    net.fit(X, y, learning_rate=lambda t: 1 - t, weight_decay=0.1 * schedules.Linear(), solver="adamw",
-            max_iter=2)  # fmt: skip
+    decay = 0.1 * schedules.Linear()
+    net.fit(X, y, solver="adamw", learning_rate=lambda t: 1 - t, weight_decay=decay, max_iter=2)
     MLPRegressor(learning_rate=0.5 * schedules.OneCycle(), max_iter=2)
     MLPClassifier(learning_rate=lambda t: 1 - t, max_iter=2)
     best: float = found.suggestion + found.valley
