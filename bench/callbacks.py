@@ -57,7 +57,7 @@ def ways(dtype, units, epochs):
     def prepared(net):
         # what fit does before its compiled calls
         options = {"solver": "sgd", "learning_rate_init": 0.05}
-        x, targets, step, *_ = net._check_training(X, Y, len(X), True, options)
+        x, targets, step, *_ = net._check_training(X, Y, len(X), True, 0.0, options)
         run = TrainingRun(net._units, net._codes, step, net.dtype)
         return run, (net.params_, x, targets)
 
