@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import kernels, parameters, threads
+from fastnn import kernels, parameters, states, threads
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.losses import LossName
@@ -50,10 +50,6 @@ def _as_kernels_read(
     for array in arrays:
         array.flags.writeable = False
     return arrays
-
-
-# what pickles of earlier versions do not have
-_LATER = {"validation_scores_": None, "validation_loss_curve_": None, "best_iteration_": None}
 
 
 class Layers:
@@ -301,18 +297,16 @@ class Layers:
         )
         state = {key: value for key, value in vars(self).items() if key not in made}
         solver_state = state["_state"]  # not again from self: another thread may reset the solver
+        plain = None
         if solver_state is not None:
             # as people see it: the reference packs otherwise than the other builds
             plain = parameters.unpack_rows(solver_state.packed, self._units, self._codes)
-            state["_state"] = solver_state._replace(packed=plain)
-        return state
+        return {**state, **states.apart(solver_state, plain)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update({**_LATER, **state})
-        if isinstance(self._loss, str):  # of a version that had names alone
-            vars(self).update(_loss=LossOf(self._loss), _sorts=False)
+        vars(self).update(states.checked(state))
         vars(self).setdefault("_step", None)  # a callback's __setstate__ leaves that of the fit
-        self._build(self._params.copy())  # a pickle may hold buffers that cannot be written
+        self._build(self._params)
         if self._state is not None:
             packed = parameters.pack_rows(self._state.packed, self._units, self._codes)
             self._state = self._state._replace(packed=packed)

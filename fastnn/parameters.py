@@ -200,7 +200,7 @@ def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     checked: np.dtype[Any] | None
     try:
         checked = np.dtype(dtype)
-    except TypeError:
+    except Exception:  # NumPy asks for a repr, which may raise anything
         checked = None
     if dtype is None or checked is None or checked not in _REAL:
         raise ValueError(f'dtype must be "float64" or "float32", got {checks.shown(dtype)}')

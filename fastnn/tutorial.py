@@ -220,6 +220,8 @@ def train(
         If a step leaves the finite numbers; the layers are those before that step.
     """
     threads.from_environment()  # a bad number is refused whatever there is to do
+    if type(neural_net) is not list and isinstance(neural_net, (list, tuple)):
+        neural_net = list(neural_net)  # the length and the items of another class may disagree
     if not train:
         return _forward(neural_net, X)
     lr = checks.real_number("lr", lr, 0)

@@ -456,3 +456,31 @@ def test_views_edited_into_something_not_finite():
             call()
     net.intercepts_[1] = [0.5]
     net.fit(X, Y, max_iter=1)
+
+
+class Mute:
+    """What cannot be shown in a message."""
+
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("call", [
+    lambda: Network(Mute()), lambda: Network([2, Mute()]), lambda: Network([2, 1], Mute()),
+    lambda: Network([2, 1], loss=Mute()), lambda: Network([2, 1], dtype=Mute()),
+    lambda: Network([2, 1], random_state=Mute()), lambda: Network([2, 1], n_jobs=Mute()),
+    lambda: Network([2, 1]).fit(X, Y, max_iter=Mute()),
+    lambda: Network([2, 1]).fit(X, Y, batch_size=Mute()),
+    lambda: Network([2, 1]).fit(X, Y, solver=Mute()),
+    lambda: Network([2, 1]).fit(X, Y, learning_rate_init=Mute()),
+    lambda: Network([2, 1]).fit(X, Y, learning_rate=Mute()),
+    lambda: Network([2, 1]).fit(X, Y, dropout=[Mute()]),
+    lambda: Network([2, 1]).fit(X, Y, callback=Mute()),
+    lambda: Network([2, 1]).fit(X, Y, scoring=Mute(), X_val=X, y_val=Y),
+    lambda: Network([2, 1]).fit(X, [[Mute()]] * len(X)),
+    lambda: Network([2, 1]).predict(Mute()),
+    lambda: Network([2, 1]).predict([[1.0, Mute()]]),
+])  # fmt: skip
+def test_what_cannot_be_shown_is_refused_by_its_type(call):
+    with pytest.raises((TypeError, ValueError)):
+        call()

@@ -14,7 +14,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # a room imports only rooms that stand before it
 ORDER = [
     "catalog", "documentation", "reference", "kernels", "data", "threads", "parameters",
-    "schedules", "initializers", "work", "forward", "callbacks", "training", "layers",
+    "schedules", "initializers", "work", "forward", "callbacks", "training", "states", "layers",
     "trainable", "summary", "displayable", "network", "tutorial", "estimators", "patching",
     "plotting", "rate_finder", "cli",
 ]  # fmt: skip

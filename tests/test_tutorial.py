@@ -450,3 +450,43 @@ def test_a_list_that_grows_meanwhile_is_refused():
     net = tutorial.create_nn([2, 3, 2], tutorial.sigm)
     with pytest.raises(ValueError, match="came or went"):
         tutorial.train(net, Growing(net), np.ones((4, 2)), tutorial.l2_cost)
+
+
+# ---- layers that change under a run that is kept ------------------------------------------------
+
+
+class Liar(list):
+    """A list whose length is not that of its items."""
+
+    def __len__(self):
+        return 1
+
+
+def test_a_list_whose_length_and_items_disagree():
+    """What it gives one after the other is what counts."""
+    net = tutorial.create_nn([2, 4, 3, 1], tutorial.sigm)
+    twin = copy.deepcopy(net)
+    X, Y = np.random.RandomState(0).rand(20, 2), np.zeros((20, 1))
+    for _ in range(3):
+        out = tutorial.train(Liar(net), X, Y, tutorial.l2_cost)
+        np.testing.assert_array_equal(out, tutorial.train(twin, X, Y, tutorial.l2_cost))
+        out = tutorial.train(Liar(net), X, Y, tutorial.l2_cost, train=False)
+        np.testing.assert_array_equal(
+            out, tutorial.train(twin, X, Y, tutorial.l2_cost, train=False)
+        )
+
+
+@pytest.mark.filterwarnings("ignore:Setting the shape")
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize(("layer", "name", "shape"), [
+    (0, "W", (4, 2)), (1, "W", (2, 6)), (2, "W", (1, 3)), (1, "b", (3, 1)), (0, "W", (8,)),
+])  # fmt: skip
+def test_an_array_that_got_another_shape_is_refused(layer, name, shape, train):
+    net = tutorial.create_nn([2, 4, 3, 1], tutorial.sigm)
+    X, Y = np.random.RandomState(0).rand(20, 2), np.zeros((20, 1))
+    for _ in range(2):
+        tutorial.train(net, X, Y, tutorial.l2_cost)
+        tutorial.train(net, X, Y, tutorial.l2_cost, train=False)
+    getattr(net[layer], name).shape = shape
+    with pytest.raises(ValueError, match="must have"):
+        tutorial.train(net, X, Y, tutorial.l2_cost, train=train)

@@ -28,6 +28,8 @@ def shown(value: object) -> str:
         text = " ".join(repr(value).split())
     except ValueError:  # Python does not print integers of many thousand digits
         text = f"a huge {type(value).__name__}"
+    except Exception:  # whatever somebody's __repr__ raises; what is wrong is something else
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -16,6 +16,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastnn.catalog import activations, schedules
+from fastnn.data import checks
 from fastnn.estimators import optimizers, shortcuts
 from fastnn.training import options
 
@@ -248,7 +249,7 @@ def of_step(estimator: Any) -> dict[str, Any]:
         del found["weight_decay"]
     for name, value in found.items():
         if solver == "lbfgs" or (name == "weight_decay" and solver not in ("adam", "adamw")):
-            raise ValueError(f"{name}={value!r} is not for solver {solver!r}")
+            raise ValueError(f"{name}={checks.shown(value)} is not for solver {solver!r}")
     if solver == "rprop":
         options.check_rprop(
             found.get("clip_norm", 0.0), not optimizers.is_theirs(estimator.learning_rate)

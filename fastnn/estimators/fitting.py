@@ -23,6 +23,7 @@ from sklearn.neural_network import _multilayer_perceptron as originals
 from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 
 from fastnn import kernels, trainable, work
+from fastnn.data import checks
 from fastnn.data.rows import SparseRows
 from fastnn.estimators import arrays, extras, optimizers
 from fastnn.estimators.following import Followers
@@ -86,9 +87,10 @@ class Fixed:
             now: Any = getattr(self._estimator, name, None)
             if now is not before and not np.array_equal(now, before):
                 raise ValueError(
-                    f"a callback set {name} to {now!r}, which the fit that is running does not "
-                    "take up; set it before fit. A callback may change learning_rate_init, alpha, "
-                    "tol and n_iter_no_change of a fit in epochs, and end any by returning "
+                    f"a callback set {name} to {checks.shown(now)}, which the fit that is running "
+                    "does not take up; set it before fit. A callback may change "
+                    "learning_rate_init, alpha, tol and n_iter_no_change of a fit in epochs, and "
+                    "end any by returning "
                     "True"
                 )
 

@@ -106,7 +106,7 @@ def new_step(
 ) -> NDArray[Any]:
     """The record of its steps, with extras as `extras.of_step` gives them."""
     if not isinstance(alpha, Real):  # partial_fit validates no parameters
-        raise TypeError(f"alpha must be a number, got {alpha!r}")
+        raise TypeError(f"alpha must be a number, got {checks.shown(alpha)}")
     own: dict[str, Any]
     if isinstance(optimizer, AdamOptimizer):
         own = {

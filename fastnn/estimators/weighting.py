@@ -39,7 +39,7 @@ def check_call(estimator: Any, method: str, keywords: dict[str, Any]) -> None:
         raise ValueError(_NO_WEIGHTS.format("class_weight"))
     if isinstance(class_weight, dict):
         for label, weight in class_weight.items():
-            checks.real_number(f"class_weight[{label!r}]", weight, 0, closed="left")
+            checks.real_number(f"class_weight[{checks.shown(label)}]", weight, 0, closed="left")
     if method == "partial_fit" and isinstance(class_weight, str) and class_weight == "balanced":
         raise ValueError(
             "class_weight 'balanced' is not supported for partial_fit, which does not know how "

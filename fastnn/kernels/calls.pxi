@@ -50,16 +50,34 @@ def is_ready(array, int type_number, Py_ssize_t n_columns):
 
 
 def holds(objects, tuple names, tuple values):
-    """Whether the attributes `names` of each object, in order, are these very values."""
-    cdef Py_ssize_t i = 0, n_names = len(names), n_values = len(values)
+    """Whether the attributes `names` of each object, in order, are these very values.
+
+    Arrays are coefs and intercepts in turn, and must still have shapes that go together.
+    """
+    cdef Py_ssize_t i = 0, n_names = len(names), n_values = len(values), units = -1
     for one in objects:
         if i + n_names > n_values:
             return False
         for name in names:
-            if getattr(one, name, None) is not <object> PyTuple_GET_ITEM(values, i):
+            value = <object> PyTuple_GET_ITEM(values, i)
+            if getattr(one, name, None) is not value:
+                return False
+            if cnp.PyArray_CheckExact(value) and not goes_on(value, i % 2 == 0, &units):
                 return False
             i += 1
     return i == n_values
+
+
+cdef bint goes_on(object array, bint is_coef, Py_ssize_t *units) noexcept:
+    """Whether an array's shape follows from the units of the layer before, which it updates."""
+    cdef int ndim = cnp.PyArray_NDIM(array)
+    if not is_coef:
+        return (ndim > 0 and cnp.PyArray_DIM(array, ndim - 1) == units[0]
+                and cnp.PyArray_SIZE(array) == units[0])
+    if ndim != 2 or (units[0] >= 0 and cnp.PyArray_DIM(array, 0) != units[0]):
+        return False
+    units[0] = cnp.PyArray_DIM(array, 1)
+    return True
 
 
 cdef bint is_apart(object array, object other) noexcept:

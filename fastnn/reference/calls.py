@@ -1,5 +1,6 @@
 """The short way from Python, which in NumPy is no shorter: the long way does everything."""
 
+import itertools
 import math
 from typing import Any
 
@@ -121,9 +122,24 @@ def give_views(
 
 
 def holds(objects: list[Any], names: tuple[str, ...], values: tuple[Any, ...]) -> bool:
-    """Whether the attributes `names` of each object, in order, are these very values."""
-    found = [getattr(one, name, None) for one in objects for name in names]
-    return len(found) == len(values) and all(map(lambda a, b: a is b, found, values))
+    """Whether the attributes `names` of each object, in order, are these very values.
+
+    Arrays are coefs and intercepts in turn, and must still have shapes that go together.
+    """
+    found: list[Any] = [getattr(one, name, None) for one in objects for name in names]
+    if len(found) != len(values) or not all(map(lambda a, b: a is b, found, values)):
+        return False
+    coefs, intercepts = found[::2], found[1::2]
+    if not all(isinstance(array, np.ndarray) for array in found):
+        return True
+    return (
+        all(W.ndim == 2 for W in coefs)
+        and all(a.shape[1] == b.shape[0] for a, b in itertools.pairwise(coefs))
+        and all(
+            b.ndim > 0 and b.shape[-1] == b.size == W.shape[1]
+            for W, b in zip(coefs, intercepts, strict=True)
+        )
+    )
 
 
 class Forward:

@@ -123,7 +123,9 @@ class HiddenUnitsDisplay:
         layer = checks.whole_number("layer", layer, -n_layers, n_layers - 1) % n_layers
         n = net.layer_units[layer + 1]
         if units is not None and not hasattr(units, "__iter__"):
-            raise TypeError(f"units must be a sequence of whole numbers, got {units!r}")
+            raise TypeError(
+                f"units must be a sequence of whole numbers, got {checks.shown(units)}"
+            )
         chosen = list(range(min(n, 64)) if units is None else units)
         if not chosen:
             raise ValueError("units must hold at least one unit")
@@ -174,7 +176,9 @@ class HiddenUnitsDisplay:
             )
         n_features = net.layer_units[0]
         if not hasattr(image_shape, "__iter__"):
-            raise TypeError(f"image_shape must be (height, width), got {image_shape!r}")
+            raise TypeError(
+                f"image_shape must be (height, width), got {checks.shown(image_shape)}"
+            )
         shape = tuple(checks.whole_number("image_shape", side) for side in image_shape)
         if len(shape) != 2 or math.prod(shape) != n_features:
             raise ValueError(
