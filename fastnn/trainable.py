@@ -434,13 +434,18 @@ class Trainable(Layers):
         run.go_on_from(self._state, self._random_state)
         order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
         params, done, architecture = None, 0, self._architecture()
+        due: tuple[list[float], int, int] | None = None
 
-        def note() -> None:  # each time all of it: a callback may have trained this network, too
-            nonlocal done
+        def note() -> None:
+            """Take down what was trained, if it is due; again after an interrupt in between."""
+            nonlocal done, due
+            if due is None:
+                return
+            run.settle()
             own["_state"] = run.state
-            new_losses = curve[done : run.epochs_done].tolist()
-            self.loss_curve_.extend(new_losses)
-            done += len(new_losses)
+            losses, length, first = due
+            losses[length:] = curve[first : run.epochs_done].tolist()
+            done, due = run.epochs_done, None
 
         own = vars(self)
         outer, own["_step"] = self._step, step  # of a fit whose callback called this one
@@ -448,6 +453,8 @@ class Trainable(Layers):
             with run:
                 for stop in listeners.stops(cast("Network", self), len(curve)):
                     while done < stop:
+                        # a callback may have trained this network, too
+                        due = self.loss_curve_, len(self.loss_curve_), done
                         # at first, after a callback's __setstate__, and for more of a schedule
                         if self._params is not params or (blocks and done >= blocks.end):
                             if done and self._architecture() != architecture:
@@ -466,11 +473,10 @@ class Trainable(Layers):
                                     draw_order(order, self._random_state)
                                     run.until(epoch + 1)
                         finally:
-                            try:
-                                note()
-                            except KeyboardInterrupt:  # between two of its lines
-                                note()
-                                raise
+                            note()
+        except KeyboardInterrupt:  # which may have come before or within
+            note()
+            raise
         finally:
             own["_step"] = outer
         return run

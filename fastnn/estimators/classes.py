@@ -192,6 +192,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
     """What both classes have in place of scikit-learn's own; comes before it among the bases."""
 
     _original: ClassVar[Any]
+    __sklearn_is_fitted__ = shortcuts.is_whole
     best_iteration_: int | None = None
 
     @classmethod

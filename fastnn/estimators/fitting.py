@@ -411,6 +411,7 @@ class Training:
             most = min(len(self._loss_curve), self.epochs_left)
             run.again(min(most, blocks.end - done) if blocks else most)
         finally:
+            run.settle()
             losses = list(self._loss_curve[: run.epoch])
             if losses:
                 self.epochs_left -= len(losses)

@@ -69,7 +69,17 @@ def are_weights(sample_weight: Any, n: int) -> bool:
 
 def is_fitted(estimator: Any) -> bool:
     """Whether scikit-learn's check_is_fitted has nothing to say."""
-    return "coefs_" in vars(estimator) and not hasattr(type(estimator), "__sklearn_is_fitted__")
+    return type(estimator).__sklearn_is_fitted__ is is_whole and is_whole(estimator)
+
+
+def is_whole(estimator: Any) -> bool:
+    """Whether all layers are there: an interrupt may have ended the first fit before."""
+    own = vars(estimator)
+    return (
+        "out_activation_" in own
+        and "intercepts_" in own
+        and len(own["coefs_"]) == len(own["intercepts_"]) == own["n_layers_"] - 1
+    )
 
 
 def is_heard(estimator: Any) -> bool:

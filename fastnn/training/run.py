@@ -71,6 +71,7 @@ class TrainingRun:
         self._threads_at_work: int = self._n_threads.item()
         self._raw: NDArray[Any] | None = None
         self._shown: NDArray[Any] | None = None
+        self._shown_at = -1  # steps that the solver had done then
         self._calls = self.build.Epochs(
             self._packed_rows, layer_units, codes, kernels.step_bytes(step), self.workspace,
             cursor,
@@ -156,6 +157,11 @@ class TrainingRun:
 
     # ---- the average ----
 
+    def settle(self) -> None:
+        """Have the average in place of the parameters, if an interrupt kept `until` from it."""
+        if self._averages and self._data:
+            self._show_average(self._data[0])
+
     def _take_up_raw(self, params: NDArray[Any]) -> None:
         """Put the parameters themselves in place of their average.
 
@@ -166,14 +172,15 @@ class TrainingRun:
                 params[:] = self._raw
                 return
         packed = parameters.pack_rows(params[None], self.layer_units, self.codes)
-        self.packed_state[-1] = packed[0]
+        self.packed_state[-1], self._shown_at = packed[0], -1
 
     def _show_average(self, params: NDArray[Any]) -> None:
         """Put the average in place of the parameters, unless training diverged."""
         if not (self.n_steps and self.build.all_finite(self.packed_state[-1])):
             return
         average = parameters.unpack_rows(self.packed_state[-1:], self.layer_units, self.codes)
-        self._raw, self._shown = params.copy(), average[0]
+        if self._shown_at != self.n_steps:  # else an interrupt came after this
+            self._raw, self._shown, self._shown_at = params.copy(), average[0], self.n_steps
         params[:] = average[0]
 
     # ---- threads ----
