@@ -27,6 +27,10 @@ COMMON_FLAGS = [
     *("-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
     *("-Wno-unknown-pragmas", "-Wno-psabi", "-Werror=incompatible-pointer-types"),
 ]
+# A write beyond an array on the stack, or beyond what the C library knows the size of, ends the
+# process; addresses of functions are bound and made read-only when a module is loaded.
+HARDENING = ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
+HARDENED_LINK = ["-Wl,-z,relro,-z,now,-z,noexecstack"] if sys.platform == "linux" else []
 # instruction set -> its module and flags; fastnn.kernels.MODULES has the same names
 BUILDS_X86 = {
     "avx512": (
@@ -90,6 +94,8 @@ class BuildExt(build_ext):
         if msvc and SANITIZE:
             raise SystemExit("FASTNN_SANITIZE needs GCC or Clang")
         compile_flags, link_flags = (["/std:c11"] if msvc else list(COMMON_FLAGS)), []
+        if not (msvc or SANITIZE):  # which see more
+            compile_flags, link_flags = COMMON_FLAGS + HARDENING, HARDENED_LINK
         if SANITIZE:
             link_flags = [f"-fsanitize={','.join(SANITIZE)}"]
             compile_flags += CHECKED_FLAGS + link_flags

@@ -220,8 +220,6 @@ def train(
         If a step leaves the finite numbers; the layers are those before that step.
     """
     threads.from_environment()  # a bad number is refused whatever there is to do
-    if type(neural_net) is not list and isinstance(neural_net, (list, tuple)):
-        neural_net = list(neural_net)  # the length and the items of another class may disagree
     if not train:
         return _forward(neural_net, X)
     lr = checks.real_number("lr", lr, 0)
@@ -234,6 +232,7 @@ def train(
     if trained is not None and trained.takes(X, Y):
         x, y = trained.as_type(X), trained.as_type(Y)
     else:
+        neural_net = _plain(neural_net)
         layer_units, arrays, dtype = _check_layers(neural_net, X, Y)
         x = checks.matrix("X", X, dtype, layer_units[0], "feature")
         y = checks.matrix("Y", Y, dtype, layer_units[-1], "output", len(x))
@@ -399,6 +398,7 @@ def _forward(neural_net: Sequence[Layer], X: Any) -> NDArray[Any]:
         outputs: NDArray[Any] | None = short_way(X)
         if outputs is not None:
             return outputs
+    neural_net = _plain(neural_net)
     layer_units, arrays, dtype = _check_layers(neural_net, X)
     X = checks.matrix("X", X, dtype, layer_units[0], "feature")
     if not _is_compiled(neural_net):
@@ -447,6 +447,13 @@ def _check_pair(name: str, pair: object) -> None:
             f"{name} must be a pair of callables, f and its derivative, as those of "
             f"fastnn.tutorial are; got {checks.shown(pair)}"
         )
+
+
+def _plain(neural_net: Any) -> Any:
+    """A list of another class as a plain one: its length and its items may disagree."""
+    if type(neural_net) is not list and isinstance(neural_net, (list, tuple)):
+        return list(neural_net)
+    return neural_net
 
 
 def _check_layers(

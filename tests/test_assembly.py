@@ -1,4 +1,4 @@
-"""Tiles stay in registers, sizes of blocks change no bit, debug builds stop at unknown codes.
+"""Tiles stay in registers, sizes of blocks change no bit, debug builds stop, modules are hardened.
 
 All are tested with the C compiler: by the assembly that it writes, and by small programs.
 """
@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from fastnn import kernels
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADERS = ROOT / "fastnn" / "kernels"
@@ -210,3 +212,23 @@ def test_blocks_of_outputs_change_no_bit(tmp_path):
         printed.append(subprocess.run([str(program)], capture_output=True, text=True).stdout)
     assert len(set(printed[0].split())) > 500
     assert printed[0] == printed[1] == printed[2]
+
+
+# ---- hardening ----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ELF")
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="no readelf")
+def test_modules_are_hardened():
+    """Checked stacks and sizes, addresses bound and read-only at once, no executable stack."""
+    modules = sorted(Path(kernels.__file__).parent.glob("*.so"))
+    assert modules
+    for module in modules:
+        show = ["readelf", "-W", "-d", "-l", "-s", str(module)]
+        text = subprocess.run(show, check=True, capture_output=True, text=True).stdout
+        if "__asan" in text or "__tsan" in text or "__ubsan" in text:
+            pytest.skip("a checked build")
+        assert re.search(r"FLAGS.*BIND_NOW", text), module
+        assert "GNU_RELRO" in text
+        assert re.search(r"GNU_STACK.* RW ", text)
+        assert "__stack_chk_fail" in text

@@ -54,29 +54,35 @@ def holds(objects, tuple names, tuple values):
 
     Arrays are coefs and intercepts in turn, and must still have shapes that go together.
     """
-    cdef Py_ssize_t i = 0, n_names = len(names), n_values = len(values), units = -1
+    cdef Py_ssize_t i = 0, n_names = len(names), n_values = len(values)
     for one in objects:
         if i + n_names > n_values:
             return False
         for name in names:
-            value = <object> PyTuple_GET_ITEM(values, i)
-            if getattr(one, name, None) is not value:
-                return False
-            if cnp.PyArray_CheckExact(value) and not goes_on(value, i % 2 == 0, &units):
+            if getattr(one, name, None) is not <object> PyTuple_GET_ITEM(values, i):
                 return False
             i += 1
-    return i == n_values
+    if i != n_values or i == 0:
+        return i == n_values
+    return not cnp.PyArray_CheckExact(<object> PyTuple_GET_ITEM(values, 0)) or are_layers(values)
 
 
-cdef bint goes_on(object array, bint is_coef, Py_ssize_t *units) noexcept:
-    """Whether an array's shape follows from the units of the layer before, which it updates."""
-    cdef int ndim = cnp.PyArray_NDIM(array)
-    if not is_coef:
-        return (ndim > 0 and cnp.PyArray_DIM(array, ndim - 1) == units[0]
-                and cnp.PyArray_SIZE(array) == units[0])
-    if ndim != 2 or (units[0] >= 0 and cnp.PyArray_DIM(array, 0) != units[0]):
-        return False
-    units[0] = cnp.PyArray_DIM(array, 1)
+cdef bint are_layers(tuple arrays) noexcept:
+    """Whether arrays, coefs and intercepts in turn, still are those of layers."""
+    cdef Py_ssize_t i, units = -1
+    cdef int ndim
+    cdef PyObject *array
+    for i in range(len(arrays)):
+        array = PyTuple_GET_ITEM(arrays, i)
+        ndim = cnp.PyArray_NDIM(<cnp.ndarray> array)
+        if i % 2 == 1:
+            if (ndim == 0 or cnp.PyArray_DIM(<cnp.ndarray> array, ndim - 1) != units
+                    or cnp.PyArray_SIZE(<cnp.ndarray> array) != units):
+                return False
+        elif ndim != 2 or (i > 0 and cnp.PyArray_DIM(<cnp.ndarray> array, 0) != units):
+            return False
+        else:
+            units = cnp.PyArray_DIM(<cnp.ndarray> array, 1)
     return True
 
 
