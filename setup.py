@@ -10,16 +10,20 @@ FASTNN_BUILDS=avx2,baseline         build these instruction sets only
 FASTNN_SANITIZE=address,undefined   checked builds, or "thread"
 """
 
+import gzip
 import os
 import platform
 import sys
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import Cython
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 # Flags of GCC and Clang. -ffp-contract=fast is GCC's default; it makes Clang fuse the same
 # multiply-adds.
@@ -105,6 +109,34 @@ class BuildExt(build_ext):
         super().build_extensions()
 
 
+class Sdist(sdist):
+    """Packs the same files into the same bytes, whenever and by whomever it is run."""
+
+    def make_archive(self, base_name: Any, format: str, *args: Any, **options: Any) -> str:
+        if format != "gztar":
+            return super().make_archive(base_name, format, *args, **options)
+        moment = int(os.environ.get("SOURCE_DATE_EPOCH", EARLIEST))
+
+        def plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
+            info.mtime, info.uid, info.gid, info.uname, info.gname = moment, 0, 0, "", ""
+            info.mode = 0o755 if info.mode & 0o100 else 0o644
+            return info
+
+        path, files = f"{base_name}.tar.gz", Path(options["base_dir"]).rglob("*")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with (
+            open(path, "wb") as file,
+            gzip.GzipFile("", "wb", 9, file, moment) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for each in sorted(one.as_posix() for one in files if one.is_file()):
+                tar.add(each, filter=plain)
+        return path
+
+
+EARLIEST = 315_532_800  # 1980-01-01, the earliest date that zip files can hold
+
+
 def write_settings() -> Path:
     """Write build/fastnn_builds.h, which tells _cpu.pyx what is built, if it has changed.
 
@@ -178,4 +210,4 @@ def extensions() -> list[Extension]:
     )
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt, "sdist": Sdist})
