@@ -49,7 +49,7 @@ class Network(Trainable, Displayable):
 
         Or two functions of (output, target), arrays (n, n_outputs): of the values, (n,) or
         (n, n_outputs), and of their derivatives by the output. They are called once a batch, from
-        Python, which costs 20 to 40 us a batch besides the time that they take.
+        Python, which costs some tens of microseconds a batch besides the time that they take.
     delta : float > 0
         Of the loss ``"huber"``.
     quantile : float in (0, 1), or rising sequence of them
