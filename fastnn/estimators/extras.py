@@ -15,7 +15,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from fastnn.catalog import activations, schedules
+from fastnn.catalog import activations, losses, schedules
 from fastnn.data import checks
 from fastnn.estimators import optimizers, shortcuts
 from fastnn.training import options
@@ -184,7 +184,12 @@ MORE_ACTIVATIONS = tuple(
     if row.hidden and not {row.name, *row.aliases}.intersection(THEIR_ACTIVATIONS)
 )
 _THEIR_LOSSES = ("squared_error", "poisson")  # of the regressor
-MORE_LOSSES = ("absolute_error", "huber", "quantile", "log_cosh", "gamma")
+# those of numbers, not of labels
+MORE_LOSSES = tuple(
+    row.name
+    for row in losses.LOSSES
+    if row.public and row.name not in _THEIR_LOSSES and row.out_activation in (None, "exp")
+)
 
 
 # what is said of them, before the parameter that comes next in scikit-learn's docstring

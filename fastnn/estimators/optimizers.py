@@ -17,14 +17,14 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 
 from fastnn import parameters
 from fastnn.catalog.schedules import SPELLINGS
-from fastnn.catalog.solvers import PARAMETERS
+from fastnn.catalog.solvers import PARAMETERS, SOLVERS
 from fastnn.data import checks
 from fastnn.estimators import arrays
 from fastnn.training import options
 from fastnn.training.run import StoppingRule, TrainingRun
 
 #: solvers that scikit-learn does not have
-MORE = ("adamw", "nadam", "rmsprop", "rprop")
+MORE = tuple(row.name for row in SOLVERS if row.public and row.name not in ("adam", "sgd"))
 WEIGHT_DECAY: float = next(p.default for p in PARAMETERS if p.name == "weight_decay")
 #: scikit-learn's own schedules: by epochs and by losses
 THEIRS = ("constant", "invscaling", "adaptive")
