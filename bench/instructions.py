@@ -2,9 +2,9 @@
 
 Counts repeat to a fraction of a percent where times do not, so a regression of a few percent shows
 on the noisiest machine. Each workload runs under `valgrind --tool=callgrind` once to warm up, then
-for two numbers of epochs or calls: the difference is what these cost. The counts stored in
-instructions.json belong to a compiler, a Python and a NumPy; with others there is nothing to
-compare with. valgrind knows AVX2 but not AVX-512.
+twice for each of two numbers of epochs or calls: the difference is what these cost. The counts
+stored in instructions.json belong to a compiler, a Python and a NumPy; with others there is
+nothing to compare with. valgrind knows AVX2 but not AVX-512.
 """
 
 import argparse
@@ -180,7 +180,7 @@ def tutorial_net(dtype):
 gc.disable()
 for code, dtype, few, many in ast.literal_eval(sys.argv[1]):
     code = compile(code, "workload", "exec")
-    for n in (few, few, many, many):
+    for n in (few, few, few, many, many):
         os.getppid()
         exec(code, globals() | {"rng": np.random.RandomState(0), "dtype": dtype, "n": n})
     os.getppid()
@@ -276,16 +276,16 @@ def count(jobs):
                 "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
             },
         )  # fmt: skip
-        parts = [Path(f"{file}.{part}") for part in range(1, 5 * len(jobs) + 1)]
+        parts = [Path(f"{file}.{part}") for part in range(1, 6 * len(jobs) + 1)]
         if done.returncode or not all(part.exists() for part in parts):
             sys.exit(f"valgrind failed on {jobs[0][-1]}: {done.stderr[-2000:]}")
-        # what was counted before each marker: what came before, warming up, few, many twice, of
-        # which the lower is without what happens once, such as memory that grows
+        # what was counted before each marker: what came before, warming up, few twice, many twice;
+        # the lower of each two is without what happens once, such as memory that grows
         totals = [int(re.search(r"^totals: (\d+)", p.read_text(), re.M)[1]) for p in parts]
     counts = {}
     for i, job in enumerate(jobs):
-        (_, (few, many)), (_, _, less, *more) = WORKLOADS[job[0]], totals[5 * i : 5 * i + 5]
-        counts[" ".join(job)] = round((min(more) - less) / (many - few), 1)
+        (_, (few, many)), (_, _, *of) = WORKLOADS[job[0]], totals[6 * i : 6 * i + 6]
+        counts[" ".join(job)] = round((min(of[2:]) - min(of[:2])) / (many - few), 1)
     return counts
 
 

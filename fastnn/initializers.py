@@ -47,7 +47,7 @@ def start_of(
     TypeError, ValueError
         For an unknown init, or a scale that is no number from 0 to a million.
     """
-    draw_layers = INITIALIZERS[checks.choice("init", init, CHOICES)]
+    name = checks.choice("init", init, CHOICES)
     scale = checks.real_number("last_layer_scale", last_layer_scale, 0.0, 1e6, closed="both")
 
     def draw(
@@ -56,10 +56,8 @@ def start_of(
         intercepts: Sequence[NDArray[Any]],
         names: Sequence[str],
     ) -> None:
-        rows = [BY_NAME[name] for name in names]
-        if len(rows) > 1:  # the output's own activation does not count
-            rows[-1] = rows[-2]
-        draw_layers(random_state, coefs, intercepts, rows)
+        for initializer, layers, rows in _shares(name, tuple(names)):
+            initializer(random_state, coefs[layers], intercepts[layers], rows)
         if scale != 1:
             for array in (coefs[-1], intercepts[-1]):
                 array *= scale
@@ -68,20 +66,21 @@ def start_of(
     return draw
 
 
-def auto(
-    random_state: np.random.RandomState,
-    coefs: Sequence[NDArray[Any]],
-    intercepts: Sequence[NDArray[Any]],
-    rows: Sequence[Activation],
-) -> None:
-    """Each layer as its activation wants, one after the other."""
-    if all(row.init == rows[0].init for row in rows):  # the usual case, sooner
-        INITIALIZERS[rows[0].init](random_state, coefs, intercepts, rows)
-        return
-    start = 0
+@functools.lru_cache
+def _shares(
+    init: str, names: tuple[str, ...]
+) -> list[tuple[Initializer, slice, list[Activation]]]:
+    """Who draws which layers, of these activations."""
+    rows = [BY_NAME[name] for name in names]
+    if len(rows) > 1:  # the output's own activation does not count
+        rows[-1] = rows[-2]
+    if init != "auto":
+        return [(INITIALIZERS[init], slice(None), rows)]
+    shares, start = [], 0
     for name, some in itertools.groupby(rows, lambda row: row.init):
         layers = slice(start, start := start + len(list(some)))
-        INITIALIZERS[name](random_state, coefs[layers], intercepts[layers], rows[layers])
+        shares.append((INITIALIZERS[name], layers, rows[layers]))
+    return shares
 
 
 def glorot(
@@ -198,8 +197,8 @@ def _rounds_as_numpy(build: ModuleType) -> bool:
     return bool((ours == theirs).all())
 
 
+# "auto" is each layer's own, one after the other
 INITIALIZERS: dict[str, Initializer] = {
-    "auto": auto,
     "glorot": glorot,
     "he": he,
     "lecun": lecun,

@@ -265,11 +265,12 @@ class Trainable(Layers):
         if callback is not None or validation is not None:
             listeners = Listeners(callback, callback_every, validation)
         own = vars(self)  # __setattr__ would take 0.2 us each time
-        before = {name: own[name] for name in _OF_FIT}
-        own.update(_OF_FIT, loss_curve_=[])
         if listeners is NOBODY:
+            own.update(_OF_FIT, loss_curve_=[])
             self._train(x, rows, step, shuffle, curve, blocks)
             return self
+        before = {name: own[name] for name in _OF_FIT}
+        own.update(_OF_FIT, loss_curve_=[])
         try:
             listeners.begin(cast("Network", self), x, y, len(curve))
         except BaseException:
@@ -309,9 +310,7 @@ class Trainable(Layers):
         if type(y) is np.ndarray and y.ndim == 1 and self._layer_units[-1] == 1:
             y = y.reshape(-1, 1)
         plain = sample_weight is None and label_smoothing is UNSMOOTHED
-        if not plain:
-            again = None
-        if again is None or not again.takes(self._params, self._state, X, y, options):
+        if again is None or not plain or not again.takes(self._params, self._state, X, y, options):
             x, y, step, shuffle, schedules = self._check_training(
                 X, y, batch_size, shuffle, label_smoothing, solver_options
             )
@@ -328,7 +327,7 @@ class Trainable(Layers):
             in_batches = shuffle and step["batch_size"].item() < len(x)
             again = Again(
                 run, self._state, options, len(x), in_batches, self._loss.name,
-                self._activations[-1],
+                self._activations[-1], plain and not self._loss.own,
             )  # fmt: skip
         else:
             try:
@@ -336,7 +335,7 @@ class Trainable(Layers):
             finally:
                 self.loss_curve_.extend(again.losses())
                 own["_state"] = again.state = again.run.state
-        if plain and again.is_small and not self._loss.own:
+        if again.is_kept:
             own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:
             self._dropped += LONGEST_CURVE // 2

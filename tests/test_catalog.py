@@ -74,7 +74,7 @@ def test_activations():
 def test_initializers():
     rows = initializers.INITIALIZERS
     assert [row.name for row in rows] == list(initializers.BY_NAME) == list(initializers.CHOICES)
-    assert set(initializers.BY_NAME) == set(fastnn.initializers.INITIALIZERS)
+    assert set(initializers.BY_NAME) == {"auto", *fastnn.initializers.INITIALIZERS}
     for row in rows:
         assert row.help.strip() == row.help != ""
         assert "\n" not in row.help

@@ -406,7 +406,7 @@ def layer_units(value: Any, name: str = "layer_units") -> tuple[int, ...]:
             f"{name} must be a sequence of whole numbers such as [2, 4, 8, 1], got {shown(value)}"
         )
     units = tuple(value)
-    if not all(type(n) is int and 1 <= n <= MOST for n in units):
+    if set(map(type, units)) != {int} or min(units) < 1 or max(units) > MOST:
         units = tuple(whole_number(f"{name}[{i}]", n) for i, n in enumerate(units))
     if len(units) < 2:
         raise ValueError(

@@ -25,7 +25,8 @@ cdef struct Job:            # a team's work
     void *output            # of the last epoch, or NULL
     const Py_ssize_t *order
     bint whole              # whether gradients are complete before the solver steps
-    solver_numbers numbers, intercept_numbers   # of the present step
+    solver_numbers numbers  # of the present step
+    solver_numbers *intercept_numbers   # these, or others without weight decay
     Noise noise             # likewise
     bint noisy
     double coef_scale, intercept_scale, decay
@@ -89,7 +90,7 @@ cdef void step_intercepts(
 ) noexcept nogil:
     """The solver's step on intercepts first .. end of a layer; grad is that of them all."""
     solver_step(job, layer.intercept + first, end - first, grad + first, job.intercept_scale, 0.0,
-                &job.intercept_numbers)
+                job.intercept_numbers)
 
 
 cdef void step_rows(
@@ -333,31 +334,27 @@ cdef double train_chunk(Job *job, real *work, void *team, int n_threads) noexcep
     return loss
 
 
-cdef solver_numbers numbers_of(
-    const Step *step, Py_ssize_t t, const double *schedule
-) noexcept nogil:
-    """The solver's numbers for the t-th step, 1 at the first.
-
-    schedule has factors of the learning rate and the weight decay, or is NULL.
-    """
-    cdef solver_numbers numbers
-    cdef double rate = step.learning_rate
-    numbers.shrink = step.weight_decay
-    if schedule != NULL:
-        rate *= schedule[0]
-        numbers.shrink *= schedule[1]
-    numbers.shrink *= rate
+cdef void set_solver(solver_numbers *numbers, const Step *step) noexcept nogil:
+    """The solver's numbers that are the same in all steps; `set_step` sets the others."""
+    memset(numbers, 0, sizeof(solver_numbers))
     numbers.solver = step.solver
-    numbers.n_states = solver_states(step.solver)
+    numbers.n_states = solver_states(step.solver) + (step.ema != 0)
     numbers.momentum = step.momentum
     numbers.beta_1, numbers.beta_2, numbers.epsilon = step.beta_1, step.beta_2, step.epsilon
-    numbers.take_back = 0
-    set_rates(&numbers, rate, t)
-    numbers.average = 0
+
+
+cdef inline void set_step(
+    solver_numbers *numbers, const Step *step, Py_ssize_t t, const double *factors
+) noexcept nogil:
+    """Those of the t-th step, 1 at the first; factors: of learning rate and decay, or NULL."""
+    cdef double rate = step.learning_rate
+    if factors != NULL:
+        rate *= factors[0]
+    set_rates(numbers, rate, t)
+    if step.weight_decay != 0:
+        numbers.shrink = rate * (step.weight_decay * (factors[1] if factors != NULL else 1.0))
     if step.ema != 0:           # the first steps, which go far, count less
-        numbers.n_states += 1
         numbers.average = 1 - min(step.ema, t / (t + 9.0))
-    return numbers
 
 
 cdef struct Training:       # the arrays of train_epoch
@@ -397,6 +394,7 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
     cdef void *helpers = t.team
     cdef Py_ssize_t row = at.row, epoch = at.epoch, size, scheduled
     cdef const double *factors = NULL
+    cdef solver_numbers undecayed
     cdef Py_ssize_t n_epochs = at.stop, batch_size = numbers.batch_size
     cdef int n_threads = 1 if helpers == NULL else max(1, numbers.n_threads)
     cdef double alpha = numbers.alpha, budget = numbers.budget
@@ -419,6 +417,10 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
     job.work = work
     losses = <double *> (work + plan.partials)
     size = plan.packed_size
+    set_solver(&job.numbers, numbers)
+    job.intercept_numbers = &job.numbers
+    if numbers.weight_decay != 0 and not numbers.decay_intercepts:
+        job.intercept_numbers = &undecayed
     job.whole = numbers.clip_norm > 0 or numbers.solver == RPROP
     if job.whole:
         plan.scratch_size = 0       # gradients are summed where they stay
@@ -474,11 +476,12 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
                 scheduled = min(max(at.step - at.schedule, <Py_ssize_t> 0), t.n_schedule - 1)
                 factors = t.schedule + 3 * scheduled
                 job.noise.factor = factors[2]
-            job.noise.step, job.noise.start = at.step, job.start
-            job.numbers = numbers_of(numbers, at.step + 1, factors)
-            job.intercept_numbers = job.numbers
-            if not numbers.decay_intercepts:
-                job.intercept_numbers.shrink = 0
+            if job.noisy:
+                job.noise.step, job.noise.start = at.step, job.start
+            set_step(&job.numbers, numbers, at.step + 1, factors)
+            if job.intercept_numbers != &job.numbers:
+                undecayed = job.numbers
+                undecayed.shrink = 0
             job.intercept_scale = 1.0 / job.weight
             job.coef_scale = 1.0 if numbers.sum_coef_grads else job.intercept_scale
             job.decay = alpha / job.weight
@@ -647,7 +650,9 @@ def solver_update(
     adam: m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
     params -= lr sqrt(1-b2^t) / (1-b1^t) m / (sqrt(v) + epsilon).
     """
-    cdef solver_numbers numbers = numbers_of(<const Step *> &step[0], t, NULL)
+    cdef solver_numbers numbers
+    set_solver(&numbers, <const Step *> &step[0])
+    set_step(&numbers, <const Step *> &step[0], t, NULL)
     numbers.take_back = (<const Step *> &step[0]).take_back
     c_solver_update(params.shape[0], &params[0], &grads[0],
                     &states[0, 0] if states.shape[0] else NULL, params.shape[0], &numbers, 1.0,

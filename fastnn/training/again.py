@@ -33,6 +33,8 @@ class Again:
         Whether the rows come in a new order.
     loss, out_activation : str
         Names in the catalog, which say what targets may be.
+    plain : bool
+        Whether the data were used as given, and nothing is asked of Python on the way.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Again:
         shuffle: bool,
         loss: str,
         out_activation: str,
+        plain: bool,
     ) -> None:
         self.run, self.state = run, state
         self._options, self._types = options, _types(options)
@@ -54,8 +57,11 @@ class Again:
         self._targets = _targets(loss, out_activation)
         size = run.workspace.nbytes + (1 + len(run.packed_state)) * run.packed.nbytes
         #: whether it is worth keeping: one thread, little memory, options that compare
-        self.is_small = (
-            run.n_threads == 1 and size <= MOST_BYTES and _COMPARABLE.issuperset(self._types)
+        self.is_kept = (
+            plain
+            and run.n_threads == 1
+            and size <= MOST_BYTES
+            and _COMPARABLE.issuperset(self._types)
         )
 
     def takes(

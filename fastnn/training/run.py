@@ -54,6 +54,8 @@ class TrainingRun:
         self._solver: int = step["solver"].item()
         self._averages = bool(step["ema"].item())
         self._draws = bool(step["n_dropout"].item() or step["input_noise"].item())
+        #: whether the solver's state is more than its vectors and the number of steps
+        self._carries_more = self._averages or self._draws or self._solver == _RPROP
         self._seed: int = step["seed"].item()
         # vectors that are carried from step to step: the solver's, and an average
         self.n_solver_states = solvers.BY_CODE[self._solver].n_states
@@ -97,6 +99,8 @@ class TrainingRun:
     def state(self) -> SolverState:
         """The solver's state, which the run goes on changing."""
         calls = self._calls
+        if not self._carries_more:
+            return SolverState(self._solver, self.packed_state, calls.n_steps)
         return SolverState(
             self._solver, self.packed_state, calls.n_steps, calls.last_loss, self._seed,
             self._raw, self._shown,
@@ -133,7 +137,7 @@ class TrainingRun:
 
     def extra_state(self) -> SolverState | None:
         """What `plain_state` is without, if that matters: the average, the seed and the like."""
-        if self._averages or self._draws or self._solver == _RPROP:
+        if self._carries_more:
             return self.state._replace(packed=np.empty((0, 0)))
         return None
 
@@ -282,11 +286,8 @@ class TrainingRun:
             rule.kept if rule else None,
             schedule,
         )
-        self._count_from(first)
-
-    def _count_from(self, epoch: int) -> None:
-        self._epochs_before += self._calls.epoch - epoch
-        self._calls.seek(epoch)
+        self._epochs_before += self._calls.epoch - first
+        self._calls.seek(first)
 
     def count_afresh(self) -> None:
         """Call the next epoch the first."""
@@ -299,7 +300,8 @@ class TrainingRun:
 
     def again(self, n_epochs: int = 1) -> None:
         """Train once more for the first epochs of `begin`, from the present parameters."""
-        self._count_from(0)
+        self._epochs_before += self._calls.epoch
+        self._calls.seek(0)
         self.until(n_epochs)
 
     def until(self, stop: int) -> None:

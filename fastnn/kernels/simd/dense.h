@@ -59,6 +59,17 @@ FASTNN_INLINE void FN(forward_rows)(const int rows, const int vectors, ptrdiff_t
     }
 }
 
+FASTNN_INLINE void FN(times_derivative)(const int rows, const int vectors, const REAL *kept,
+                                        VEC (*acc)[TILE_VECTORS], const int activation)
+{
+    FASTNN_UNROLL
+    for (int r = 0; r < rows; r++) {
+        FASTNN_UNROLL
+        for (int v = 0; v < vectors; v++)
+            acc[r][v] *= FN(derivative_vec)(FN(load)(kept + (r * vectors + v) * VL), activation);
+    }
+}
+
 /* `rows` inputs of one tile: delta_in[k] = f' sum_n coef[k][n] delta[n], with f' from kept[k], the
  * value or the slope. Outputs come block by block: `fresh` is the first, which begins with 0
  * instead of the sums in out, `last` the last. */
@@ -80,23 +91,20 @@ FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t f
         FN(product)(rows, vectors, left, coef + n * fan_in, panel, 1, delta + n * vectors * VL,
                     acc);
     }
-    if (last) {
-#define TIMES_DERIVATIVE(CODE, code, name)                                                        \
-    case CODE:                                                                                    \
-        FASTNN_UNROLL                                                                             \
-        for (int r = 0; r < rows; r++) {                                                          \
-            FASTNN_UNROLL                                                                         \
-            for (int v = 0; v < vectors; v++)                                                     \
-                acc[r][v] *= FN(derivative_vec)(FN(load)(kept + (r * vectors + v) * VL), CODE);   \
-        }                                                                                         \
-        break;
+#define CASE(CODE, code, name)                                                                    \
+    case CODE: FN(times_derivative)(rows, vectors, kept, acc, CODE); break;
+    if (last && activation == RELU) { /* the usual ones, without a table of jumps */
+        FN(times_derivative)(rows, vectors, kept, acc, RELU);
+    } else if (last && activation == SIGMOID) {
+        FN(times_derivative)(rows, vectors, kept, acc, SIGMOID);
+    } else if (last) {
         switch (activation) {
-        FASTNN_FROM_VALUE(TIMES_DERIVATIVE)
-        FASTNN_SLOPES(TIMES_DERIVATIVE)
+        FASTNN_FROM_VALUE(CASE)
+        FASTNN_SLOPES(CASE)
         default: FASTNN_UNREACHABLE("activation of a hidden layer"); break;
         }
     }
-#undef TIMES_DERIVATIVE
+#undef CASE
     FASTNN_UNROLL
     for (int r = 0; r < rows; r++) {
         FASTNN_UNROLL
@@ -109,9 +117,11 @@ FASTNN_INLINE void FN(delta_rows)(const int rows, const int vectors, ptrdiff_t f
     {                                                                                             \
         ptrdiff_t r0 = first;                                                                     \
         for (; r0 + TILE_ROWS <= end; r0 += TILE_ROWS) CALL(TILE_ROWS);                           \
-        if (TILE_ROWS > 4 && r0 + 4 <= end) { CALL(4); r0 += 4; }                                 \
-        if (r0 + 2 <= end) { CALL(2); r0 += 2; }                                                  \
-        if (r0 < end) { CALL(1); }                                                                \
+        if (r0 < end) {                                                                           \
+            if (TILE_ROWS > 4 && r0 + 4 <= end) { CALL(4); r0 += 4; }                             \
+            if (r0 + 2 <= end) { CALL(2); r0 += 2; }                                              \
+            if (r0 < end) { CALL(1); }                                                            \
+        }                                                                                         \
     }
 
 FASTNN_INLINE void FN(forward_tile)(const int vectors, ptrdiff_t fan_in, ptrdiff_t first,

@@ -178,7 +178,7 @@ FASTNN_INLINE void FN(add_to_average)(ptrdiff_t n, const REAL *param, REAL *aver
     }
 }
 
-/* One step of the solver that `numbers` names, and the average after it. */
+/* One step of the solver that `numbers` names. */
 FASTNN_INLINE void FN(update_vectors)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
                                       ptrdiff_t stride, const solver_numbers *numbers,
                                       double scale, double decay)
@@ -190,28 +190,47 @@ FASTNN_INLINE void FN(update_vectors)(ptrdiff_t n, REAL *param, const REAL *grad
     default: FASTNN_UNREACHABLE("solver"); break;
     }
 #undef CASE
+}
+
+/* The same, and the average after it. */
+FASTNN_KERNEL void FN(update_averaged)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                       ptrdiff_t stride, const solver_numbers *numbers,
+                                       double scale, double decay)
+{
+    FN(update_vectors)(n, param, grad, states, stride, numbers, scale, decay);
     if (numbers->average != 0)
         FN(add_to_average)(n, param, states + (numbers->n_states - 1) * stride, numbers->average);
 }
 
-FASTNN_KERNEL void FN(solver_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                     ptrdiff_t stride, const solver_numbers *numbers,
-                                     double scale, double decay)
+/* The same for any n: the last parameters in a full vector, so that they get the same arithmetic. */
+FASTNN_KERNEL void FN(update_any)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                  ptrdiff_t stride, const solver_numbers *numbers, double scale,
+                                  double decay)
 {
     const ptrdiff_t whole = n - n % VL;
-    if (whole) FN(update_vectors)(whole, param, grad, states, stride, numbers, scale, decay);
-    if (whole < n) { /* the rest in a full vector, so that it gets the same arithmetic */
+    if (whole) FN(update_averaged)(whole, param, grad, states, stride, numbers, scale, decay);
+    if (whole < n) {
         const size_t bytes = (size_t)(n - whole) * sizeof(REAL);
         VEC p = FN(splat)((REAL)0), g = p, s[MOST_STATES] = {p, p, p};
         memcpy(&p, param + whole, bytes);
         memcpy(&g, grad + whole, bytes);
         for (int i = 0; i < numbers->n_states; i++)
             memcpy(&s[i], states + i * stride + whole, bytes);
-        FN(update_vectors)(VL, (REAL *)&p, (REAL *)&g, (REAL *)s, VL, numbers, scale, decay);
+        FN(update_averaged)(VL, (REAL *)&p, (REAL *)&g, (REAL *)s, VL, numbers, scale, decay);
         memcpy(param + whole, &p, bytes);
         for (int i = 0; i < numbers->n_states; i++)
             memcpy(states + i * stride + whole, &s[i], bytes);
     }
+}
+
+FASTNN_KERNEL void FN(solver_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
+                                     ptrdiff_t stride, const solver_numbers *numbers,
+                                     double scale, double decay)
+{
+    if (n % VL || numbers->average != 0)
+        FN(update_any)(n, param, grad, states, stride, numbers, scale, decay);
+    else
+        FN(update_vectors)(n, param, grad, states, stride, numbers, scale, decay);
 }
 
 /* The sum of the squares of a gradient, scale * grad + decay * param, of n numbers, a multiple of
