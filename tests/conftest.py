@@ -15,6 +15,9 @@ COMPILED = [name for name in builds.supported() if name != "reference"]
 # "qemu-x86_64 -cpu Nehalem" where this process was started so: the emulator does not follow.
 PYTHON = [*os.environ.get("FASTNN_TEST_RUNNER", "").split(), sys.executable]
 
+# Whether tests that repeat something take every case: `.ci/run attack` sets it.
+THOROUGH = bool(os.environ.get("FASTNN_THOROUGH"))
+
 # what the oracle does not promise: speed, threads, little memory
 COMPILED_ONLY = pytest.mark.skipif(builds.ISA == "reference", reason="NumPy does the work")
 

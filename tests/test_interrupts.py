@@ -1,16 +1,16 @@
 """Ctrl-C between two lines: at every line of Python that a call runs, it is interrupted once.
 
 Afterwards parameters, curves and the solver's state must belong together, and the object must go
-on. Of long calls every seventh line is tried; with FASTNN_EVERY_LINE=1 all are.
+on. Of long calls every seventh line is tried; with FASTNN_THOROUGH=1 all are.
 """
 
-import os
 import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import THOROUGH
 from sklearn.exceptions import NotFittedError
 
 import fastnn
@@ -20,7 +20,7 @@ PACKAGE = str(Path(fastnn.__file__).parent)
 RNG = np.random.RandomState(0)
 X, Y = RNG.rand(40, 3), RNG.rand(40)
 LABELS = (Y > 0.5).astype(int)
-STRIDE = 1 if os.environ.get("FASTNN_EVERY_LINE") else 7
+STRIDE = 1 if THOROUGH else 7
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
