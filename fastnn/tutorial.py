@@ -266,6 +266,10 @@ class _Trained:
     ) -> None:
         n_samples = len(data[0])
         self.units, self.codes = np.array(layer_units, np.intp), _codes(neural_net)
+        if len(self.codes) != len(layer_units) - 1:  # counted one after the other
+            raise ValueError(
+                f"{len(self.codes)} layers instead of {len(layer_units) - 1}: others came or went"
+            )
         self.shapes = tuple(array.shape for array in arrays)
         step = new_step(
             "squared_error", solver="sgd", learning_rate_init=1.0, batch_size=n_samples,

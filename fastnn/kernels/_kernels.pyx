@@ -183,6 +183,7 @@ include "forward.pxi"
 include "backward.pxi"
 include "epochs.pxi"
 include "training.pxi"
+include "lengths.pxi"
 include "calls.pxi"
 
 
@@ -195,22 +196,28 @@ def team_size(int n_threads):
 
 def open_team(unsigned char[::1] team, int n_threads):
     """Make a team in memory that starts at a multiple of 128 bytes."""
+    enough(n_threads, 1, "team")
+    enough(team.shape[0], team_bytes(n_threads), "team")
     team_open(&team[0], n_threads)
 
 
 def serve_team(unsigned char[::1] team, int index):
     """Be helper `index`, 1 .. n_threads - 1, until the team is closed."""
+    enough(index, 1, "team")
+    enough(team.shape[0], team_bytes(index + 1), "team")
     with nogil:
         team_serve(&team[0], index)
 
 
 def close_team(unsigned char[::1] team):
     """Dismiss the helpers; they leave soon after."""
+    enough(team.shape[0], team_bytes(1), "team")
     team_close(&team[0])
 
 
 def free_team(unsigned char[::1] team):
     """Release the team once all helpers have left; its memory is plain memory again."""
+    enough(team.shape[0], team_bytes(1), "team")
     team_free(&team[0])
 
 

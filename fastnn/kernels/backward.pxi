@@ -229,15 +229,25 @@ def loss_and_grad(
     If y has one column more than there are outputs, that is the weight of each row: the mean is
     weighted, and n is the sum of the weights.
     """
-    cdef Rows rows = rows_of(x, columns, row_starts)
+    cdef Rows rows
     cdef const Step *numbers = <const Step *> &step[0]
     cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
     cdef real *out = &grads[0] if grads.shape[0] else NULL
     cdef double loss
+    cdef bint weighted
+    check_forward(layer_units, activations, params.shape[0], workspace, y.shape[0], sizeof(real))
+    check_step(numbers, step.shape[0], n_layers, layer_units[n_layers])
+    if out != NULL:
+        same(grads.shape[0], params.shape[0], "grads")
+    weighted = y.shape[1] > layer_units[n_layers]
+    same(y.shape[1], layer_units[n_layers] + weighted, "a row of y")
+    if weighted:
+        check_workspace(workspace, &layer_units[0], n_layers, y.shape[0], sizeof(real), True)
+    rows = rows_of(x, columns, row_starts, y.shape[0], layer_units[0])
     with nogil:
         loss = loss_of_net(&params[0], &layer_units[0], &activations[0], n_layers, numbers.loss,
                            loss_numbers_of(numbers), numbers.alpha, &rows, &y[0, 0], y.shape[0],
-                           y.shape[1] > layer_units[n_layers], &workspace[0], out)
+                           weighted, &workspace[0], out)
     return loss
 
 
@@ -259,6 +269,13 @@ def propagate_delta(
     cdef real *work
     cdef real *deltas
     cdef Py_ssize_t row = 0, n_rows = a.shape[0]
+    count_params(units, 2, 1)
+    same(delta.shape[0], n_rows, "delta")
+    same(delta.shape[1], units[1], "a row of delta")
+    same(a.shape[1], units[0], "a row of a")
+    same(out.shape[0], n_rows, "out")
+    same(out.shape[1], units[0], "a row of out")
+    check_workspace(workspace, units, 1, n_rows, sizeof(real))
     with nogil:
         work = open_workspace(&plan, units, codes, 1, -1, n_rows, -1, 1, False, &workspace[0],
                               &a[0, 0])

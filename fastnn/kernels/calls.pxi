@@ -191,6 +191,10 @@ def short_loss(
     cdef const Py_ssize_t *units = <Py_ssize_t *> data_of(layer_units, cnp.NPY_INTP, 1)
     cdef void *data = data_of(params, number, 1)
     cdef void *out = NULL if grads is None else data_of(grads, number, 1, True)
+    same(cnp.PyArray_SIZE(params),
+         count_params(units, cnp.PyArray_SIZE(layer_units), n_layers), "params")
+    if grads is not None:
+        same(cnp.PyArray_SIZE(grads), cnp.PyArray_SIZE(params), "grads")
     if not (strength >= 0 and isfinite(strength)
             and is_plain(x, number, 2) and cnp.PyArray_DIM(x, 0) <= ONE_PART
             and are_fit(params, x, y, 0, units[0], units[n_layers], low, high, rows_sum_to_one)):
@@ -296,7 +300,7 @@ cdef class Forward:
             units[0] = cnp.PyArray_DIM(array, 1)
             for i in range(n_layers):
                 W, b = self.arrays[2 * i], self.arrays[2 * i + 1]
-                if not (is_plain(W, self.type_number, 2)
+                if not (is_plain(W, self.type_number, 2) and cnp.PyArray_CheckExact(b)
                         and is_plain(b, self.type_number, cnp.PyArray_NDIM(b))
                         and cnp.PyArray_DIM(W, 0) == units[i]
                         and 0 < cnp.PyArray_DIM(W, 1) == cnp.PyArray_SIZE(b)
@@ -392,6 +396,7 @@ cdef class Epochs:
     cdef int type_number
     cdef tuple arrays       # which t points into
     cdef tuple data
+    cdef Py_ssize_t n_params, longest       # longest: the length of loss_curve
     cdef readonly Py_ssize_t n_calls
 
     def __init__(self, packed_rows, layer_units, activations, step, workspace, cursor):
@@ -412,6 +417,12 @@ cdef class Epochs:
         self.t.step = <Step *> data_of(step, cnp.NPY_UINT8, 1)
         self.t.workspace = <unsigned char *> data_of(workspace, cnp.NPY_UINT8, 1, True)
         self.t.cursor = <Cursor *> data_of(cursor, cnp.NPY_UINT8, 1, True)
+        check_net(&self.t, -1, cnp.PyArray_SIZE(activations), cnp.PyArray_DIM(packed_rows, 1),
+                  cnp.PyArray_SIZE(step), cnp.PyArray_SIZE(workspace), cnp.PyArray_SIZE(cursor),
+                  cnp.PyArray_ITEMSIZE(packed_rows), False)
+        if not self.t.step.budget > 0:
+            raise ValueError(f"a budget of {self.t.step.budget} ends no call")
+        self.n_params = count_params(self.t.layer_units, self.t.n_layers + 1, self.t.n_layers)
 
     @property
     def status(self):
@@ -439,6 +450,8 @@ cdef class Epochs:
 
     def seek(self, Py_ssize_t epoch):
         """Go on with this epoch of loss_curve."""
+        if epoch < 0:
+            raise ValueError(f"epoch is {epoch}")
         self.t.cursor.epoch, self.t.cursor.row = epoch, 0
 
     def begin(
@@ -447,31 +460,61 @@ cdef class Epochs:
     ):
         """Train params on these data from now on; a schedule begins with the next step."""
         cdef Training *t = &self.t
-        self.data = (params, x, columns, row_starts, y, order, team, loss_curve, output,
-                     bit_generator, stopping, kept, schedule)
+        cdef Py_ssize_t n_stored = 0, n_outputs = t.layer_units[t.n_layers]
+        self.data = None
         t.params = data_of(params, self.type_number, 1, True)
+        same(cnp.PyArray_SIZE(params), self.n_params, "params")
+        t.y = data_of(y, self.type_number, 2)
+        t.n_rows, t.n_targets = cnp.PyArray_DIM(y, 0), cnp.PyArray_DIM(y, 1)
+        check_targets(t)
+        if t.n_targets > n_outputs:
+            enough(cnp.PyArray_SIZE(self.arrays[4]),
+                   bytes_of_workspace(t.layer_units, t.n_layers, t.step.batch_size,
+                                      cnp.PyArray_ITEMSIZE(params), t.n_states,
+                                      max(1, t.step.n_threads), True), "workspace")
         t.x.values = data_of(x, self.type_number, 2)
         t.x.columns, t.x.starts, t.order = NULL, NULL, NULL
         if cnp.PyArray_SIZE(row_starts):
             t.x.columns = <int *> data_of(columns, cnp.NPY_INT32, 1)
             t.x.starts = <Py_ssize_t *> data_of(row_starts, cnp.NPY_INTP, 1)
+            n_stored = cnp.PyArray_SIZE(columns)
+        check_rows(&t.x, t.n_rows, t.layer_units[0], cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1),
+                   n_stored, cnp.PyArray_SIZE(row_starts))
         if order is not None and cnp.PyArray_SIZE(order):
             t.order = <Py_ssize_t *> data_of(order, cnp.NPY_INTP, 1, bit_generator is not None)
-        t.y = data_of(y, self.type_number, 2)
-        t.n_rows, t.n_targets = cnp.PyArray_DIM(y, 0), cnp.PyArray_DIM(y, 1)
-        t.team = NULL if team is None else data_of(team, cnp.NPY_UINT8, 1, True)
+            same(cnp.PyArray_SIZE(order), t.n_rows, "order")
+        t.team = NULL
+        if team is not None:
+            t.team = data_of(team, cnp.NPY_UINT8, 1, True)
+            enough(cnp.PyArray_SIZE(team), team_bytes(t.step.n_threads), "team")
         t.loss_curve = <double *> data_of(loss_curve, cnp.NPY_FLOAT64, 1, True)
-        t.output = NULL if output is None else data_of(output, self.type_number, 2, True)
-        t.generator = NULL if bit_generator is None else generator_of(bit_generator)
+        self.longest = cnp.PyArray_SIZE(loss_curve)
+        t.output = NULL
+        if output is not None:
+            t.output = data_of(output, self.type_number, 2, True)
+            same(cnp.PyArray_DIM(output, 0), t.n_rows, "output")
+            same(cnp.PyArray_DIM(output, 1), n_outputs, "a row of output")
+        t.generator = NULL
+        if bit_generator is not None:
+            if t.order == NULL:
+                raise ValueError("bit_generator needs an order to shuffle")
+            t.generator = generator_of(bit_generator)
         t.rule, t.kept = NULL, NULL
         if stopping is not None:
+            enough(cnp.PyArray_SIZE(stopping), sizeof(Stopping), "stopping")
             t.rule = <Stopping *> data_of(stopping, cnp.NPY_UINT8, 1, True)
             t.kept = data_of(kept, self.type_number, 2, True)
+            same(cnp.PyArray_DIM(kept, 0), 2, "kept")
+            same(cnp.PyArray_DIM(kept, 1), cnp.PyArray_DIM(self.arrays[0], 1), "a row of kept")
         t.schedule = NULL
         if schedule is not None:
             t.schedule = <double *> data_of(schedule, cnp.NPY_FLOAT64, 2)
             t.n_schedule = cnp.PyArray_DIM(schedule, 0)
+            enough(t.n_schedule, 1, "schedule")
+            same(cnp.PyArray_DIM(schedule, 1), 3, "a row of schedule")
             t.cursor.schedule = t.cursor.step
+        self.data = (params, x, columns, row_starts, y, order, team, loss_curve, output,
+                     bit_generator, stopping, kept, schedule)
 
     def until(self, Py_ssize_t stop):
         """Train until `stop` epochs are done, or for as long as the numbers are finite.
@@ -480,6 +523,7 @@ cdef class Epochs:
         """
         if self.data is None:
             raise RuntimeError("there are no data to train on")
+        enough(self.longest, stop, "loss_curve")
         self.train_until(stop)
 
     cdef int train_until(self, Py_ssize_t stop) except -1:
@@ -512,11 +556,13 @@ cdef class Epochs:
         outputs = cnp.PyArray_EMPTY(2, shape, self.type_number, 0)
         self.data = None
         t.params = data_of(trained, self.type_number, 1, True)
+        same(cnp.PyArray_SIZE(trained), self.n_params, "params")
         memset(&t.x, 0, sizeof(Rows))
         t.x.values, t.y = cnp.PyArray_DATA(x), cnp.PyArray_DATA(y)
         t.output = cnp.PyArray_DATA(outputs)
         t.n_rows, t.n_targets = n_rows, shape[1]
         t.loss_curve = <double *> data_of(loss_curve, cnp.NPY_FLOAT64, 1, True)
+        enough(cnp.PyArray_SIZE(loss_curve), 1, "loss_curve")
         t.order, t.team, t.generator, t.rule, t.kept = NULL, NULL, NULL, NULL, NULL
         t.schedule = NULL
         t.cursor.epoch, t.cursor.row = 0, 0

@@ -184,7 +184,15 @@ def forward(
     row_starts[i + 1] of x, in any order; values of the same column are added. out takes the last
     layer's activations, or all layers' side by side if it is wide enough.
     """
-    cdef Rows rows = rows_of(x, columns, row_starts)
+    cdef Py_ssize_t n_layers = layer_units.shape[0] - 1, i, width = 0
+    cdef Rows rows
+    check_forward(layer_units, activations, params.shape[0], workspace, out.shape[0], sizeof(real),
+                  packed)
+    for i in range(n_layers):
+        width += layer_units[i + 1]
+    if out.shape[1] != width:
+        same(out.shape[1], layer_units[n_layers], "a row of out")
+    rows = rows_of(x, columns, row_starts, out.shape[0], layer_units[0])
     with nogil:
         forward_net(&params[0], &layer_units[0], &activations[0], layer_units.shape[0] - 1, &rows,
                     out.shape[0], &workspace[0], &out[0, 0], out.shape[1], packed)
@@ -206,6 +214,12 @@ def dense_forward(
     cdef Chunk chunk
     cdef real *work
     cdef Py_ssize_t row = 0, n_rows = x.shape[0]
+    count_params(units, 2, 1)
+    same(x.shape[1], units[0], "a row of x")
+    same(intercept.shape[0], units[1], "intercept")
+    same(out.shape[0], n_rows, "out")
+    same(out.shape[1], units[1], "a row of out")
+    check_workspace(workspace, units, 1, n_rows, sizeof(real))
     with nogil:
         work = open_workspace(&plan, units, codes, 1, -1, n_rows, -1, 1, False, &workspace[0],
                               &x[0, 0])
@@ -233,6 +247,10 @@ def softmax(
     cdef real *work
     cdef real *tile
     cdef Py_ssize_t row = 0, n_rows = z.shape[0], width, count, n = z.shape[1]
+    count_params(units, 2, 1)
+    same(out.shape[0], n_rows, "out")
+    same(out.shape[1], n, "a row of out")
+    check_workspace(workspace, units, 1, n_rows, sizeof(real))
     with nogil:
         work = open_workspace(&plan, units, codes, 1, -1, n_rows, -1, 1, False, &workspace[0],
                               &z[0, 0])
@@ -252,6 +270,7 @@ def activate(
     real[::1] out,                      # OUT
 ):
     """f(x). exp is 0 below the smallest normal number, infinity above the largest."""
+    same(out.shape[0], x.shape[0], "out")
     c_activate_array(&x[0], &out[0], x.shape[0], activation)
 
 
@@ -261,4 +280,5 @@ def derivative(
     real[::1] out,                      # OUT
 ):
     """f'(z), from a = f(z) or, for activations that store their slope, from z."""
+    same(out.shape[0], x.shape[0], "out")
     c_derivative_array(&x[0], &out[0], x.shape[0], activation)

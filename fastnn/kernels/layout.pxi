@@ -203,16 +203,16 @@ def workspace_size(
     n_states is -1 for forward and loss_and_grad, which do not train. weighted: whether y has a
     column of weights.
     """
-    cdef Plan plan
     cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
-    make_plan(&plan, &layer_units[0], NULL, n_layers, -1, batch_size, itemsize, n_states,
-              n_threads, weighted, NULL)
-    return round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128) + plan.size * itemsize
+    count_params(&layer_units[0], n_layers + 1, n_layers)
+    return bytes_of_workspace(&layer_units[0], n_layers, batch_size, itemsize, n_states,
+                              n_threads, weighted)
 
 
 def packed_size(const Py_ssize_t[::1] layer_units, int itemsize):
     """Length of the packed parameters."""
     cdef Plan plan
+    count_params(&layer_units[0], layer_units.shape[0], layer_units.shape[0] - 1)
     make_plan(&plan, &layer_units[0], NULL, layer_units.shape[0] - 1, -1, 1, itemsize, 0, 1,
               False, NULL)
     return plan.packed_size
@@ -225,6 +225,7 @@ def useful_threads(
     cdef Plan plan
     cdef Py_ssize_t i, n_layers = layer_units.shape[0] - 1
     cdef double total = 0
+    count_params(&layer_units[0], n_layers + 1, n_layers)
     make_plan(&plan, &layer_units[0], NULL, n_layers, -1, batch_size, itemsize, 0, n_threads,
               False, NULL)
     if not FASTNN_HAS_THREADS:
@@ -309,6 +310,8 @@ def pack(
 ):
     """Plain parameters to packed ones."""
     cdef Plan plan
+    check_packing(layer_units, activations, workspace, params.shape[0], packed.shape[0],
+                  sizeof(real))
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
                        layer_units.shape[0] - 1, -1, 1, 0, 1, False, &workspace[0], &params[0])
@@ -324,6 +327,8 @@ def unpack(
 ):
     """Packed parameters to plain ones."""
     cdef Plan plan
+    check_packing(layer_units, activations, workspace, params.shape[0], packed.shape[0],
+                  sizeof(real))
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
                        layer_units.shape[0] - 1, -1, 1, 0, 1, False, &workspace[0], &packed[0])

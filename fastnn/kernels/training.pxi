@@ -609,6 +609,8 @@ def train_epoch(
     """
     cdef Training t
     memset(&t, 0, sizeof(t))
+    enough(packed_rows.shape[0], 1, "packed_rows")
+    enough(layer_units.shape[0], 2, "layer_units")
     t.params, t.packed = &params[0], &packed_rows[0, 0]
     t.n_states = packed_rows.shape[0] - 1
     if t.n_states:
@@ -616,20 +618,38 @@ def train_epoch(
     t.layer_units, t.activations = &layer_units[0], &activations[0]
     t.n_layers = layer_units.shape[0] - 1
     t.step, t.cursor = <const Step *> &step[0], <Cursor *> &cursor[0]
-    t.x = rows_of(x, columns, row_starts)
-    if order is not None and order.shape[0]:
-        t.order = &order[0]
     t.y, t.n_rows, t.n_targets = &y[0, 0], y.shape[0], y.shape[1]
+    check_net(&t, params.shape[0], activations.shape[0], packed_rows.shape[1], step.shape[0],
+              workspace.shape[0], cursor.shape[0], sizeof(real),
+              t.n_targets > layer_units[t.n_layers])
+    check_targets(&t)
+    enough(loss_curve.shape[0], t.cursor.stop, "loss_curve")
+    if not (0 <= t.cursor.epoch and 0 <= t.cursor.row <= t.n_rows):
+        raise ValueError(f"cursor is at epoch {t.cursor.epoch}, row {t.cursor.row}")
+    t.x = rows_of(x, columns, row_starts, t.n_rows, layer_units[0])
+    if order is not None and order.shape[0]:
+        same(order.shape[0], t.n_rows, "order")
+        t.order = &order[0]
     t.workspace, t.loss_curve = &workspace[0], &loss_curve[0]
     if team is not None and team.shape[0]:
+        enough(team.shape[0], team_bytes(t.step.n_threads), "team")
         t.team = &team[0]
     if output is not None and output.shape[0]:
+        same(output.shape[0], t.n_rows, "output")
+        same(output.shape[1], layer_units[t.n_layers], "a row of output")
         t.output = &output[0, 0]
     if bit_generator is not None:
+        if t.order == NULL:
+            raise ValueError("bit_generator needs an order to shuffle")
         t.generator = generator_of(bit_generator)
     if stopping is not None:
+        enough(stopping.shape[0], sizeof(Stopping), "stopping")
+        same(kept.shape[0], 2, "kept")
+        same(kept.shape[1], packed_rows.shape[1], "a row of kept")
         t.rule, t.kept = <Stopping *> &stopping[0], &kept[0, 0]
     if schedule is not None:
+        enough(schedule.shape[0], 1, "schedule")
+        same(schedule.shape[1], 3, "a row of schedule")
         t.schedule, t.n_schedule = &schedule[0, 0], schedule.shape[0]
     with nogil:
         train_net(&t, &params[0])
@@ -651,7 +671,12 @@ def solver_update(
     params -= lr sqrt(1-b2^t) / (1-b1^t) m / (sqrt(v) + epsilon).
     """
     cdef solver_numbers numbers
+    enough(step.shape[0], sizeof(Step), "step")
+    same(grads.shape[0], params.shape[0], "grads")
     set_solver(&numbers, <const Step *> &step[0])
+    enough(states.shape[0], numbers.n_states, "states")
+    if numbers.n_states:
+        same(states.shape[1], params.shape[0], "a row of states")
     set_step(&numbers, <const Step *> &step[0], t, NULL)
     numbers.take_back = (<const Step *> &step[0]).take_back
     c_solver_update(params.shape[0], &params[0], &grads[0],

@@ -353,8 +353,8 @@ def test_epochs_need_data(module, dtype):
     units, codes = units_of(2, 1), codes_of("identity")
     packed = builds.aligned_zeros(module.packed_size(units, dtype.itemsize), dtype)
     epochs = module.Epochs(
-        packed.reshape(1, -1), units, codes, builds.new_step().view(np.uint8),
-        np.empty(0, np.uint8), builds.new_cursor().view(np.uint8),
+        packed.reshape(1, -1), units, codes, builds.new_step(batch_size=1).view(np.uint8),
+        new_workspace(module, units, 1, dtype, 0), builds.new_cursor().view(np.uint8),
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="no data"):
         epochs.until(1)
@@ -364,8 +364,8 @@ def test_epochs_refuse_what_kernels_cannot_read(kernels, dtype):
     units, codes = units_of(2, 1), codes_of("identity")
     packed = builds.aligned_zeros(kernels.packed_size(units, dtype.itemsize), dtype)
     whole = (
-        packed.reshape(1, -1), units, codes, builds.new_step().view(np.uint8),
-        np.empty(4, np.uint8), builds.new_cursor().view(np.uint8),
+        packed.reshape(1, -1), units, codes, builds.new_step(batch_size=1).view(np.uint8),
+        new_workspace(kernels, units, 1, dtype, 0), builds.new_cursor().view(np.uint8),
     )  # fmt: skip
     epochs = kernels.Epochs(*whole)
     for i, wrong in ((1, units.astype(np.int32)), (2, codes.astype(int)), (3, "step")):
