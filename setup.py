@@ -146,7 +146,8 @@ def write_settings() -> Path:
     text = (
         "// Written by setup.py.\n"
         f'#define FASTNN_BUILDS "{",".join(CHOSEN)}"\n'
-        f"// sanitizers: {SANITIZE}; environment: {flags}\n"
+        f'#define FASTNN_SANITIZERS "{" ".join(SANITIZE)}"\n'
+        f"// environment: {flags}\n"
     )
     path = Path("build", "fastnn_builds.h")
     if not path.exists() or path.read_text() != text:
@@ -181,8 +182,8 @@ def extensions() -> list[Extension]:
         Extension(
             "fastnn.kernels._cpu",
             [source_of("_cpu", [])],
-            include_dirs=[settings.parent.as_posix()],
-            depends=[settings.as_posix()],
+            include_dirs=[settings.parent.as_posix(), sources.as_posix()],
+            depends=[settings.as_posix(), "fastnn/kernels/planted.h"],
         )
     ]
     for name in CHOSEN:

@@ -1,5 +1,6 @@
 """Fixtures shared by all rooms' tests: every build that this CPU runs, both types."""
 
+import importlib
 import os
 import signal
 import sys
@@ -17,6 +18,11 @@ PYTHON = [*os.environ.get("FASTNN_TEST_RUNNER", "").split(), sys.executable]
 
 # Whether tests that repeat something take every case: `.ci/run attack` sets it.
 THOROUGH = bool(os.environ.get("FASTNN_THOROUGH"))
+
+# A build with sanitizers allocates and takes its time.
+UNCHECKED_ONLY = pytest.mark.skipif(
+    bool(importlib.import_module("fastnn.kernels._cpu").SANITIZERS), reason="measures memory"
+)
 
 # what the oracle does not promise: speed, threads, little memory
 COMPILED_ONLY = pytest.mark.skipif(builds.ISA == "reference", reason="NumPy does the work")

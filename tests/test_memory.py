@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import DENSE, codes_of, new_workspace, problem, step_of, units_of
-from conftest import COMPILED_ONLY
+from conftest import COMPILED_ONLY, UNCHECKED_ONLY
 from test_process import python
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -128,6 +128,7 @@ def test_the_counter_counts(counter):
     assert large >= 1
 
 
+@UNCHECKED_ONLY
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_steady_training_allocates_nothing(kernels, counter, n_threads):
     name = kernels.__name__.rpartition(".")[2]
@@ -163,6 +164,7 @@ print(memory("VmHWM") - before)
 """
 
 
+@UNCHECKED_ONLY
 @LINUX
 @COMPILED_ONLY
 @pytest.mark.parametrize(

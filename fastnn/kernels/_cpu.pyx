@@ -3,6 +3,10 @@
 
 cdef extern from "fastnn_builds.h":     # written by setup.py
     const char *FASTNN_BUILDS
+    const char *FASTNN_SANITIZERS       # those of a checked build; none in others
+
+cdef extern from "planted.h":
+    int plant_fault(int kind, int zero) nogil
 
 cdef extern from *:
     """
@@ -37,6 +41,7 @@ cdef extern from *:
     bint cpu_has_avx512()
 
 BUILT = tuple(FASTNN_BUILDS.decode("ascii").split(","))
+SANITIZERS = tuple(FASTNN_SANITIZERS.decode("ascii").split())
 
 
 def supported():
@@ -49,3 +54,19 @@ def supported():
     if cpu_has_baseline():
         names.append("baseline")
     return tuple(names)
+
+
+PLANTED = (
+    "heap-buffer-overflow", "heap-use-after-free", "stack-buffer-overflow",
+    "signed integer overflow", "shift exponent", "data race",
+)
+
+
+def plant(fault):
+    """Commit one of the faults PLANTED, in a checked build, whose sanitizer ends the process."""
+    cdef int kind = PLANTED.index(fault), zero = len("")
+    if not SANITIZERS:
+        raise RuntimeError("only checked builds commit faults (FASTNN_SANITIZE)")
+    with nogil:
+        kind = plant_fault(kind, zero)
+    return kind
