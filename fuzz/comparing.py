@@ -7,14 +7,15 @@ How far two right answers may be apart has two parts.
 
 * What rounding does to well-conditioned sums: as in the tests, 1e-12 (float64) or
   4 sqrt(length) eps (float32) of the largest number.
-* Where that is not enough, the oracle says itself how much rounding matters there. Whatever the
-  order of a sum of n terms, its rounding errors are those of an exact sum of terms of which each
-  is off by n units in the last place at most (Higham, "Accuracy and stability of numerical
-  algorithms", chapter 3). So the oracle answers again with inputs, targets and parameters off by
-  random numbers of that size, several times; a number may be off by FACTOR times the most that
-  this moves it. A unit at the kink of a relu, a first step of Adam along a gradient that is all
-  cancellation, a tie between two validation scores: there, and only there, the answers lie far
-  apart, and so may the compiled one. More of them are asked for before it is called wrong.
+* Where that is not enough, the oracle says itself how much rounding matters there. It answers
+  again, several times, with random errors in each of its intermediate results: as large as a
+  compiled kernel's may be, and no larger. A sum of n terms may be off by n units in the last place
+  of the sum of their sizes, whatever its order (Higham, "Accuracy and stability of numerical
+  algorithms", chapter 3); an activation by the 4 units that the kernels' tests hold it to. A
+  number may be off by FACTOR times the most that this moves it. A unit at the kink of a relu, the
+  slope of a saturated tanh, a first step of Adam along a gradient that is all cancellation, a tie
+  between two validation scores: there, and only there, the answers lie far apart, and so may the
+  compiled one. More of them are asked for before it is called wrong.
 
 A sum that overflows in one order and not in another is told by the same principle: then the oracle
 itself must leave the finite numbers when everything is `length` times larger, and must not when
@@ -22,11 +23,15 @@ it is `length` times smaller.
 """
 
 import contextlib
+import functools
 import math
 
 import numpy as np
 
 from fastnn import kernels
+from fastnn.catalog import activations
+from fastnn.reference import dense, losses, training
+from fastnn.reference.activations import SOFTMAX
 
 FACTOR = 4.0
 DRAWS = (8, 56, 192)  # together 256: a sign that is noise escapes them once in 2^256
@@ -55,32 +60,125 @@ def rounding(dtype, length):
 
 
 class Noise:
-    """Moves numbers by some units in the last place.
+    """Random errors as rounding makes them.
 
-    seed None: not at all. times: everything is that much larger, too.
+    seed None: none. times: parameters and inputs are that much larger, too.
     """
 
-    def __init__(self, seed=None, units=0.0, times=1.0):
+    def __init__(self, seed=None, times=1.0):
         self.rng = None if seed is None else np.random.Generator(np.random.PCG64(seed))
-        self.units, self.times = units, times
+        self.times = times
         #: whether it changes nothing
         self.is_none = seed is None and times == 1
 
+    def off(self, size, units):
+        """Errors of that many units in the last place of numbers of this size."""
+        size = np.abs(size)
+        errors = self.rng.uniform(-units, units, size.shape) * np.finfo(size.dtype).eps
+        return (errors * size).astype(size.dtype)
+
     def move(self, array, dtype):
-        """A copy of the array, in double precision if it is no float."""
+        """A copy of inputs or parameters, in double precision if they are no floats."""
         array = np.array(array, np.float64 if np.asarray(array).dtype.kind != "f" else None)
         if self.rng is not None:
-            eps = float(np.finfo(dtype).eps)
-            array *= 1 + eps * self.units * self.rng.uniform(-1, 1, array.shape)
+            array *= 1 + float(np.finfo(dtype).eps) * self.rng.uniform(-1, 1, array.shape)
         with np.errstate(over="ignore"):
             return array * array.dtype.type(self.times) if self.times != 1 else array
 
     def shrink(self, array, dtype):
-        """As `move`, but towards 0 and by a unit at most: in the domain of each loss."""
+        """As `move`, of targets, towards 0 and by a unit at most: in the domain of each loss."""
         array = np.array(array, np.float64)
         if self.rng is not None:
             array *= 1 - float(np.finfo(dtype).eps) * self.rng.uniform(0, 1, array.shape)
         return array
+
+    def __enter__(self):
+        """Have these errors in all that the oracle computes, until the end of the block."""
+        self._before = []
+        if self.rng is not None:
+            for room, name, wrap in _ROUNDED:
+                function = getattr(room, name)
+                self._before.append((room, name, function))
+                setattr(room, name, functools.partial(wrap, self, function))
+        return self
+
+    def __exit__(self, *exception):
+        for room, name, function in self._before:
+            setattr(room, name, function)
+
+
+# ---- rounding, in each of the oracle's functions ------------------------------------------------
+
+
+def _sums(noise, weighted_sums, x, coef, intercept):
+    z = weighted_sums(x, coef, intercept)
+    with np.errstate(all="ignore"):
+        size = np.abs(x) @ np.abs(coef) + np.abs(intercept)
+        return z + noise.off(size.astype(z.dtype), len(coef) + 1)
+
+
+def _activation(noise, activate, z, code, out):
+    activate(z, code, out)
+    row = activations.BY_CODE[code]
+    with np.errstate(all="ignore"):
+        if row.name not in ("identity", "relu"):  # these round nothing
+            moved = np.clip(out + noise.off(out, 4), row.low, row.high)
+            out[...] = np.where(np.isfinite(out), moved, out)
+
+
+def _softmax(noise, softmax, z, workspace, out):
+    softmax(z, workspace, out)
+    out[...] = np.minimum(out + noise.off(out, 4 + out.shape[1]), 1)
+
+
+def _slopes(noise, times_derivative, delta, kept, code):
+    result = times_derivative(delta, kept, code)
+    with np.errstate(all="ignore"):
+        if code == SOFTMAX:
+            inner = np.sum(np.abs(delta * kept), axis=1, keepdims=True)
+            size = (np.abs(delta) + inner) * np.abs(kept)
+            return result + noise.off(size, 2 + kept.shape[1])
+        if activations.BY_CODE[code].name in ("identity", "relu"):
+            return result
+        # slopes are sums and differences of terms of about 1
+        return result + noise.off(np.where(result == 0, 0, np.abs(result) + np.abs(delta)), 4)
+
+
+def _propagated(noise, propagate_delta, delta, coef, a, code, workspace, out):
+    with np.errstate(all="ignore"):
+        back = delta @ coef.T
+        back = back + noise.off(np.abs(delta) @ np.abs(coef.T), coef.shape[1])
+        out[...] = dense.times_derivative(back, a, code)
+
+
+def _delta(noise, loss_delta, *args):
+    """And the sums over the rows that are made of it."""
+    total, delta = loss_delta(*args)
+    return total, delta + noise.off(delta, 4 + len(delta))
+
+
+def _noisy(noise, noisy, x, scale, *args):
+    result = noisy(x, scale, *args)
+    if not scale:
+        return result
+    return result + noise.off(np.abs(result - x) + np.abs(result), 4)
+
+
+def _step(noise, take_step, params, grads, states, *args):
+    """Of the terms of its sums: a gradient with its penalty, moments, an average."""
+    grads += noise.off(grads, 4)
+    states += noise.off(states, 2)
+    params += noise.off(params, 1)
+    take_step(params, grads, states, *args)
+
+
+_ROUNDED = (
+    (dense, "weighted_sums", _sums), (dense, "activate", _activation),
+    (dense, "softmax", _softmax), (dense, "times_derivative", _slopes),
+    (losses, "times_derivative", _slopes), (training, "activate", _activation),
+    (training, "propagate_delta", _propagated), (training, "loss_delta", _delta),
+    (training, "noisy", _noisy), (training, "take_step", _step),
+)  # fmt: skip
 
 
 def flat(results):
@@ -128,12 +226,13 @@ def agree(got, error, oracle, dtype, length, scale=0.0, *, expected):
         bound = _plain(got, want, dtype, length, scale)
         if (off <= bound).all():
             return
-    units = 4.0 + length
+    if _overflows(mine, answers[0], oracle, length, expected):
+        return
     seed = 0
     for n in DRAWS:
         for _ in range(n):
             seed += 1
-            more, refused = outcome(lambda s=seed: oracle(Noise(s, units)), expected)
+            more, refused = outcome(lambda s=seed: _answer(oracle, Noise(s)), expected)
             if refused is None:
                 answers.append(flat(more))
         alike = [one for one in answers if one.shape == mine.shape]
@@ -155,6 +254,27 @@ def agree(got, error, oracle, dtype, length, scale=0.0, *, expected):
     raise Finding(
         f"number {at} of {mine.size} is {float(mine[at])!r}, the oracle's {float(first[at])!r}: "
         f"off by {off[at]:.3g}, and rounding allows {spread[at] + plain:.3g}"
+    )
+
+
+def _answer(oracle, noise):
+    with noise:
+        return oracle(noise)
+
+
+def _overflows(mine, first, oracle, length, expected):
+    """Whether the two are infinite in different places, and that depends on a factor."""
+    if mine.shape != first.shape:
+        return False
+    where = np.isfinite(mine) != np.isfinite(first)
+    if not where.any():
+        return False
+    ends = []
+    for times in (0.5 / length, 2.0 * length):
+        end, refused = outcome(lambda t=times: flat(oracle(Noise(times=t))), expected)
+        ends.append(np.full(mine.size, np.nan) if refused is not None else end)
+    return all(end.shape == mine.shape for end in ends) and bool(
+        (np.isfinite(ends[0]) != np.isfinite(ends[1]))[where].all()
     )
 
 
@@ -193,7 +313,7 @@ def _near_the_largest(error, refusal, oracle, length, expected):
         if (refused is None) != (error is None):
             return
     for seed in range(1, 65):
-        _, refused = outcome(lambda s=seed: oracle(Noise(s, 4.0 + length)), expected)
+        _, refused = outcome(lambda s=seed: _answer(oracle, Noise(s)), expected)
         if (refused is None) == (error is None):
             return
     raise Finding(f"raises {error!r}, the oracle {refusal!r}; it does so {factor:g} times off, too")
