@@ -173,7 +173,7 @@ class Machine:
         before = everything(one.net)
         _, error = outcome(lambda: self.call(name, function, *args, **keywords), REFUSALS)
         if error is None:
-            raise Finding(f"{name} takes bad input: {args!r:.200} {keywords!r:.200}")
+            raise Finding(f"{name} takes bad input: {keywords!r:.200} {args!r:.200}")
         self.settle(one, before, error)
 
     def invariants(self, one):

@@ -230,7 +230,7 @@ class NoText:
 ODD = (
     None, "", "zzz\nzzz", b"zzz", -1, 2**70, 10**5000, -0.5, 1.5, float("nan"), float("inf"), 1j,
     [], [[]], [1, [2]], {}, set(), object(), NoText(), np.float32("nan"), np.array(3), np.array([]),
-    np.array("zzz"), np.datetime64("2020"), True, len, (1, 2, 3), range(3), slice(1),
+    np.array("zzz"), np.datetime64("2020"), True, callable, (1, 2, 3), range(3), slice(1),
     np.ma.masked_array([1.0, 2.0], [True, False]), "1e5", "adam", "cosine", "tanh",
     np.zeros((0, 3)), np.zeros((2, 0)), np.zeros((1, 1, 1)), scipy.sparse.csr_array((2, 2)), type,
 )  # fmt: skip
@@ -270,7 +270,7 @@ BAD_ROWS = {  # functions of good rows
 }
 BAD_OPTIONS = {
     "solver": [None, "zzz", 3, "Adam\n", NoText()],
-    "learning_rate": ["zzz", 0.1, None, len, [0.1]],
+    "learning_rate": ["zzz", 0.1, None, [0.1]],
     "learning_rate_init": [0, -1.0, float("nan"), float("inf"), "1", None, True, 10**400, 1j],
     "alpha": [-1, float("nan"), "0", None, True],
     "momentum": [1, -0.1, float("nan"), None],
