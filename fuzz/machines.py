@@ -789,6 +789,210 @@ class Machine:
         if error is not None:
             self.layers = None
 
+    # ---- rules: estimators ----
+
+    def new_estimator(self, random):
+        kind = random.choice([fastnn.MLPClassifier, fastnn.MLPRegressor])
+        n_hidden = random.choice([1, 1, 2])
+        options = {
+            "hidden_layer_sizes": tuple(random.randint(1, 6) for _ in range(n_hidden)),
+            "activation": random.choice(values.HIDDEN), "max_iter": random.choice([1, 2]),
+            "random_state": random.getrandbits(16),
+            "solver": random.choice([*values.SOLVERS, "adam", "sgd", "lbfgs"]),
+            "learning_rate_init": random.choice([1e-3, 0.1]),
+            "batch_size": "auto",
+        }  # fmt: skip
+        stochastic = options["solver"] != "lbfgs"
+        if stochastic and options["solver"] != "rprop":
+            options["batch_size"] = random.choice(["auto", 2, 5])
+            options["clip_norm"] = random.choice([0.0, 0.5])
+        if options["solver"] == "sgd":
+            options["learning_rate"] = random.choice(["constant", "invscaling", "adaptive"])
+        if stochastic and chance(random, 0.2):
+            options["ema"] = 0.5
+        if stochastic and chance(random, 0.2):
+            options["dropout"] = 0.3
+        if stochastic and chance(random, 0.2):
+            options |= {"early_stopping": True, "validation_fraction": 0.25}
+        if chance(random, 0.3):
+            options["alpha"] = random.choice([0.0, 0.1])
+        if kind is fastnn.MLPRegressor and chance(random, 0.5):
+            options["loss"] = random.choice(["huber", "absolute_error", "log_cosh"])
+        if kind is fastnn.MLPClassifier and chance(random, 0.2):
+            options["label_smoothing"] = 0.1
+        estimator = self.call(kind.__name__, kind, **options)
+        self.estimators.append([estimator, random.randint(1, 5), random.choice([2, 3])])
+        if len(self.estimators) > 2:
+            del self.estimators[0]
+        return self.estimators[-1]
+
+    def some_rows_and_labels(self, random, entry, n=None):
+        """X in double precision, y; whole numbers may be sparse as well."""
+        estimator, n_features, n_classes = entry
+        n = n or random.choice([8, 12, 15])
+        rng = values.generator(random)
+        X = rng.standard_normal((n, n_features))
+        if chance(random, 0.4):
+            X[rng.random(X.shape) < 0.5] = 0
+        if isinstance(estimator, fastnn.MLPClassifier):
+            return X, np.arange(n) % n_classes
+        return X, rng.standard_normal(n if n_classes == 2 else (n, 2))
+
+    def some_estimator(self, random):
+        if not self.estimators or chance(random, 0.1):
+            return self.new_estimator(random)
+        return random.choice(self.estimators)
+
+    def rule_estimator_fits(self, random):
+        entry = self.some_estimator(random)
+        estimator = entry[0]
+        kind = type(estimator).__name__
+        X, y = self.some_rows_and_labels(random, entry)
+        name = random.choice(["fit", "partial_fit", "partial_fit"])
+        if estimator.solver == "lbfgs" or estimator.early_stopping:
+            name = "fit"
+        given = values.sparse(random, X) if chance(random, 0.4) else values.in_some_layout(
+            random, X, [one for one in values.LAYOUTS if one != "__array__"]
+        )
+        before = pickle.dumps(estimator)
+        if name == "fit" and chance(random, 0.2) and not isinstance(given, (list, tuple)):
+            self.call(f"{kind}.set_callbacks", estimator.set_callbacks, random.choice(
+                [stops, shrinks, slows] if estimator.solver != "lbfgs" else [stops]
+            ))  # fmt: skip
+            before = pickle.dumps(estimator)
+        classes = {}
+        if name == "partial_fit" and kind == "MLPClassifier":
+            classes = {"classes": np.arange(entry[2])}
+        weights = {}
+        if chance(random, 0.2):
+            weights["sample_weight"] = values.weights(random, len(X)) + 0.5
+        _, error = outcome(
+            lambda: self.call(
+                f"{kind}.{name}", getattr(estimator, name), given, y, **classes, **weights
+            ),
+            EXPECTED,
+        )
+        if error is not None and not hasattr(estimator, "coefs_"):
+            self.estimators.remove(entry)
+        if error is None:
+            n_epochs = estimator.n_iter_ if estimator.solver != "lbfgs" else None
+            if not all(np.isfinite(one).all() for one in estimator.coefs_):
+                raise Finding("an estimator's parameters are not finite")
+            if n_epochs is not None and name == "fit" and len(estimator.loss_curve_) != n_epochs:
+                raise Finding("n_iter_ and loss_curve_ disagree")
+        if threading.active_count() > self.n_threads:
+            raise Finding("a thread outlives its fit")
+        if estimator.solver == "lbfgs" or not chance(random, 0.4):
+            return  # a line search takes another way after the last digit
+
+        def left(one):
+            curve = [one.loss_curve_] if hasattr(one, "loss_curve_") else []
+            if getattr(one, "validation_scores_", None):
+                curve.append(one.validation_scores_)
+            return [*one.coefs_, *one.intercepts_, *curve]
+
+        def oracle(noise):
+            with as_oracle():
+                twin = pickle.loads(before)
+                getattr(twin, name)(noise.move(X, np.float64), y, **classes, **weights)
+                return left(twin)
+
+        agree(
+            None if error else left(estimator), error, oracle,
+            estimator.coefs_[0].dtype if hasattr(estimator, "coefs_") else np.dtype(float),
+            len(X) * 2, estimator.learning_rate_init, expected=EXPECTED,
+        )  # fmt: skip
+
+    def rule_estimator_looks(self, random):
+        entry = self.some_estimator(random)
+        estimator = entry[0]
+        if not hasattr(estimator, "coefs_"):
+            return
+        kind = type(estimator).__name__
+        X, y = self.some_rows_and_labels(random, entry, random.choice([1, 2, 5, 8]))
+        given = values.sparse(random, X) if chance(random, 0.4) else values.in_some_layout(
+            random, X, [one for one in values.LAYOUTS if one != "__array__"]
+        )
+        names = ["predict", "score"]
+        if kind == "MLPClassifier":
+            names += ["predict_proba", "predict_log_proba"]
+        name = random.choice(names)
+        args = (given, y) if name == "score" else (given,)
+        if name == "score" and len(X) < 2:
+            return
+        before = [one.tobytes() for one in estimator.coefs_]
+        out = self.call(f"{kind}.{name}", getattr(estimator, name), *args)
+        if before != [one.tobytes() for one in estimator.coefs_]:
+            raise Finding(f"{kind}.{name} changes coefs_")
+        if name in ("score", "predict_log_proba"):
+            return
+        if kind == "MLPClassifier" and name == "predict":  # a tie may go either way
+            p = estimator.predict_proba(X)
+            if not np.array_equal(out, estimator.classes_[p.argmax(axis=1)]) and (
+                np.ptp(np.sort(p, axis=1)[:, -2:], axis=1).min() > 1e-6
+            ):
+                raise Finding("predict and predict_proba disagree")
+            return
+
+        def oracle(noise):
+            with as_oracle():
+                return [getattr(estimator, name)(noise.move(X, np.float64))]
+
+        agree([out], None, oracle, estimator.coefs_[0].dtype, 16, expected=EXPECTED)
+
+    def rule_estimator_looks_around(self, random):
+        """Parameters, clones, pickles and scikit-learn's own classes."""
+        from sklearn.base import clone
+
+        entry = self.some_estimator(random)
+        estimator = entry[0]
+        cls = type(estimator)
+        kind, way = cls.__name__, random.choice(["params", "bad", "clone", "pickle", "theirs"])
+        if way == "params":
+            params = self.call(f"{kind}.get_params", estimator.get_params)
+            new = {"alpha": random.choice([0.0, 1e-4, 0.1]), "n_jobs": random.choice([None, 1, 2])}
+            self.call(f"{kind}.set_params", estimator.set_params, **new)
+            if estimator.get_params() != {**params, **new}:
+                raise Finding("set_params sets something else")
+        elif way == "bad":
+            key, value = random.choice([
+                ("alpha", -1.0), ("solver", "zzz"), ("activation", "softmax"), ("ema", 1.0),
+                ("hidden_layer_sizes", (0,)), ("batch_size", -1), ("dropout", [0.1] * 9),
+                ("learning_rate", "zzz"), ("learning_rate_init", 0.0), ("n_jobs", 0),
+                ("max_iter", 0), ("tol", -1.0), ("clip_norm", -1.0), ("input_noise", -1.0),
+            ])  # fmt: skip
+            wrong = clone(estimator).set_params(**{key: value})
+            X, y = self.some_rows_and_labels(random, entry)
+            _, error = outcome(lambda: self.call(f"{kind}.fit", wrong.fit, X, y), REFUSALS)
+            ignored = key in ("ema", "dropout", "clip_norm", "learning_rate", "batch_size",
+                              "input_noise", "learning_rate_init")  # fmt: skip
+            if error is None and not (ignored and estimator.solver == "lbfgs"):
+                raise Finding(f"{kind}.fit takes {key}={value!r}")
+            if hasattr(wrong, "coefs_") and error is not None and key != "n_jobs":
+                raise Finding(f"{kind}.fit refuses {key}={value!r} after it began")
+        elif way == "clone":
+            other = clone(estimator)
+            if repr(other.get_params()) != repr(estimator.get_params()):
+                raise Finding("a clone has other parameters")
+        elif hasattr(estimator, "coefs_"):
+            X, y = self.some_rows_and_labels(random, entry)
+            if way == "pickle":
+                other = pickle.loads(pickle.dumps(estimator))
+                if bits(other.predict(X)) != bits(estimator.predict(X)):
+                    raise Finding("a pickle predicts otherwise")
+                entry[0] = other
+                return
+            theirs, error = outcome(
+                lambda: self.call(f"{kind}.to_sklearn", estimator.to_sklearn), REFUSALS
+            )
+            if error is not None:
+                if "\n" in str(error):
+                    raise Finding(f"an error of several lines: {error!r}")
+                return  # scikit-learn has no such activation, loss or solver
+            back = self.call(f"{kind}.from_sklearn", cls.from_sklearn, theirs)
+            if bits(back.coefs_) != bits(estimator.coefs_):
+                raise Finding("to_sklearn and from_sklearn change coefs_")
+
 
 def bits(result):
     """A result to the bit."""
@@ -824,6 +1028,7 @@ WEIGHTS = {
     "look": 34, "partial_fit": 12, "fit": 6, "edit": 10, "copy": 3, "look_around": 8, "new": 3,
     "reset_solver": 2, "bad_data": 8, "bad_option": 6, "odd_argument": 5, "threads": 1,
     "many_threads": 0.1, "config": 0.2, "find_learning_rate": 0.3, "tutorial": 4,
+    "estimator_fits": 0.25, "estimator_looks": 0.6, "estimator_looks_around": 0.2,
 }  # fmt: skip
 
 
