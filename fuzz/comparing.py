@@ -75,7 +75,8 @@ class Noise:
         """Errors of that many units in the last place of numbers of this size."""
         size = np.abs(size)
         errors = self.rng.uniform(-units, units, size.shape) * np.finfo(size.dtype).eps
-        return (errors * size).astype(size.dtype)
+        with np.errstate(all="ignore"):
+            return np.where(np.isfinite(size), errors * size, 0).astype(size.dtype)
 
     def move(self, array, dtype):
         """A copy of inputs or parameters, in double precision if they are no floats."""
