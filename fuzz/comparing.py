@@ -30,6 +30,7 @@ import numpy as np
 
 from fastnn import kernels
 from fastnn.catalog import activations
+from fastnn.catalog import losses as catalog
 from fastnn.reference import dense, losses, training
 from fastnn.reference.activations import SOFTMAX
 
@@ -152,10 +153,22 @@ def _propagated(noise, propagate_delta, delta, coef, a, code, workspace, out):
         out[...] = dense.times_derivative(back, a, code)
 
 
-def _delta(noise, loss_delta, *args):
+def _delta(noise, loss_delta, a, z, y, loss, *args):
     """And the sums over the rows that are made of it."""
-    total, delta = loss_delta(*args)
-    return total, delta + noise.off(delta, 4 + len(delta))
+    total, delta = loss_delta(a, z, y, loss, *args)
+    with np.errstate(all="ignore"):
+        weights, y = losses.weights_of(y, a.shape[1]), np.abs(y[:, : a.shape[1]])
+        name, size = catalog.BY_CODE[loss].name, np.zeros_like(a)
+        # losses near 0 are differences of larger terms, or logarithms of sums of about 1
+        if name in ("log_loss", "clipped_log_loss", "clipped_binary_log_loss"):
+            size += 1.0
+        elif name in ("poisson", "poisson_of_values"):
+            size = y * (1 + np.abs(np.log(np.maximum(y, 1e-30))) + np.abs(z)) + a
+        elif name == "gamma":
+            logs = np.abs(np.log(y)) + np.abs(z)
+            size = (1 + logs) * (1 + y / a)
+        errors = noise.off((weights * size).astype(a.dtype), 2)
+        return total + float(errors.sum()), delta + noise.off(delta, 4 + len(delta))
 
 
 def _noisy(noise, noisy, x, scale, *args):

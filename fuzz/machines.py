@@ -330,6 +330,9 @@ class Machine:
         one = self.some_net(random)
         net = one.net
         x, y = self.data(random, one)
+        with np.errstate(over="ignore"):
+            if not all(np.isfinite(np.asarray(a, net.dtype)).all() for a in (x, y)):
+                return  # too large: `rule_look` has those
         name = random.choice(
             ["summary", "check_data", "predict_proba", "decision_function", "classes_", "repr",
              "activations", "loss_options", "loss_", "n_iter_", "learning_rate_", "n_jobs"]
