@@ -261,9 +261,7 @@ def agree(got, error, oracle, dtype, length, scale=0.0, *, expected):
         if (off <= spread + plain).all():
             return
     if len(alike) < 2:
-        raise Finding(
-            f"{mine.size} numbers, the oracle gives {answers[0].size} and never as many"
-        )
+        raise Finding(f"{mine.size} numbers, the oracle gives {answers[0].size} and never as many")
     at = int(np.argmax(off - spread - plain))
     raise Finding(
         f"number {at} of {mine.size} is {float(mine[at])!r}, the oracle's {float(first[at])!r}: "
@@ -330,7 +328,9 @@ def _near_the_largest(error, refusal, oracle, length, expected):
         _, refused = outcome(lambda s=seed: _answer(oracle, Noise(s)), expected)
         if (refused is None) == (error is None):
             return
-    raise Finding(f"raises {error!r}, the oracle {refusal!r}; it does so {factor:g} times off, too")
+    raise Finding(
+        f"raises {error!r}, the oracle {refusal!r}; it does so {factor:g} times off, too"
+    )
 
 
 def left_finite_numbers(error):

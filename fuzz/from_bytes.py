@@ -65,7 +65,9 @@ DTYPES = ["f8", "f4", "f2", ">f8", ">f4", "i8", ">i4", "u1", "?", "c16", "O", "U
 def array(random):
     """An ndarray over some bytes, in any layout."""
     dtype = np.dtype(random.choice(DTYPES))
-    shape = [random.choice([0, 1, 1, 2, 3, 4, 5]) for _ in range(random.choice([0, 1, 2, 2, 2, 3]))]
+    shape = [
+        random.choice([0, 1, 1, 2, 3, 4, 5]) for _ in range(random.choice([0, 1, 2, 2, 2, 3]))
+    ]
     if dtype.kind == "O":
         out = np.empty(shape, object)
         out.fill(random.choice(values.ODD))
@@ -103,13 +105,17 @@ def sparse(random, n_columns):
         kind,
     )
     indices = draw(n_stored, max(1, n_columns))
-    indptr = np.sort(draw(n + 1, n_stored + 1)) if chance(random, 0.7) else draw(n + 1, n_stored + 1)
+    indptr = (
+        np.sort(draw(n + 1, n_stored + 1)) if chance(random, 0.7) else draw(n + 1, n_stored + 1)
+    )
     if len(indptr) and chance(random, 0.8):
         indptr[0], indptr[-1] = 0, n_stored
     data = np.frombuffer(random.take(8 * n_stored), np.float64).copy()
     if chance(random, 0.8):
         data = values.generator(random).standard_normal(n_stored)
-    make = random.choice([scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, scipy.sparse.csr_array])
+    make = random.choice(
+        [scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, scipy.sparse.csr_array]
+    )
     matrix = make((max(n, 1), n_columns))
     matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
     return matrix

@@ -90,7 +90,16 @@ def curve_length(net):
     return len(net.loss_curve_)
 
 
-CALLBACKS = [stops, shrinks, replaces, slows, trains_a_copy, goes_back, refuses_later, curve_length]
+CALLBACKS = [
+    stops,
+    shrinks,
+    replaces,
+    slows,
+    trains_a_copy,
+    goes_back,
+    refuses_later,
+    curve_length,
+]
 
 
 def everything(net):
@@ -418,8 +427,9 @@ class Machine:
             options["sample_weight"] = values.weights(random, len(x))
         if net.loss_function in ("log_loss", "binary_log_loss") and chance(random, 0.15):
             options["label_smoothing"] = random.choice([0.0, 0.1, 0.5])
-        given = values.in_some_layout(random, x, layouts), values.in_some_layout(
-            random, y, layouts
+        given = (
+            values.in_some_layout(random, x, layouts),
+            values.in_some_layout(random, y, layouts),
         )
         keywords = dict(options)
         if "sample_weight" in options:
@@ -854,8 +864,12 @@ class Machine:
         name = random.choice(["fit", "partial_fit", "partial_fit"])
         if estimator.solver == "lbfgs" or estimator.early_stopping:
             name = "fit"
-        given = values.sparse(random, X) if chance(random, 0.4) else values.in_some_layout(
-            random, X, [one for one in values.LAYOUTS if one != "__array__"]
+        given = (
+            values.sparse(random, X)
+            if chance(random, 0.4)
+            else values.in_some_layout(
+                random, X, [one for one in values.LAYOUTS if one != "__array__"]
+            )
         )
         before = pickle.dumps(estimator)
         if name == "fit" and chance(random, 0.2) and not isinstance(given, (list, tuple)):
@@ -913,8 +927,12 @@ class Machine:
             return
         kind = type(estimator).__name__
         X, y = self.some_rows_and_labels(random, entry, random.choice([1, 2, 5, 8]))
-        given = values.sparse(random, X) if chance(random, 0.4) else values.in_some_layout(
-            random, X, [one for one in values.LAYOUTS if one != "__array__"]
+        given = (
+            values.sparse(random, X)
+            if chance(random, 0.4)
+            else values.in_some_layout(
+                random, X, [one for one in values.LAYOUTS if one != "__array__"]
+            )
         )
         names = ["predict", "score"]
         if kind == "MLPClassifier":

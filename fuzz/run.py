@@ -93,7 +93,7 @@ def report(error, trail, again):
 def watched(trail, function, *args):
     """Call it under the watchdog; what it raises, or None."""
     trail(f"-- {args[:2]}")
-    faulthandler.dump_traceback_later(HANGS, exit=True)
+    faulthandler.dump_traceback_later(HANGS, exit=True, file=sys.__stderr__)
     try:
         function(*args)
     except Exception as error:
@@ -119,7 +119,7 @@ def main(arguments=None):
 
     from fastnn import kernels
 
-    faulthandler.enable()
+    faulthandler.enable(sys.__stderr__)
     trail = Trail()
     print(f"{kernels.ISA} against reference, seed {options.seed}; last calls in {trail.path}")
     calls, findings, begun = collections.Counter(), 0, time.perf_counter()
@@ -146,7 +146,9 @@ def main(arguments=None):
         from_bytes.number(seed, number, log=trail, calls=calls)
 
     if options.machine is not None:
-        note(watched(trail, one_machine, options.seed, options.machine), "machine", options.machine)
+        note(
+            watched(trail, one_machine, options.seed, options.machine), "machine", options.machine
+        )
     elif options.bytes is not None:
         note(watched(trail, one_input, options.seed, options.bytes), "bytes", options.bytes)
     else:
