@@ -56,7 +56,7 @@ class Bytes(_random.Random):
         return self.at >= len(self.data)
 
 
-# ---- arrays whose bytes, strides and types are anything -------------------------------------------
+# ---- arrays whose bytes, strides and types are anything ----------------------------------------
 
 
 DTYPES = ["f8", "f4", "f2", ">f8", ">f4", "i8", ">i4", "u1", "?", "c16", "O", "U3", "M8[s]", "g"]
@@ -201,9 +201,14 @@ def broken(random, value):
         return random.choice(values.ODD)
     if way == 1:
         return array(random)
-    if isinstance(value, np.ndarray):
-        return random.choice([value[:-1], value[::-1], value.astype("f4"), value.astype(">f8"),
-                              value.T, value[None], value.view(np.uint8)])  # fmt: skip
+    if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind == "f":
+        value = np.ascontiguousarray(value)
+        return random.choice(
+            [
+                value[:-1], value[::-1], value.astype("f4"), value.astype(">f8"), value.T,
+                value[None], value.view(np.uint8),
+            ]
+        )  # fmt: skip
     if isinstance(value, (tuple, list)) and value:
         value = list(value)
         value[random.randrange(len(value))] = random.choice([0, -1, 1, 2**40, None, "tanh", 0.5])
@@ -391,7 +396,7 @@ def main():
         for name in [name for name in sys.modules if name.startswith("fastnn.data")]:
             del sys.modules[name]
         import fastnn.data.checks
-        import fastnn.data.rows  # noqa: F401
+        import fastnn.data.rows
     for function in (fastnn.Network.__setstate__, fastnn.Network._check_training):
         atheris.instrument_func(function)
     atheris.Setup(sys.argv, lambda data: one_input(bytes(data)))

@@ -575,7 +575,7 @@ class Machine:
             )  # fmt: skip
             if not np.shares_memory(other.params_, shared):
                 raise Finding("from_params copies")
-            x, _ = self.data(random, one)
+            x = values.generator(random).standard_normal((3, one.units[0]))
             if bits(other.predict(x)) != bits(net.predict(x)):
                 raise Finding("a network from the same parameters predicts otherwise")
             self.nets[random.randrange(len(self.nets))] = Net(other)
@@ -672,7 +672,7 @@ class Machine:
 
     def rule_threads(self, random):
         n = random.choice([None, 1, 2, 3, 0, -1, "2", 1.5, True, 2**70])
-        good = n is None or n in (-1, 1, 2, 3) and n is not True
+        good = n is None or (n in (-1, 1, 2, 3) and n is not True)
         before = self.call("get_num_threads", fastnn.get_num_threads)
         _, error = outcome(
             lambda: self.call("set_num_threads", fastnn.set_num_threads, n), REFUSALS

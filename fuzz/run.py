@@ -85,7 +85,7 @@ def public_names():
 
 def report(error, trail, again):
     print(f"\nFOUND {type(error).__name__}: {error}")
-    traceback.print_exception(error, limit=-6)
+    traceback.print_exception(error, limit=-9)
     print("the last calls:", *trail.last(), sep="\n    ")
     print(f"again: {again}", flush=True)
 

@@ -228,10 +228,10 @@ class NoText:
 
 
 ODD = (
-    None, "", "zzz\nzzz", b"zzz", -1, 2**70, 10**5000, -0.5, 1.5, float("nan"), float("inf"), 1j,
-    [], [[]], [1, [2]], {}, set(), object(), NoText(), np.float32("nan"), np.array(3), np.array([]),
-    np.array("zzz"), np.datetime64("2020"), True, callable, (1, 2, 3), range(3), slice(1),
-    np.ma.masked_array([1.0, 2.0], [True, False]), "1e5", "adam", "cosine", "tanh",
+    None, "", "zzz\nzzz", b"zzz", -1, 2**70, 10**5000, -0.5, 1.5, float("nan"), float("inf"),
+    1j, [], [[]], [1, [2]], {}, set(), object(), NoText(), np.float32("nan"), np.array(3),
+    np.array([]), np.array("zzz"), np.datetime64("2020"), True, callable, (1, 2, 3), range(3),
+    slice(1), np.ma.masked_array([1.0, 2.0], [True, False]), "1e5", "adam", "cosine", "tanh",
     np.zeros((0, 3)), np.zeros((2, 0)), np.zeros((1, 1, 1)), scipy.sparse.csr_array((2, 2)), type,
 )  # fmt: skip
 
@@ -306,7 +306,7 @@ BAD_OF_FIT = {
 BAD_OF_NETWORK = {
     "layer_units": [[], [3], "342", None, 3, [3, 0], [2, -1], [2.5, 1], [2, "1"], [2**40, 2**40],
                     {2: 1}, [True, 2], [2, None]],
-    "activation": ["zzz", None, 3, ["tanh"], ["tanh"] * 9, "softmax", [3], {}],
+    "activation": ["zzz", None, 3, [], ["tanh"] * 9, "softmax", [3], {}],
     "out_activation": ["zzz", 3, ["tanh"]],
     "loss": ["zzz", None, 3, (min,), (1, 2), (min, max, sum)],
     "init": ["zzz", None, 3],
