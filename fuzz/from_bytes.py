@@ -9,6 +9,7 @@ looks for bytes that reach new branches; without it `number` draws them.
 """
 
 import copy
+import inspect
 import random as _random
 import sys
 import warnings
@@ -21,6 +22,7 @@ from machines import EXPECTED, REFUSALS, Finding, Machine, everything, outcome, 
 from values import chance
 
 import fastnn
+from fastnn import states as states_room
 from fastnn.data import checks
 from fastnn.parameters import SolverState
 from fastnn.training.losses import LossOf
@@ -392,13 +394,11 @@ def main():
         import atheris
     except ImportError:
         sys.exit("atheris is not installed: pip install atheris, or python fuzz/run.py without it")
-    with atheris.instrument_imports(include=["fastnn"]):
-        for name in [name for name in sys.modules if name.startswith("fastnn.data")]:
-            del sys.modules[name]
-        import fastnn.data.checks
-        import fastnn.data.rows
-    for function in (fastnn.Network.__setstate__, fastnn.Network._check_training):
-        atheris.instrument_func(function)
+    # not whole modules: to import them once more would make other classes of the same names
+    for room in (checks, states_room):
+        for function in list(vars(room).values()):
+            if inspect.isfunction(function) and function.__module__ == room.__name__:
+                atheris.instrument_func(function)
     atheris.Setup(sys.argv, lambda data: one_input(bytes(data)))
     atheris.Fuzz()
 
