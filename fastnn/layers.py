@@ -116,14 +116,14 @@ class Layers:
         Network
         """
         units = checks.layer_units(layer_units)
-        every_loss = {name: name for name in losses.BY_NAME} | losses.SPELLINGS
-        loss_of = check_loss(loss, units[-1], delta, quantile, every_loss)
-        names = checks.layer_activations(activation, None, loss_of.name, units)
         n_params = parameters.count_params(units)
         if not isinstance(params, np.ndarray) or params.shape != (n_params,):
             raise ValueError(
                 f"params must be a vector of {n_params} numbers, got {checks.shown(params)}"
             )
+        every_loss = {name: name for name in losses.BY_NAME} | losses.SPELLINGS
+        loss_of = check_loss(loss, units[-1], delta, quantile, every_loss)
+        names = checks.layer_activations(activation, None, loss_of.name, units)
         parameters.as_dtype(params.dtype)
         if not params.flags.carray:
             raise ValueError("params must be contiguous, aligned and writeable")

@@ -125,13 +125,14 @@ class Network(Trainable, Displayable):
         n_jobs: int | None = None,
     ) -> None:
         units = checks.layer_units(layer_units)
+        # first, as a loss has numbers for each output: how many units there may be
+        params = parameters.new_params(units, parameters.as_dtype(dtype))
         loss_of = check_loss(loss, units[-1], delta, quantile)
         names = checks.layer_activations(activation, out_activation, loss_of.name, units)
-        real = parameters.as_dtype(dtype)
         draw = start_of(init, last_layer_scale)
         vars(self)["_random_state"] = checks.random_state(random_state)
         self.n_jobs = n_jobs
-        self._make(units, names, loss_of, parameters.new_params(units, real))
+        self._make(units, names, loss_of, params)
         draw(self._random_state, self._coefs[:], self._intercepts[:], names)
         # tells whether they are still those
         vars(self)["_drawn"] = parameters.checksum(self._params)

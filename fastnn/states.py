@@ -104,6 +104,8 @@ def _solver_state(
     vectors: Any, numbers: Any, n_params: int, dtype: np.dtype[Any]
 ) -> SolverState | None:
     if isinstance(vectors, SolverState):  # of a version before
+        if type(vectors.solver) is not int or vectors.solver not in solvers.BY_CODE:
+            raise ValueError(f"the state's solver is unknown: {checks.shown(vectors.solver)}")
         numbers = apart(vectors, None)["_solver"]
         vectors = vectors.packed
     if vectors is None:

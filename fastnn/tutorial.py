@@ -264,7 +264,7 @@ class _Trained:
         data: tuple[Any, Any],
         epochs: int,
     ) -> None:
-        n_samples = len(data[0])
+        n_samples = np.shape(data[0])[0]  # data need not have a len
         self.units, self.codes = np.array(layer_units, np.intp), _codes(neural_net)
         if len(self.codes) != len(layer_units) - 1:  # counted one after the other
             raise ValueError(

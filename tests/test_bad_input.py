@@ -484,3 +484,11 @@ class Mute:
 def test_what_cannot_be_shown_is_refused_by_its_type(call):
     with pytest.raises((TypeError, ValueError)):
         call()
+
+
+def test_far_too_many_outputs_with_a_number_each():
+    """A tuple of so many numbers would not fit into memory."""
+    with pytest.raises(ValueError, match="too many to address"):
+        Network([2, 2**40, 2**40], loss="huber")
+    with pytest.raises(ValueError, match="params must be a vector of"):
+        Network.from_params(np.zeros(3), [2, 2**40], ["identity"], loss="huber")

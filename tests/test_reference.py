@@ -5,6 +5,7 @@ import pytest
 from cases import (
     ACTIVATIONS,
     DENSE,
+    EVERY_BUILD,
     HIDDEN,
     LOSSES,
     OUTPUTS,
@@ -13,7 +14,7 @@ from cases import (
     targets,
 )
 
-from fastnn import reference
+from fastnn import Network, reference
 from fastnn.catalog import solvers
 from fastnn.reference.activations import sigmoid
 from fastnn.reference.dense import forward_pass
@@ -296,3 +297,25 @@ def test_adam_first_step_is_the_learning_rate(dtype):
     step = step_of(solver="adam", learning_rate=0.01)
     reference.solver_update(params, grads, np.zeros((2, 3), dtype), step, 1)
     np.testing.assert_allclose(params, [-0.01, 0.01, 0.0], rtol=2e-6)
+
+
+@EVERY_BUILD
+def test_rprop_takes_the_sign_of_a_subnormal_gradient(module, dtype):
+    """Though none is kept for the next step."""
+    params, tiny = np.zeros(8, dtype), np.finfo(dtype).tiny
+    grads, states = np.array([tiny / 4, -tiny / 4] * 4, dtype), np.zeros((2, 8), dtype)
+    states[0] = 0.5
+    module.solver_update(params, grads, states, step_of(solver="rprop"), 2)
+    np.testing.assert_array_equal(params, [-0.5, 0.5] * 4)
+    np.testing.assert_array_equal(states[1], np.zeros(8))
+
+
+def test_a_gamma_deviance_overflows_in_its_own_type():
+    """As in the kernels."""
+    net = Network([1, 1], "identity", loss="gamma", out_activation="exp", dtype="f4")
+    net.params_ = [-1, 0]
+    with np.errstate(over="ignore"):
+        assert net.loss([[100.0]], [1.0]) == np.inf
+    z, y = np.array([[-100.0]], np.float32), np.ones((1, 1), np.float32)
+    got, _ = loss_delta(np.exp(z), z, y, LOSSES["gamma"], ACTIVATIONS["exp"])
+    assert got == np.inf

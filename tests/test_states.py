@@ -166,3 +166,12 @@ def test_states_of_a_version_before():
     old.__setstate__(state)
     old.partial_fit(X, Y)
     np.testing.assert_array_equal(old.params_, net.partial_fit(X, Y).params_)
+
+
+@pytest.mark.parametrize("solver", [None, -1, 99, [], True, "adam"])
+def test_an_unknown_solver_of_a_version_before(solver):
+    net = fitted()
+    state = net.__getstate__()
+    numbers = {**state.pop("_solver"), "solver": solver}
+    with pytest.raises(ValueError, match="the state's solver is unknown"):
+        net.__setstate__({**state, "_state": SolverState(packed=state["_state"], **numbers)})

@@ -490,3 +490,25 @@ def test_an_array_that_got_another_shape_is_refused(layer, name, shape, train):
     getattr(net[layer], name).shape = shape
     with pytest.raises(ValueError, match="must have"):
         tutorial.train(net, X, Y, tutorial.l2_cost, train=train)
+
+
+class ArrayLike:
+    """What NumPy makes an array of, and has no length."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype)
+
+
+def test_data_without_a_length(every_build):
+    np.random.seed(0)
+    net = create_nn([2, 3, 1], sigm)
+    other = copy.deepcopy(net)
+    X, Y = np.random.rand(5, 2), np.random.rand(5, 1)
+    for _ in range(2):
+        out = train(net, ArrayLike(X), ArrayLike(Y), l2_cost)
+        np.testing.assert_array_equal(out, train(other, X, Y, l2_cost))
+    np.testing.assert_array_equal(train(net, ArrayLike(X), None, l2_cost, train=False),
+                                  train(other, X, None, l2_cost, train=False))  # fmt: skip

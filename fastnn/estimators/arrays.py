@@ -93,6 +93,8 @@ def as_rows(X: Any, n_features: int, dtype: np.dtype[Any]) -> Rows:
     # a new object: SciPy repairs and flags the object that it checks
     X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
     X.check_format(full_check=True)  # the kernels trust it
+    if (X.indptr[1:] < X.indptr[:-1]).any():  # which that does not look at where the last is 0
+        raise ValueError("X is a broken sparse array: its indptr must not fall")
     X = X.tocsr()
     if not X.has_canonical_format:
         X = X.copy()

@@ -103,10 +103,13 @@ def log_cosh(a: Array, z: Array, y: Array) -> Terms:
 
 
 def gamma(a: Array, z: Array, y: Array) -> Terms:
-    """sum_j y_j / a_j - 1 - log(y_j / a_j), half the deviance; NaN for y < 0."""
+    """sum_j y_j / a_j - 1 - log(y_j / a_j), half the deviance; NaN for y < 0.
+
+    y_j / a_j overflows in a's own type, as it does in the kernels.
+    """
     logs = np.log(y.astype(np.float64)) - z
     ratio = np.exp(logs)
-    terms = np.where(np.isposinf(ratio), ratio, ratio - 1 - logs)
+    terms = np.where(ratio > np.finfo(a.dtype).max, np.inf, ratio - 1 - logs)
     return terms, (1 - ratio).astype(a.dtype)
 
 

@@ -127,8 +127,8 @@ def rprop_update(
     sizes[:] = np.where(sign > 0, np.minimum(sizes * one(1.2), 50), sizes)
     sizes[:] = np.where(sign < 0, np.maximum(sizes * one(0.5), one(1e-6)), sizes)
     last[:] = np.where(sign < 0, 0, grads)
-    flush(last)
     params -= np.sign(last) * sizes
+    flush(last)  # the next step's: this one takes the sign of a subnormal gradient, too
 
 
 FUNCTIONS = {
