@@ -237,6 +237,22 @@ def _close_team(build: Any, memory: NDArray[uint8], helpers: list[threading.Thre
 
 _open_teams: weakref.WeakSet[Team] = weakref.WeakSet()
 _n_forks = 0  # between this process and the one that imported fastnn
+_drawing: dict[int, Any] = {}  # thread -> the lock of the bit generator that it draws from
+
+
+def draw(kernel: Callable[..., object], bit_generator: Any, *args: Any) -> None:
+    """Call kernel(bit_generator, *args), which draws without the GIL, holding the lock for that.
+
+    In a child that another thread forks meanwhile, nobody would ever release the lock, and
+    np.random has but one. NumPy's own shuffles keep the GIL.
+    """
+    lock, thread = bit_generator.lock, threading.get_ident()
+    _drawing[thread] = lock
+    try:
+        with lock:
+            kernel(bit_generator, *args)
+    finally:
+        _drawing.pop(thread, None)
 
 
 def _after_fork() -> None:
@@ -245,6 +261,11 @@ def _after_fork() -> None:
     for team in list(_open_teams):
         team._forget_helpers()
     _open_teams.clear()
+    own = _drawing.pop(threading.get_ident(), None)  # by a finalizer or signal handler
+    for lock in _drawing.values():
+        if lock is not own:
+            lock._at_fork_reinit()  # its thread does not exist here
+    _drawing.clear()
 
 
 if hasattr(os, "register_at_fork"):
