@@ -5,8 +5,8 @@ FASTNN_THOROUGH=1 all of them, more than 400.
 """
 
 import os
-import subprocess
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
