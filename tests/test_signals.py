@@ -34,11 +34,11 @@ def term(number, frame):
     {handler}
 if {handled}:
     signal.signal(signal.SIGTERM, term)
-threading.Thread(target=lambda: (busy_until_helpers(), print("ready", flush=True)),
-                 daemon=True).start()
-def busy_until_helpers():
+def ready():
     while not helpers():
         time.sleep(0.0005)
+    print("ready", flush=True)
+threading.Thread(target=ready, daemon=True).start()
 net = new()
 """
 FIT = """
