@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import kernels
+from fastnn import kernels, threads
 from fastnn.catalog.activations import BY_NAME, Activation
 from fastnn.catalog.initializers import CHOICES
 from fastnn.data import checks
@@ -177,9 +177,7 @@ def _draw_uniform(
 ) -> None:
     """Each array[...] = random_state.uniform(-bound, bound, array.shape), bit for bit."""
     if type(random_state) is np.random.RandomState and _rounds_as_numpy(kernels.build):
-        bit_generator = random_state._bit_generator
-        with bit_generator.lock:
-            kernels.build.draw_uniform(bit_generator, bounds, arrays)
+        threads.draw(kernels.build.draw_uniform, random_state._bit_generator, bounds, arrays)
         return
     for bound, array in zip(bounds, arrays, strict=True):
         array[...] = random_state.uniform(-bound, bound, array.shape)

@@ -15,6 +15,7 @@ import math
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -199,21 +200,27 @@ class Team:
                     target=self._build.serve_team, args=(self.memory, index), daemon=True,
                     name=f"fastnn-{index}",
                 )  # fmt: skip
-                helper.start()
                 self._helpers.append(helper)
+                helper.start()
         except RuntimeError:  # can't start new thread: fewer give the same result
+            self._helpers.pop()
             self.n_threads = len(self._helpers) + 1
         except BaseException:  # Ctrl-C
-            self._close()
+            self._send_home()
             raise
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self.memory is None:  # one thread
             return
-        self._close()
+        self._send_home()
         self.memory = None
         _open_teams.discard(self)
+
+    def _send_home(self) -> None:
+        # Ctrl-C at the beginning of the finalizer, which runs once, would leave them waiting
+        self._build.close_team(self.memory)
+        self._close()
 
     def _forget_helpers(self) -> None:
         """Go on alone, in a forked child.
@@ -230,13 +237,42 @@ class Team:
 
 def _close_team(build: Any, memory: NDArray[uint8], helpers: list[threading.Thread]) -> None:
     build.close_team(memory)
-    for helper in helpers:
-        helper.join()
-    build.free_team(memory)
+    if all([_join(helper) for helper in helpers]):
+        build.free_team(memory)
+
+
+def _join(helper: threading.Thread) -> bool:
+    """Wait until a helper has left; False if it may never have begun.
+
+    Ctrl-C within its start leaves that open: it begins within a moment, or never.
+    """
+    for _ in range(50):
+        try:
+            helper.join()
+            return True
+        except RuntimeError:  # it has not begun
+            time.sleep(0.001)
+    return False
 
 
 _open_teams: weakref.WeakSet[Team] = weakref.WeakSet()
 _n_forks = 0  # between this process and the one that imported fastnn
+_drawing: dict[int, Any] = {}  # thread -> the lock of the bit generator that it draws from
+
+
+def draw(kernel: Callable[..., object], bit_generator: Any, *args: Any) -> None:
+    """Call kernel(bit_generator, *args), which draws without the GIL, holding the lock for that.
+
+    In a child that another thread forks meanwhile, nobody would ever release the lock, and
+    np.random has but one. NumPy's own shuffles keep the GIL.
+    """
+    lock, thread = bit_generator.lock, threading.get_ident()
+    _drawing[thread] = lock
+    try:
+        with lock:
+            kernel(bit_generator, *args)
+    finally:
+        _drawing.pop(thread, None)
 
 
 def _after_fork() -> None:
@@ -245,6 +281,11 @@ def _after_fork() -> None:
     for team in list(_open_teams):
         team._forget_helpers()
     _open_teams.clear()
+    own = _drawing.pop(threading.get_ident(), None)  # by a finalizer or signal handler
+    for lock in _drawing.values():
+        if lock is not own:
+            lock._at_fork_reinit()  # its thread does not exist here
+    _drawing.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -292,14 +333,15 @@ def side_by_side(
     try:
         for i in range(1, min(n_threads, len(items))):
             helper = threading.Thread(target=help_out, daemon=True, name=f"fastnn-{i}")
+            helpers.append(helper)
             try:
                 helper.start()
             except RuntimeError:  # can't start new thread
+                helpers.pop()
                 break
-            helpers.append(helper)
         work(taken())
         for helper in helpers:
-            helper.join()
+            _join(helper)
         if helpers and _n_forks != n_forks:
             raise RuntimeError(
                 "this process was forked while several threads worked on one result, which only "
@@ -308,7 +350,7 @@ def side_by_side(
     except BaseException as error:
         errors.append(error)
         for helper in helpers:
-            helper.join()
+            _join(helper)
         raise
     if errors:
         raise errors[0]

@@ -313,6 +313,54 @@ def test_an_interrupted_end_sends_the_helpers_home(monkeypatch):
     assert not helpers()
 
 
+@COMPILED_ONLY
+@pytest.mark.parametrize("begins", [True, False])
+@pytest.mark.parametrize("name", ["fastnn-1", "fastnn-2"])
+@pytest.mark.parametrize("what", ["fit", "predict"])
+def test_an_interrupted_start_leaves_no_helper(monkeypatch, what, name, begins):
+    all_threads(monkeypatch)
+    monkeypatch.setattr(work, "WORTH_A_THREAD", 1)
+    net, start = fitted(1), threading.Thread.start
+    net.n_jobs = 3
+
+    def late(thread):
+        time.sleep(0.02)
+        start(thread)
+
+    def interrupted(self):
+        if self.name != name:
+            start(self)
+            return
+        if begins:  # a moment later, as on a busy machine
+            begun.append(self)
+            start(threading.Thread(target=late, args=(self,)))
+        raise KeyboardInterrupt
+
+    begun = []
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(3) if what == "fit" else net.predict(np.zeros((20_000, 100)))
+    assert not helpers()
+    for helper in begun:  # they have been, and are no more
+        assert helper.ident is not None
+
+
+@COMPILED_ONLY
+def test_ctrl_c_in_the_finalizer_leaves_no_helper(monkeypatch):
+    """It runs once, so helpers must be on their way before."""
+    all_threads(monkeypatch)
+
+    def interrupted(build, memory, helpers):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threads, "_close_team", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(3)
+    for helper in helpers():
+        helper.join(5)
+    assert not helpers()
+
+
 def test_divergence_sends_the_helpers_home(monkeypatch):
     all_threads(monkeypatch)
     with pytest.raises(FloatingPointError):

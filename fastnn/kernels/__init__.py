@@ -147,6 +147,12 @@ def _cpu_module() -> ModuleType:
     try:
         return importlib.import_module("fastnn.kernels._cpu")
     except ImportError as error:
+        for path in Path(__file__).parents:
+            if path.is_file():
+                raise ImportError(
+                    "fastnn cannot be imported from a zip file, as its compiled modules must be "
+                    f"files: install {path} by `pip install`, or unpack it"
+                ) from error
         root = Path(__file__).resolve().parents[2]
         if (root / "setup.py").exists():
             todo = (

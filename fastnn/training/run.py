@@ -15,9 +15,7 @@ from fastnn.parameters import SolverState
 
 def draw_order(order: NDArray[np.intp], random_state: np.random.RandomState) -> None:
     """Shuffle order, the last epoch's, into the next epoch's, as scikit-learn draws it."""
-    bit_generator = random_state._bit_generator
-    with bit_generator.lock:
-        kernels.build.shuffle(bit_generator, order)
+    threads.draw(kernels.build.shuffle, random_state._bit_generator, order)
 
 
 class TrainingRun:

@@ -1,0 +1,308 @@
+"""Signals while helpers work: the process ends, or raises and can go on.
+
+test_interrupts.py interrupts each line of Python; here signals come from outside, whenever they
+do, and in storms of one each millisecond. `bench/interrupts.py` has how long Ctrl-C takes.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+from conftest import COMPILED_ONLY, PYTHON, THOROUGH
+from sklearn.exceptions import NotFittedError
+from test_exits import START
+
+import fastnn
+from fastnn import Network, threads, tutorial
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs Unix's signals"),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+# ---- SIGTERM ------------------------------------------------------------------------------------
+
+TERM = """
+import signal
+def term(number, frame):
+    {handler}
+if {handled}:
+    signal.signal(signal.SIGTERM, term)
+def ready():
+    while not helpers():
+        time.sleep(0.0005)
+    print("ready", flush=True)
+threading.Thread(target=ready, daemon=True).start()
+net = new()
+"""
+FIT = """
+try:
+    net.fit(X, y, max_iter={epochs})
+finally:
+    assert not helpers()
+    assert np.isfinite(net.params_).all()
+    if net.n_iter_:
+        right(net, net.n_iter_)
+    else:  # it was not under way
+        assert net.params_.tobytes() == new().params_.tobytes()
+        print("right", flush=True)
+"""
+PREDICT = """
+try:
+    while True:
+        net.predict(many)
+finally:
+    assert not helpers()
+    print("right", flush=True)
+"""
+HANDLERS = {
+    "none": ("pass", -signal.SIGTERM, False),
+    "sys.exit": ("sys.exit(5)", 5, True),
+    "an exception": ("raise LookupError", 1, True),
+    # trains itself, and the fit goes on as if nothing had been
+    "training": ("right(new().fit(X, y, max_iter=60), 60)", 0, True),
+}
+
+
+def terminated(handler, work, delay):
+    """How a process that works ends after SIGTERM."""
+    lines, status, returns = HANDLERS[handler]
+    code = START.replace("{seed}", "0") + TERM.format(handler=lines, handled=handler != "none")
+    code += FIT.format(epochs=200 if handler == "training" else 10**6) if work == "fit" else work
+    child = subprocess.Popen([*PYTHON, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout.readline() == b"ready\n", child.stderr.read()
+    time.sleep(delay)
+    child.terminate()
+    said, errors = child.communicate(timeout=120)
+    assert child.returncode == status, errors
+    assert said.split() == [b"right"] * (returns + (handler == "training")), errors
+
+
+@COMPILED_ONLY
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_sigterm_in_a_fit(handler):
+    for i in range(10 if THOROUGH else 1):
+        terminated(handler, "fit", i / 300)
+
+
+@COMPILED_ONLY
+@pytest.mark.parametrize(
+    "handler", ["none", "sys.exit", "an exception"][: None if THOROUGH else 1]
+)
+def test_sigterm_while_it_predicts(handler):
+    for i in range(5 if THOROUGH else 1):
+        terminated(handler, PREDICT, i / 300)
+
+
+# ---- storms of SIGINT ---------------------------------------------------------------------------
+
+rng = np.random.RandomState(0)
+X, LABELS = rng.randn(600, 100), rng.randint(10, size=600)
+Y, MANY = np.eye(10)[LABELS], np.tile(X, (30, 1))
+
+
+class Networks:
+    """A network, and what is known of it: a copy trains as it does."""
+
+    def __init__(self):
+        self.one = Network(
+            [100, 256, 10], "relu", loss="log_loss", random_state=0, n_jobs=3,
+        )  # fmt: skip
+
+    def check(self):
+        assert np.isfinite(self.one.params_).all()
+        self.one.__setstate__(self.one.__getstate__())
+        assert np.isfinite(self.one.partial_fit(X, Y, batch_size=600).loss_)
+
+
+class Fits(Networks):
+    def call(self):
+        self.one.fit(X, Y, max_iter=60)
+
+
+class FullBatches(Networks):
+    """The parameters after n epochs are known."""
+
+    def __init__(self):
+        super().__init__()
+        self.twin, self.seen = Networks().one, {}
+        self.twin.fit(X, Y, max_iter=80, batch_size=600, callback=self.see)
+
+    def see(self, net):
+        self.seen[net.n_iter_] = net.params_.copy()
+
+    def call(self):
+        self.one = Networks().one
+        self.one.fit(X, Y, max_iter=80, batch_size=600)
+
+    def check(self):
+        n = self.one.n_iter_
+        if n:
+            assert self.one.loss_curve_ == self.twin.loss_curve_[:n]
+            assert (self.one.params_ == self.seen[n]).all()
+        super().check()
+
+
+class PartialFits(Networks):
+    def call(self):
+        for _ in range(200):
+            self.one.partial_fit(X[:50], Y[:50])
+
+
+class Predicts(Networks):
+    def __init__(self):
+        super().__init__()
+        self.before = self.one.params_.copy()
+
+    def call(self):
+        self.one.predict(MANY)
+        self.one.loss(MANY[:9000], np.tile(Y, (15, 1)))
+
+    def check(self):
+        assert (self.one.params_ == self.before).all()
+
+
+class Tutorials:
+    def __init__(self):
+        self.one = tutorial.create_nn([100, 64, 10], tutorial.sigm)
+
+    def call(self):
+        tutorial.train(self.one, X, Y, tutorial.l2_cost, epochs=50)
+        for _ in range(50):
+            tutorial.train(self.one, X, Y, tutorial.l2_cost)
+
+    def check(self):
+        for layer in self.one:
+            assert np.isfinite(layer.W).all()
+            assert np.isfinite(layer.b).all()
+        tutorial.train(self.one, X, Y, tutorial.l2_cost)
+
+
+class Estimators:
+    def __init__(self, solver, cls):
+        self.one = cls(
+            hidden_layer_sizes=(256,), solver=solver, max_iter=60, n_iter_no_change=99,
+            random_state=0, n_jobs=3,
+        )  # fmt: skip
+        self.whole = False
+        self.y = LABELS if cls is fastnn.MLPClassifier else Y
+        self.call()
+
+    def call(self):
+        self.whole = False
+        self.one.fit(X, self.y)
+        self.whole = True
+
+    def check(self):
+        try:
+            assert np.isfinite(self.one.predict(X[:5])).all()
+        except NotFittedError:  # the next fit was about to draw its first parameters
+            assert not self.whole
+
+
+STORMS = {
+    "fit": Fits,
+    "fit, full batches": FullBatches,
+    "partial_fit": PartialFits,
+    "predict, loss": Predicts,
+    "tutorial.train": Tutorials,
+    "MLPClassifier adam": lambda: Estimators("adam", fastnn.MLPClassifier),
+    "MLPRegressor sgd": lambda: Estimators("sgd", fastnn.MLPRegressor),
+    "MLPRegressor lbfgs": lambda: Estimators("lbfgs", fastnn.MLPRegressor),
+}
+
+
+def attacked(call):
+    """While this is on the stack, signals raise KeyboardInterrupt, however many come."""
+    call()
+
+
+def strike(number, frame):
+    while frame:
+        if frame.f_code is attacked.__code__:
+            raise KeyboardInterrupt
+        frame = frame.f_back
+
+
+def helpers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fastnn-")]
+
+
+def no_helpers(seconds=5):
+    """Whether they have all left; after a second Ctrl-C nobody waits for them."""
+    end = time.monotonic() + seconds
+    while helpers() and time.monotonic() < end:
+        time.sleep(0.001)
+    return not helpers()
+
+
+def storm(work, seconds, pause):
+    """Signals every pause, or sooner or later if it is None; how many calls were interrupted."""
+    stop, struck = threading.Event(), 0
+
+    def send():
+        while not stop.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(random.uniform(0, 0.02) if pause is None else pause)
+
+    before = signal.signal(signal.SIGINT, strike)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                attacked(work.call)
+            except KeyboardInterrupt:
+                struck += 1
+            work.check()
+            assert no_helpers()
+    finally:
+        stop.set()
+        sender.join()
+        signal.signal(signal.SIGINT, before)
+    return struck
+
+
+@pytest.mark.parametrize("pause", [0.001, None])
+@pytest.mark.parametrize("name", STORMS if THOROUGH else list(STORMS)[::2])
+def test_a_storm(name, pause, monkeypatch):
+    monkeypatch.setattr(threads, "_available", lambda: 4)
+    work = STORMS[name]()
+    estimators = name.startswith("MLP") and "lbfgs" not in name
+    # scikit-learn's classes end their fits with a warning instead
+    struck = storm(work, 2 if THOROUGH else 0.2, pause)
+    assert struck or estimators
+    work.check()
+    work.call()
+    work.check()
+
+
+class Faulty(Networks):
+    """Loses a number, or leaves a helper."""
+
+    def __init__(self, fault):
+        super().__init__()
+        self.fault, self.over = fault, threading.Event()
+
+    def call(self):
+        try:
+            self.one.fit(X, Y, max_iter=10**6)
+        finally:
+            if self.fault == "NaN":
+                self.one.params_[7] = np.nan
+            else:
+                threading.Thread(target=self.over.wait, name="fastnn-9", daemon=True).start()
+
+
+@pytest.mark.parametrize("fault", ["NaN", "thread"] if THOROUGH else ["NaN"])
+def test_what_goes_wrong_is_found(fault):
+    work = Faulty(fault)
+    with pytest.raises(AssertionError):
+        storm(work, 0.2, None)
+    work.over.set()
