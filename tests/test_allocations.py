@@ -1,0 +1,566 @@
+"""Every allocation fails once: no call crashes, no parameter is lost, and all goes on afterwards.
+
+A small library stands before malloc and its relatives in a new process, and lets the n-th
+allocation of a call fail, n = 1, 2, ..., until the call ends before its n-th: Python's, NumPy's
+and the kernels' alike, as Python is told to take all its memory from malloc. There are two ways:
+only that one fails, or all do from then on until the call is over. The call then succeeds with
+the right result, or it raises MemoryError. Parameters, curve and solver's state are those before
+the call, or those after so many whole epochs; the object works, and where nothing had changed, the
+same call gives the same bits as ever.
+
+Usually some allocations of some calls are tried; with FASTNN_THOROUGH=1 all are.
+"""
+
+import contextlib
+import copy
+import faulthandler
+import gc
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import COMPILED_ONLY, THOROUGH
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from test_memory import COMPILER
+
+import fastnn
+from fastnn import MLPClassifier, MLPRegressor, Network, find_learning_rate, threads, tutorial, work
+
+# What fails is counted in one thread alone: the one that called allocations_of_this_thread, or
+# all others. Nothing here allocates. A crash prints where it was and where memory had failed.
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+long armed, fail_at, fail_on, fail_others, counted;
+static pthread_t owner;
+static void *frames[48], *no_frames[4];
+static int n_frames;
+static struct sigaction before[NSIG];
+
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t), *__libc_memalign(size_t, size_t);
+
+static int fails(void)
+{
+    if (!__atomic_load_n(&armed, __ATOMIC_SEQ_CST)) return 0;
+    if (!pthread_equal(owner, pthread_self()) != !!fail_others) return 0;
+    const long i = __atomic_add_fetch(&counted, 1, __ATOMIC_SEQ_CST);
+    if (i != fail_at && !(fail_on && i > fail_at)) return 0;
+    if (i == fail_at) n_frames = backtrace(frames, 48);
+    errno = ENOMEM;
+    return 1;
+}
+
+void *malloc(size_t n) { return fails() ? NULL : __libc_malloc(n); }
+void *calloc(size_t n, size_t m) { return fails() ? NULL : __libc_calloc(n, m); }
+void *realloc(void *p, size_t n) { return fails() ? NULL : __libc_realloc(p, n); }
+void *memalign(size_t a, size_t n) { return fails() ? NULL : __libc_memalign(a, n); }
+void *aligned_alloc(size_t a, size_t n) { return fails() ? NULL : __libc_memalign(a, n); }
+int posix_memalign(void **p, size_t a, size_t n)
+{
+    void *q = fails() ? NULL : __libc_memalign(a, n);
+    if (!q) return ENOMEM;
+    *p = q;
+    return 0;
+}
+
+static void crashed(int number)
+{
+    static const char one[] = "native stack of the crash:\n", two[] = "memory failed in:\n";
+    void *here[48];
+    armed = 0;
+    int n = backtrace(here, 48);
+    if (write(2, one, sizeof one - 1) < 0) return;
+    backtrace_symbols_fd(here, n, 2);
+    if (write(2, two, sizeof two - 1) < 0) return;
+    backtrace_symbols_fd(frames, n_frames, 2);
+    sigaction(number, &before[number], NULL);
+    raise(number);
+}
+
+void allocations_of_this_thread(void)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE};
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = crashed;
+    for (int i = 0; i < 4; i++) sigaction(numbers[i], &action, &before[numbers[i]]);
+    owner = pthread_self();
+    backtrace(no_frames, 4); /* which allocates at its first call */
+}
+
+/* The library of the i-th frame from the inside where memory failed, and its symbol. */
+const char *frame_library(int i)
+{
+    Dl_info info;
+    return i < n_frames && dladdr(frames[i], &info) ? info.dli_fname : NULL;
+}
+
+const char *frame_symbol(int i)
+{
+    Dl_info info;
+    return i < n_frames && dladdr(frames[i], &info) ? info.dli_sname : NULL;
+}
+"""
+
+
+class Shim:
+    """The library in the process that it was loaded into; `failing` arms it."""
+
+    def __init__(self):
+        import ctypes
+
+        library = ctypes.PyDLL(None)
+        names = ("armed", "fail_at", "fail_on", "fail_others", "counted")
+        self._words = {name: ctypes.c_long.in_dll(library, name) for name in names}
+        self._armed = self._words["armed"]
+        for name in ("frame_library", "frame_symbol"):
+            getattr(library, name).restype = ctypes.c_char_p
+        self._library = library
+        library.allocations_of_this_thread()
+
+    def call(self, call, n, on=False, others=False):
+        """The result of call() and what it raised, and whether it had an n-th allocation."""
+        words, armed = self._words, self._armed
+        words["fail_at"].value, words["fail_on"].value = n, on
+        words["fail_others"].value, words["counted"].value = others, 0
+        result = error = None
+        armed.value = 1  # neither this nor the end of it allocates
+        try:
+            result = call()
+        except BaseException as raised:
+            armed.value = 0
+            error = raised
+        armed.value = 0
+        return result, error, words["counted"].value >= n
+
+    def frames(self):
+        """Library and symbol of the frames where memory failed last, from the inside."""
+        library, found = self._library, []
+        while (name := library.frame_library(len(found))) is not None:
+            symbol = (library.frame_symbol(len(found)) or b"?").decode()
+            found.append(f"{Path(name.decode()).name}:{symbol}")
+        return found[2:]  # without the shim's own
+
+
+# ---- calls --------------------------------------------------------------------------------------
+
+RNG = np.random.RandomState(0)
+X, Y = RNG.rand(40, 3), RNG.rand(40)
+LABELS = (Y > 0.5).astype(int)
+MANY_X, MANY_Y = RNG.rand(3000, 20), RNG.rand(3000, 3)
+
+
+def content(value):
+    """What a value is made of, to compare: arrays by their bytes, objects by their state."""
+    if isinstance(value, np.ndarray):
+        if value.dtype == object:
+            return "objects", value.shape, [content(one) for one in value.ravel()]
+        return "array", value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, (np.generic, float)):
+        return type(value).__name__, repr(value)
+    if isinstance(value, np.random.RandomState):
+        return [content(one) for one in value.get_state()]
+    if isinstance(value, dict):
+        return {key: content(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [content(one) for one in value]
+    if isinstance(value, (Network, MLPClassifier, MLPRegressor)):
+        return content(value.__getstate__())
+    if type(value).__module__.startswith(("fastnn", "sklearn")) and hasattr(value, "__dict__"):
+        return content(vars(value))
+    return value if isinstance(value, (str, int, bytes, type(None), type)) else type(value)
+
+
+class Case:
+    """A public call.
+
+    new() gives an object that call(object) may change; check(object, error) says whether
+    everything in it belongs together. Without check nothing may have changed, unless the call
+    succeeds.
+    """
+
+    def __init__(self, new, call, check=None, stride=7):
+        self.new, self.call, self.given_check, self.stride = new, call, check, stride
+        self._begin, whole = content(new()), new()
+        self._end = content(call(whole)), content(whole)
+
+    def check(self, one, result, error):
+        """Complain of what is wrong after a call that returned or raised."""
+        now = content(one)
+        if error is None:
+            assert content(result) == self._end[0], "another result"
+            assert now == self._end[1], "another state"
+            return
+        allowed = isinstance(error, MemoryError) or "can't start new thread" in str(error)
+        assert allowed, f"{type(error).__name__}: {error}"
+        if now == self._begin:
+            assert content(self.call(one)) == self._end[0], "another result the second time"
+            assert content(one) == self._end[1], "another state the second time"
+        else:
+            assert self.given_check, "changed"
+            self.given_check(one, error)
+
+
+CASES = {}
+
+
+def case(name, *args, **kwargs):
+    CASES[name] = lambda: Case(*args, **kwargs)
+
+
+# ---- networks ----
+
+OWN = (lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y)
+FITS = {
+    "adam": {}, "sgd": {"solver": "sgd", "momentum": 0.9}, "rprop": {"solver": "rprop"},
+    "average": {"ema": 0.9}, "dropout": {"dropout": 0.2, "solver": "nadam"},
+    "schedule": {"solver": "sgd", "learning_rate": "step"},
+    "callback": {"callback": lambda net: None}, "own loss": {"loss": OWN},
+    "weights": {"sample_weight": np.arange(40.0), "solver": "rmsprop"}, "float32": {"dtype": "f4"},
+    "validation": {"X_val": X[:9], "y_val": Y[:9]},
+    "best": {"X_val": X[:9], "y_val": Y[:9], "n_iter_no_change": 3},
+    "whole": {"batch_size": 40}, "lists": {"X": X.tolist(), "y": Y.tolist()},
+}  # fmt: skip
+
+
+def fit_case(units=(3, 4, 1), X=X, y=Y, **options):
+    options = {"max_iter": 4, "batch_size": 16, **options}
+    made = {name: options.pop(name) for name in ("loss", "dtype", "n_jobs") if name in options}
+    steps = 1 if options.get("solver") == "rprop" else -(-len(X) // options["batch_size"])
+    if "rprop" in options.values():
+        del options["batch_size"]
+
+    def new():
+        return Network(units, "tanh", random_state=0, **made)
+
+    seen = []
+
+    def look(net):
+        seen.append(net.params_.tobytes())
+
+    look(new())
+    whole = new()
+    given = options.get("callback")
+    whole.fit(X, y, **{**options, "callback": [given, look] if given else look})
+
+    def check(net, error):
+        assert net.params_.tobytes() in seen, "parameters of no epoch"
+        k = seen.index(net.params_.tobytes())
+        n, state = len(net.loss_curve_), net._state
+        assert net.loss_curve_ == whole.loss_curve_[:n], "another curve"
+        assert n == k, f"{n} losses, {k} epochs"
+        assert state is None or state.n_steps == steps * k, f"{state.n_steps} steps, {k} epochs"
+        assert net._step is None
+        net.partial_fit(X, y)
+        assert np.isfinite(net.fit(X, y, max_iter=1).predict(X)).all()
+
+    return Case(new, lambda net: net.fit(X, y, **options), check)
+
+
+for how, options in FITS.items():
+    CASES[f"fit, {how}"] = lambda options=options: fit_case(**options)
+
+
+def many_threads():
+    """As if this process had 4 cores, and all work were worth them."""
+    threads._available, work.WORTH_A_THREAD = lambda: 4, 0
+
+
+def threads_case(call=None):
+    many_threads()
+    units = (20, 40, 3)
+    if call is None:
+        return fit_case(units, MANY_X, MANY_Y, batch_size=3000, max_iter=2, solver="sgd")
+    return Case(lambda: Network(units, "tanh", random_state=0), call)
+
+
+CASES["fit, four threads"] = threads_case
+IN_THREADS = {
+    "predict": lambda net: net.predict(MANY_X),
+    "loss": lambda net: net.loss(MANY_X, MANY_Y),
+    "loss_and_grad": lambda net: net.loss_and_grad(MANY_X, MANY_Y),
+}
+for how, call in IN_THREADS.items():
+    CASES[f"{how}, four threads"] = lambda call=call: threads_case(call)
+
+
+def small_net():
+    return Network([3, 4, 1], "tanh", random_state=0)
+
+
+def trained_net(**options):
+    return small_net().partial_fit(X, Y, **options)
+
+
+def partial_fit_case(new, **options):
+    seen, net = [], new()
+    for _ in range(4):
+        seen.append((net.params_.tobytes(), list(net.loss_curve_)))
+        net.partial_fit(X, Y, **options)
+
+    def check(net, error):
+        params = [one for one, _ in seen]
+        assert net.params_.tobytes() in params, "parameters of no step"
+        k = params.index(net.params_.tobytes())
+        assert net.loss_curve_ == seen[k][1], f"{len(net.loss_curve_)} losses, epoch {k}"
+        steps = 0 if net._state is None else net._state.n_steps
+        assert steps == len(seen[k][1]) * seen_steps, f"{steps} steps, epoch {k}"
+        net.partial_fit(X, Y)
+        assert np.isfinite(net.fit(X, Y, max_iter=1).predict(X)).all()
+
+    seen_steps = -(-len(X) // options.get("batch_size", 200))
+    return Case(
+        new, lambda net: [net.partial_fit(X, Y, **options) for _ in range(2)][0], check
+    )
+
+
+CASES["partial_fit, first"] = lambda: partial_fit_case(small_net)
+CASES["partial_fit, again"] = lambda: partial_fit_case(trained_net)
+CASES["partial_fit, batches"] = lambda: partial_fit_case(small_net, batch_size=16)
+CASES["partial_fit, dropout"] = lambda: partial_fit_case(small_net, dropout=0.5)
+CASES["partial_fit, average"] = lambda: partial_fit_case(small_net, ema=0.9)
+
+
+def nothing():
+    return None
+
+
+case("Network", nothing, lambda _: Network([3, 5, 4, 1], ["tanh", "silu", "sigmoid"], loss="huber",
+                                           random_state=0))  # fmt: skip
+case("Network, orthogonal", nothing, lambda _: Network([3, 5, 1], init="orthogonal",
+                                                       random_state=0))  # fmt: skip
+case("from_params", nothing, lambda _: Network.from_params(np.arange(21.0), [3, 4, 1], "tanh"))
+METHODS = {
+    "predict": lambda net: net.predict(X), "predict, a list": lambda net: net.predict(X.tolist()),
+    "predict, a row": lambda net: net.predict(X[:1]), "forward": lambda net: net.forward(X),
+    "predict, many rows": lambda net: net.predict(np.ones((5000, 3))),
+    "loss": lambda net: net.loss(X, Y[:, None]), "loss, a list": lambda net: net.loss(
+        X.tolist(), Y.tolist(), alpha=1, sample_weight=np.ones(40)),
+    "loss, many rows": lambda net: net.loss(np.ones((3000, 3)), np.ones(3000)),
+    "loss_and_grad": lambda net: net.loss_and_grad(X, Y[:, None]),
+    "loss_and_grad, many rows": lambda net: net.loss_and_grad(np.ones((3000, 3)), np.ones(3000)),
+    "copy": lambda net: net.copy(), "pickle": lambda net: pickle.loads(pickle.dumps(net)),
+    "repr": repr, "summary": lambda net: str(net.summary(100)),
+    "check_data": lambda net: net.check_data(X.tolist(), Y.tolist()),
+    "find_learning_rate": lambda net: find_learning_rate(net, X, Y, n_steps=5, random_state=0),
+}  # fmt: skip
+for how, call in METHODS.items():
+    case(how, trained_net, call)
+
+
+def whole_or_not(part, whole):
+    """A check that one attribute is either as before or as after."""
+
+    def check(net, error):
+        assert content(part(net)) == content(whole), "half of it"
+
+    return check
+
+
+STATE = small_net().fit(X, Y, max_iter=2).__getstate__()
+case("setstate", trained_net, lambda net: net.__setstate__(copy.deepcopy(STATE)),
+     lambda net, error: net.partial_fit(X, Y).predict(X))  # fmt: skip
+case("params_", trained_net, lambda net: setattr(net, "params_", np.arange(21.0)),
+     whole_or_not(lambda net: net.params_, np.arange(21.0)))  # fmt: skip
+NEW_COEFS = [np.ones((3, 4)), np.ones((4, 1))]
+case("coefs_", trained_net, lambda net: setattr(net, "coefs_", [one.tolist() for one in NEW_COEFS]),
+     whole_or_not(lambda net: net.coefs_[:], NEW_COEFS))  # fmt: skip
+
+
+# ---- estimators ----
+
+
+def estimator_case(cls, method, first=False, **options):
+    y = LABELS if cls is MLPClassifier else Y
+    options = {"hidden_layer_sizes": (4,), "max_iter": 4, "random_state": 0, **options}
+    given = {"classes": [0, 1]} if cls is MLPClassifier and method == "partial_fit" else {}
+
+    def new():
+        return cls(**options) if first else cls(**options).fit(X, y)
+
+    def call(mlp):
+        return content(getattr(mlp, method)(X, y, **given).coefs_)
+
+    curves, seen = {}, []
+    for epochs in range(5):
+        one = new()
+        if epochs and method == "fit":
+            if options.get("solver") == "lbfgs":
+                break
+            one.set_params(max_iter=epochs).fit(X, y)
+        elif epochs:
+            for _ in range(epochs):
+                one.partial_fit(X, y, **given)
+        seen.append(content([*getattr(one, "coefs_", []), *getattr(one, "intercepts_", [])]))
+        curves[len(seen) - 1] = list(getattr(one, "loss_curve_", []))
+
+    def check(mlp, error):
+        try:
+            assert np.isfinite(mlp.predict(X)).all()
+        except NotFittedError:
+            assert first
+        if hasattr(mlp, "coefs_"):
+            assert len(mlp.coefs_) == len(mlp.intercepts_) == 2, "half a net"
+        if options.get("solver") != "lbfgs" and "early_stopping" not in options:
+            now = content([*getattr(mlp, "coefs_", []), *getattr(mlp, "intercepts_", [])])
+            if now in seen:
+                k, n = seen.index(now), len(getattr(mlp, "loss_curve_", []))
+                assert k == 0 or mlp.loss_curve_ == curves[k], f"{n} losses, epoch {k}"
+            else:  # what fit draws at first
+                assert getattr(mlp, "loss_curve_", []) == [], "a curve, parameters of no epoch"
+            mlp.partial_fit(X, y, **({"classes": [0, 1]} if cls is MLPClassifier else {}))
+        mlp.fit(X, y).predict(X)
+        assert mlp.n_iter_ >= 1
+
+    return Case(new, call, check, stride=31)
+
+
+for cls in (MLPClassifier, MLPRegressor):
+    for how, options in {
+        "first fit": {"first": True}, "fit": {}, "fit, sgd": {"solver": "sgd"},
+        "fit, lbfgs": {"solver": "lbfgs"}, "fit, early stopping": {"early_stopping": True},
+        "first partial_fit": {"first": True}, "partial_fit": {},
+        "partial_fit, sgd": {"solver": "sgd"},
+    }.items():  # fmt: skip
+        method = "partial_fit" if "partial" in how else "fit"
+        CASES[f"{cls.__name__}, {how}"] = (
+            lambda cls=cls, method=method, options=options: estimator_case(cls, method, **options)
+        )
+
+
+
+def fitted(cls):
+    def new():
+        y = LABELS if cls is MLPClassifier else Y
+        return cls(hidden_layer_sizes=(4,), max_iter=4, random_state=0).fit(X, y)
+
+    return new
+
+
+for how, call in {
+    "predict": lambda mlp: mlp.predict(X), "predict, a row": lambda mlp: mlp.predict(X[:1]),
+    "predict_proba": lambda mlp: mlp.predict_proba(X),
+    "score": lambda mlp: mlp.score(X, LABELS), "clone": clone, "deepcopy": copy.deepcopy,
+    "pickle": lambda mlp: pickle.loads(pickle.dumps(mlp)),
+    "find_learning_rate": lambda mlp: find_learning_rate(mlp, X, LABELS, n_steps=5,
+                                                         random_state=0),
+}.items():  # fmt: skip
+    case(f"MLPClassifier, {how}", fitted(MLPClassifier), call, stride=17)
+case("MLPRegressor, predict", fitted(MLPRegressor), lambda mlp: mlp.predict(X), stride=17)
+case("MLPRegressor, score", fitted(MLPRegressor), lambda mlp: mlp.score(X, Y), stride=17)
+
+
+# ---- the tutorial ----
+
+
+def tutorial_net():
+    np.random.seed(0)
+    return tutorial.create_nn([3, 4, 1], tutorial.sigm)
+
+
+def layers_of(net):
+    return [content([layer.W, layer.b]) for layer in net]
+
+
+def tutorial_case(epochs, steps=3):
+    def call(net):
+        return [
+            tutorial.train(net, X, Y[:, None], tutorial.l2_cost, epochs=epochs)
+            for _ in range(steps)
+        ]
+
+    seen, net = [layers_of(tutorial_net())], tutorial_net()
+    for _ in range(epochs * steps):
+        tutorial.train(net, X, Y[:, None], tutorial.l2_cost)
+        seen.append(layers_of(net))
+
+    def check(net, error):
+        assert layers_of(net) in seen, "parameters of no step"
+        assert seen.index(layers_of(net)) % epochs == 0
+        tutorial.train(net, X, Y[:, None], tutorial.l2_cost)
+
+    return Case(tutorial_net, call, check)
+
+
+case("create_nn", nothing, lambda _: tutorial_net())
+CASES["train, a step"] = lambda: tutorial_case(1)
+CASES["train, many steps"] = lambda: tutorial_case(4)
+case("train, forward", tutorial_net,
+     lambda net: [tutorial.train(net, X, None, tutorial.l2_cost, train=False) for _ in range(2)])  # fmt: skip
+
+
+# ---- in a child ---------------------------------------------------------------------------------
+
+
+def attack(names, on, others, stride, progress):
+    """Let every stride-th allocation of the calls fail, and print a line for each finding.
+
+    progress is a file of two numbers: where it begins and, if it crashes, where that was.
+    """
+    faulthandler.enable()
+    warnings.simplefilter("ignore")
+    where = np.memmap(progress, np.int64, "r+", shape=2)
+    ignored = []
+    sys.unraisablehook = lambda args: ignored.append(
+        f"{type(args.exc_value).__name__} in {args.object!r:.200}"
+    )
+    shim, first = Shim(), [int(where[0]), int(where[1])]
+    for i, name in enumerate(names):
+        if i < first[0]:
+            continue
+        case = CASES[name]()
+        step = case.stride * stride if stride else 1
+        n = first[1] if i == first[0] else 1
+        n_threads, n_failed, made = threading.active_count(), 0, case.new()
+        gc.collect()
+        while True:
+            where[:] = i, n
+            faulthandler.dump_traceback_later(60, exit=True)
+            made = case.new()
+            call, one = case.call, made
+            result, error, reached = shim.call(lambda: call(one), n, on, others)
+            frames = shim.frames() if reached else []
+            trace = error and error.__traceback__
+            lines = []
+            while trace:
+                lines.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
+                trace = trace.tb_next
+            what = None
+            try:
+                case.check(made, result, error)
+                assert threading.active_count() == n_threads, "a thread is left"
+            except BaseException as raised:
+                what = f"{type(raised).__name__}: {raised}"
+            if ignored:
+                what = f"ignored: {ignored.pop()}; {what or ''}"
+                ignored.clear()
+            if what:
+                print(json.dumps({
+                    "name": name, "n": n, "what": what, "error": repr(error), "lines": lines,
+                    "frames": frames,
+                }), flush=True)  # fmt: skip
+            error = result = trace = None
+            if not reached:
+                break
+            n_failed += 1
+            n += step
+        faulthandler.cancel_dump_traceback_later()
+        print(json.dumps({"name": name, "failed": n_failed, "last": n}), flush=True)
