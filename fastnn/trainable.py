@@ -473,7 +473,7 @@ class Trainable(Layers):
                                     run.until(epoch + 1)
                         finally:
                             note()
-        except KeyboardInterrupt:  # which may have come before or within
+        except (KeyboardInterrupt, MemoryError):  # which may have come before or within
             note()
             raise
         finally:
