@@ -15,6 +15,7 @@ import math
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -178,19 +179,20 @@ class Team:
         self._build, self.n_threads = build, n_threads
         self._helpers: list[threading.Thread] = []
         self.memory: NDArray[uint8] | None = None
-        self._close: Callable[[], object] = lambda: None
+        self._at_end: Any = None  # closes an abandoned team
 
     def __enter__(self) -> Team:
-        self._close()  # Ctrl-C at the beginning of __exit__ leaves it open
+        if self.memory is not None:  # Ctrl-C at the beginning of __exit__ leaves it open
+            self.close()
         if self.n_threads == 1:
             return self
         self.memory = kernels.aligned_empty(self._build.team_size(self.n_threads))
         self._build.open_team(self.memory, self.n_threads)
         self._helpers = []
-        # closes an abandoned team as well, once nothing refers to it
-        close = weakref.finalize(self, _close_team, self._build, self.memory, self._helpers)
-        close.atexit = False
-        self._close = close
+        # once nothing refers to it
+        at_end = weakref.finalize(self, _close_team, self._build, self.memory, self._helpers)
+        at_end.atexit = False
+        self._at_end = at_end
         _open_teams.add(self)
         try:
             while len(self._helpers) < self.n_threads - 1:
@@ -199,20 +201,25 @@ class Team:
                     target=self._build.serve_team, args=(self.memory, index), daemon=True,
                     name=f"fastnn-{index}",
                 )  # fmt: skip
+                self._helpers.append(helper)  # first: a thread may run although start() fails
                 helper.start()
-                self._helpers.append(helper)
         except RuntimeError:  # can't start new thread: fewer give the same result
-            self.n_threads = len(self._helpers) + 1
-        except BaseException:  # Ctrl-C
-            self._close()
+            self.n_threads = len(self._helpers)
+        except BaseException:  # Ctrl-C, or no memory
+            _close_team(self._build, self.memory, self._helpers)
             raise
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Send the helpers home. That takes no memory."""
         if self.memory is None:  # one thread
             return
-        self._close()
+        _close_team(self._build, self.memory, self._helpers)
         self.memory = None
+        self._at_end.detach()
         _open_teams.discard(self)
 
     def _forget_helpers(self) -> None:
@@ -229,10 +236,46 @@ class Team:
 
 
 def _close_team(build: Any, memory: NDArray[uint8], helpers: list[threading.Thread]) -> None:
+    if not helpers:  # none was started, or it is closed already
+        return
     build.close_team(memory)
-    for helper in helpers:
-        helper.join()
-    build.free_team(memory)
+    if _wait_for(helpers):
+        build.free_team(memory)
+    helpers.clear()
+
+
+def _wait_for(helpers: list[threading.Thread]) -> bool:
+    """Wait until helpers have left; whether all have, for certain. Usually it takes no memory.
+
+    start() may fail with the thread not begun, or about to begin, or running.
+    """
+    i, patience, certain = 0, 1000, True
+    while i < len(helpers):
+        helper = helpers[i]
+        if helper.ident is not None:
+            try:
+                helper.join()
+            except RuntimeError:  # not quite begun
+                pass
+            else:
+                i += 1
+                continue
+        elif not _may_begin(helper):
+            i += 1
+            continue
+        patience -= 1
+        if patience == 0:  # a thread that begins later finds a closed team, or no items
+            i, patience, certain = i + 1, 1, False
+        else:
+            time.sleep(0.001)
+    return certain
+
+
+def _may_begin(helper: threading.Thread) -> bool:
+    try:
+        return helper in threading.enumerate()
+    except (MemoryError, RuntimeError):
+        return True
 
 
 _open_teams: weakref.WeakSet[Team] = weakref.WeakSet()
@@ -270,12 +313,12 @@ def side_by_side(
         other threads had taken are lost there.
     """
     left, lock = iter(items), threading.Lock()
-    errors: list[BaseException] = []
+    errors: list[BaseException | None] = [None]  # room for the first, which takes no memory
     helpers: list[threading.Thread] = []
     n_forks = _n_forks
 
     def taken() -> Iterator[_Item]:
-        while not errors and _n_forks == n_forks:
+        while errors[0] is None and _n_forks == n_forks:
             with lock:
                 try:
                     item = next(left)
@@ -287,28 +330,28 @@ def side_by_side(
         try:
             work(taken())
         except BaseException as error:
-            errors.append(error)
+            if errors[0] is None:
+                errors[0] = error
 
     try:
         for i in range(1, min(n_threads, len(items))):
             helper = threading.Thread(target=help_out, daemon=True, name=f"fastnn-{i}")
+            helpers.append(helper)  # first: a thread may run although start() fails
             try:
                 helper.start()
             except RuntimeError:  # can't start new thread
                 break
-            helpers.append(helper)
         work(taken())
-        for helper in helpers:
-            helper.join()
+        _wait_for(helpers)
         if helpers and _n_forks != n_forks:
             raise RuntimeError(
                 "this process was forked while several threads worked on one result, which only "
                 "the parent process can finish"
             )
     except BaseException as error:
-        errors.append(error)
-        for helper in helpers:
-            helper.join()
+        if errors[0] is None:
+            errors[0] = error
+        _wait_for(helpers)
         raise
-    if errors:
+    if errors[0] is not None:
         raise errors[0]

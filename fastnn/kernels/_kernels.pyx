@@ -193,25 +193,32 @@ def team_size(int n_threads):
     return team_bytes(n_threads)
 
 
-def open_team(unsigned char[::1] team, int n_threads):
+# No typed arguments, which allocate: helpers must be sent home where no memory is left.
+
+cdef void *team_of(object team) except NULL:
+    return data_of(team, cnp.NPY_UINT8, 1, True)
+
+
+def open_team(team, int n_threads):
     """Make a team in memory that starts at a multiple of 128 bytes."""
-    team_open(&team[0], n_threads)
+    team_open(team_of(team), n_threads)
 
 
-def serve_team(unsigned char[::1] team, int index):
+def serve_team(team, int index):
     """Be helper `index`, 1 .. n_threads - 1, until the team is closed."""
+    cdef void *memory = team_of(team)
     with nogil:
-        team_serve(&team[0], index)
+        team_serve(memory, index)
 
 
-def close_team(unsigned char[::1] team):
+def close_team(team):
     """Dismiss the helpers; they leave soon after."""
-    team_close(&team[0])
+    team_close(team_of(team))
 
 
-def free_team(unsigned char[::1] team):
+def free_team(team):
     """Release the team once all helpers have left; its memory is plain memory again."""
-    team_free(&team[0])
+    team_free(team_of(team))
 
 
 # ---- odds and ends ------------------------------------------------------------------------------

@@ -194,7 +194,7 @@ class TrainingRun:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._team.__exit__(*exception)
+        self._team.close()
         self._calls.end()
         self._data = ()
 
@@ -319,7 +319,10 @@ class TrainingRun:
             self._take_up_raw(params)
             self._until(stop)
         finally:
-            self._show_average(params)
+            try:
+                self._show_average(params)
+            except MemoryError:
+                self._show_average(params)
 
     def _until(self, stop: int) -> None:
         """As `until`, of the parameters themselves."""
