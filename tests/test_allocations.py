@@ -2,11 +2,14 @@
 
 A small library stands before malloc and its relatives in a new process, and lets the n-th
 allocation of a call fail, n = 1, 2, ..., until the call ends before its n-th: Python's, NumPy's
-and the kernels' alike, as Python is told to take all its memory from malloc. There are two ways:
-only that one fails, or all do from then on until the call is over. The call then succeeds with
-the right result, or it raises MemoryError. Parameters, curve and solver's state are those before
-the call, or those after so many whole epochs; the object works, and where nothing had changed, the
-same call gives the same bits as ever.
+and the kernels' alike, as Python is told to take all its memory from malloc. The call then succeeds
+with the right result, or it raises MemoryError. Parameters, curve and solver's state are those
+before the call, or those after so many whole epochs; the object works, and where nothing had
+changed, the same call gives the same bits as ever.
+
+Ten allocations in a row fail, too. The last losses may then be missing from the curve, as they are
+noted twice at most. More in a row would be a test of Python 3.11, which loops for ever where it
+cannot note in which line an exception was raised.
 
 Usually some allocations of some calls are tried; with FASTNN_THOROUGH=1 all are.
 """
@@ -48,7 +51,7 @@ SHIM = r"""
 #include <string.h>
 #include <unistd.h>
 
-long armed, fail_at, fail_on, fail_others, counted;
+long armed, fail_at, fail_for, fail_others, counted;
 static pthread_t owner;
 static void *frames[48], *no_frames[4];
 static int n_frames;
@@ -62,7 +65,7 @@ static int fails(void)
     if (!__atomic_load_n(&armed, __ATOMIC_SEQ_CST)) return 0;
     if (!pthread_equal(owner, pthread_self()) != !!fail_others) return 0;
     const long i = __atomic_add_fetch(&counted, 1, __ATOMIC_SEQ_CST);
-    if (i != fail_at && !(fail_on && i > fail_at)) return 0;
+    if (i < fail_at || i >= fail_at + fail_for) return 0;
     if (i == fail_at) n_frames = backtrace(frames, 48);
     errno = ENOMEM;
     return 1;
@@ -128,7 +131,7 @@ class Shim:
         import ctypes
 
         library = ctypes.PyDLL(None)
-        names = ("armed", "fail_at", "fail_on", "fail_others", "counted")
+        names = ("armed", "fail_at", "fail_for", "fail_others", "counted")
         self._words = {name: ctypes.c_long.in_dll(library, name) for name in names}
         self._armed = self._words["armed"]
         for name in ("frame_library", "frame_symbol"):
@@ -136,10 +139,10 @@ class Shim:
         self._library = library
         library.allocations_of_this_thread()
 
-    def call(self, call, n, on=False, others=False):
+    def call(self, call, n, length=1, others=False):
         """The result of call() and what it raised, and whether it had an n-th allocation."""
         words, armed = self._words, self._armed
-        words["fail_at"].value, words["fail_on"].value = n, on
+        words["fail_at"].value, words["fail_for"].value = n, length
         words["fail_others"].value, words["counted"].value = others, 0
         result = error = None
         armed.value = 1  # neither this nor the end of it allocates
@@ -170,7 +173,9 @@ MISNAMED = [
     (SystemError, "returned NULL without setting an exception", "NumPy's and Python's functions"),
     (SystemError, "returned a result with an exception set", "NumPy's __reduce__"),
     (TypeError, "not an array that kernels can use", "NumPy forgets dtype=, and takes float64"),
-    (ValueError, "buffer source array is read-only", "np.ndarray cannot tell it from bytes"),
+    (ValueError, "got a Float64DType", "copies of np.dtype"),
+    (pickle.PicklingError, "Can't pickle", "pickle, of what it cannot import without memory"),
+    (AttributeError, "has no attribute 'partial_fit'", "scikit-learn's available_if"),
     (TypeError, "cannot cast dtype bool to", "NumPy looks for another loop of ==: scikit-learn"),
 ]
 # What says "ignored" where a generator is closed without memory: Python's own doing.
@@ -179,6 +184,9 @@ IGNORED = "in <generator object"
 CRASHES = [
     ("mtrand", "_init_coef", "RandomState.uniform reads an array that NumPy could not make"),
 ]
+
+
+IN_A_ROW = 1  # allocations that fail
 
 
 def innermost(frames):
@@ -310,9 +318,9 @@ def fit_case(units=(3, 4, 1), X=X, y=Y, **options):
         else:
             assert net.params_.tobytes() in seen, "parameters of no epoch"
             k = seen.index(net.params_.tobytes())
-            assert n == k, f"{n} losses, {k} epochs"
             n_steps = 0 if state is None else state.n_steps
-            assert n_steps == steps * k, f"{n_steps} steps, {k} epochs"
+            assert n == k or (n < k and IN_A_ROW > 1), f"{n} losses, {k} epochs"
+            assert n_steps == steps * n, f"{n_steps} steps, {n} losses"
         assert net._step is None
         net.partial_fit(X, y)
         assert np.isfinite(net.fit(X, y, max_iter=1).predict(X)).all()
@@ -363,6 +371,10 @@ def partial_fit_case(new, **options):
 
     def check(net, error):
         params = [one for one, _ in seen]
+        if IN_A_ROW > 1:
+            net.partial_fit(X, Y)
+            assert np.isfinite(net.fit(X, Y, max_iter=1).predict(X)).all()
+            return
         assert net.params_.tobytes() in params, "parameters of no step"
         k = params.index(net.params_.tobytes())
         assert net.loss_curve_ == seen[k][1], f"{len(net.loss_curve_)} losses, epoch {k}"
@@ -468,7 +480,8 @@ def estimator_case(cls, method, first=False, **options):
             now = content([*getattr(mlp, "coefs_", []), *getattr(mlp, "intercepts_", [])])
             if now in seen:
                 k, n = seen.index(now), len(getattr(mlp, "loss_curve_", []))
-                assert k == 0 or mlp.loss_curve_ == curves[k], f"{n} losses, epoch {k}"
+                whole = k == 0 or mlp.loss_curve_ == curves[k]
+                assert whole or (n < k and IN_A_ROW > 1), f"{n} losses, epoch {k}"
             else:  # what fit draws at first
                 assert getattr(mlp, "loss_curve_", []) == [], "a curve, parameters of no epoch"
             mlp.partial_fit(X, y, **({"classes": [0, 1]} if cls is MLPClassifier else {}))
@@ -555,11 +568,15 @@ case("train, forward", tutorial_net,
 # ---- in a child ---------------------------------------------------------------------------------
 
 
-def attack(names, on, others, stride, progress):
-    """Let every stride-th allocation of the calls fail, and print a line for each finding.
+def attack(names, length, others, stride, progress):
+    """Let `length` allocations of the calls fail, from each or every stride-th one on.
+
+    It prints a line for each finding and for each call.
 
     progress is a file of two numbers: where it begins and, if it crashes, where that was.
     """
+    global IN_A_ROW
+    IN_A_ROW = length
     faulthandler.enable()
     warnings.simplefilter("ignore")
     where = np.memmap(progress, np.int64, "r+", shape=2)
@@ -581,7 +598,7 @@ def attack(names, on, others, stride, progress):
             faulthandler.dump_traceback_later(60, exit=True)
             made = case.new()
             call, one = case.call, made
-            result, error, reached = shim.call(lambda: call(one), n, on, others)
+            result, error, reached = shim.call(lambda: call(one), n, length, others)
             frames = shim.frames() if reached else []
             trace = error and error.__traceback__
             lines = []
