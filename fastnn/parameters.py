@@ -82,7 +82,9 @@ def new_packed(layer_units: NDArray[np.intp], dtype: np.dtype[Any], n_rows: int)
     """n_rows zero vectors in the kernels' layout, (n_rows, packed size)."""
     n_packed = kernels.build.packed_size(layer_units, dtype.itemsize)
     memory = kernels.build.aligned_bytes(n_rows * n_packed * dtype.itemsize, True)
-    return np.ndarray((n_rows, n_packed), dtype, memory)
+    # np.ndarray(buffer=memory) is read-only if memory fails at the wrong moment, without an error
+    packed: NDArray[Any] = memory.view(dtype).reshape(n_rows, n_packed)
+    return packed
 
 
 def pack_rows(

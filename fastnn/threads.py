@@ -179,19 +179,20 @@ class Team:
         self._build, self.n_threads = build, n_threads
         self._helpers: list[threading.Thread] = []
         self.memory: NDArray[uint8] | None = None
-        self._close: Callable[[], object] = lambda: None
+        self._at_end: Any = None  # closes an abandoned team
 
     def __enter__(self) -> Team:
-        self._close()  # Ctrl-C at the beginning of __exit__ leaves it open
+        if self.memory is not None:  # Ctrl-C at the beginning of __exit__ leaves it open
+            self.close()
         if self.n_threads == 1:
             return self
         self.memory = kernels.aligned_empty(self._build.team_size(self.n_threads))
         self._build.open_team(self.memory, self.n_threads)
         self._helpers = []
-        # closes an abandoned team as well, once nothing refers to it
-        close = weakref.finalize(self, _close_team, self._build, self.memory, self._helpers)
-        close.atexit = False
-        self._close = close
+        # once nothing refers to it
+        at_end = weakref.finalize(self, _close_team, self._build, self.memory, self._helpers)
+        at_end.atexit = False
+        self._at_end = at_end
         _open_teams.add(self)
         try:
             while len(self._helpers) < self.n_threads - 1:
@@ -200,27 +201,26 @@ class Team:
                     target=self._build.serve_team, args=(self.memory, index), daemon=True,
                     name=f"fastnn-{index}",
                 )  # fmt: skip
-                self._helpers.append(helper)
+                self._helpers.append(helper)  # first: a thread may run although start() fails
                 helper.start()
         except RuntimeError:  # can't start new thread: fewer give the same result
-            self._helpers.pop()
-            self.n_threads = len(self._helpers) + 1
-        except BaseException:  # Ctrl-C
-            self._send_home()
+            self.n_threads = len(self._helpers)
+        except BaseException:  # Ctrl-C, or no memory
+            _close_team(self._build, self.memory, self._helpers)
             raise
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Send the helpers home. That takes no memory."""
         if self.memory is None:  # one thread
             return
-        self._send_home()
+        _close_team(self._build, self.memory, self._helpers)
         self.memory = None
+        self._at_end.detach()
         _open_teams.discard(self)
-
-    def _send_home(self) -> None:
-        # Ctrl-C at the beginning of the finalizer, which runs once, would leave them waiting
-        self._build.close_team(self.memory)
-        self._close()
 
     def _forget_helpers(self) -> None:
         """Go on alone, in a forked child.
@@ -236,23 +236,46 @@ class Team:
 
 
 def _close_team(build: Any, memory: NDArray[uint8], helpers: list[threading.Thread]) -> None:
+    if not helpers:  # none was started, or it is closed already
+        return
     build.close_team(memory)
-    if all([_join(helper) for helper in helpers]):
+    if _wait_for(helpers):
         build.free_team(memory)
+    helpers.clear()
 
 
-def _join(helper: threading.Thread) -> bool:
-    """Wait until a helper has left; False if it may never have begun.
+def _wait_for(helpers: list[threading.Thread]) -> bool:
+    """Wait until helpers have left; whether all have, for certain. Usually it takes no memory.
 
-    Ctrl-C within its start leaves that open: it begins within a moment, or never.
+    start() may fail with the thread not begun, or about to begin, or running.
     """
-    for _ in range(50):
-        try:
-            helper.join()
-            return True
-        except RuntimeError:  # it has not begun
+    i, patience, certain = 0, 1000, True
+    while i < len(helpers):
+        helper = helpers[i]
+        if helper.ident is not None:
+            try:
+                helper.join()
+            except RuntimeError:  # not quite begun
+                pass
+            else:
+                i += 1
+                continue
+        elif not _may_begin(helper):
+            i += 1
+            continue
+        patience -= 1
+        if patience == 0:  # a thread that begins later finds a closed team, or no items
+            i, patience, certain = i + 1, 1, False
+        else:
             time.sleep(0.001)
-    return False
+    return certain
+
+
+def _may_begin(helper: threading.Thread) -> bool:
+    try:
+        return helper in threading.enumerate()
+    except (MemoryError, RuntimeError):
+        return True
 
 
 _open_teams: weakref.WeakSet[Team] = weakref.WeakSet()
@@ -311,12 +334,12 @@ def side_by_side(
         other threads had taken are lost there.
     """
     left, lock = iter(items), threading.Lock()
-    errors: list[BaseException] = []
+    errors: list[BaseException | None] = [None]  # room for the first, which takes no memory
     helpers: list[threading.Thread] = []
     n_forks = _n_forks
 
     def taken() -> Iterator[_Item]:
-        while not errors and _n_forks == n_forks:
+        while errors[0] is None and _n_forks == n_forks:
             with lock:
                 try:
                     item = next(left)
@@ -328,29 +351,29 @@ def side_by_side(
         try:
             work(taken())
         except BaseException as error:
-            errors.append(error)
+            if errors[0] is None:
+                errors[0] = error
 
     try:
         for i in range(1, min(n_threads, len(items))):
             helper = threading.Thread(target=help_out, daemon=True, name=f"fastnn-{i}")
-            helpers.append(helper)
+            helpers.append(helper)  # first: a thread may run although start() fails
             try:
                 helper.start()
             except RuntimeError:  # can't start new thread
                 helpers.pop()
                 break
         work(taken())
-        for helper in helpers:
-            _join(helper)
+        _wait_for(helpers)
         if helpers and _n_forks != n_forks:
             raise RuntimeError(
                 "this process was forked while several threads worked on one result, which only "
                 "the parent process can finish"
             )
     except BaseException as error:
-        errors.append(error)
-        for helper in helpers:
-            _join(helper)
+        if errors[0] is None:
+            errors[0] = error
+        _wait_for(helpers)
         raise
-    if errors:
+    if errors[0] is not None:
         raise errors[0]

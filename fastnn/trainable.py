@@ -333,14 +333,22 @@ class Trainable(Layers):
             try:
                 again.train(self._params, X, y, self._random_state)
             finally:
-                self.loss_curve_.extend(again.losses())
-                own["_state"] = again.state = again.run.state
+                try:
+                    self._note(again)
+                except MemoryError:  # some is free again
+                    self._note(again)
         if again.is_kept:
             own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:
             self._dropped += LONGEST_CURVE // 2
             del self.loss_curve_[: LONGEST_CURVE // 2]
         return self
+
+    def _note(self, again: Again) -> None:
+        """Take down what a call of partial_fit has done: all of it or, after an error, nothing."""
+        losses, state = again.losses(), again.run.state
+        self.loss_curve_.extend(losses)
+        vars(self)["_state"] = again.state = state
 
     def reset_solver(self) -> None:
         """Forget the solver's velocities or moments, so that `partial_fit` starts afresh."""
@@ -441,10 +449,11 @@ class Trainable(Layers):
             if due is None:
                 return
             run.settle()
-            own["_state"] = run.state
             losses, length, first = due
-            losses[length:] = curve[first : run.epochs_done].tolist()
-            done, due = run.epochs_done, None
+            state, end = run.state, run.epochs_done
+            losses[length:] = curve[first:end].tolist()
+            own["_state"] = state
+            done, due = end, None
 
         own = vars(self)
         outer, own["_step"] = self._step, step  # of a fit whose callback called this one
@@ -473,7 +482,7 @@ class Trainable(Layers):
                                     run.until(epoch + 1)
                         finally:
                             note()
-        except KeyboardInterrupt:  # which may have come before or within
+        except (KeyboardInterrupt, MemoryError):  # which may have come before or within
             note()
             raise
         finally:

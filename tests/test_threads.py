@@ -294,7 +294,7 @@ def test_an_interrupted_end_sends_the_helpers_home(monkeypatch):
     all_threads(monkeypatch)
 
     def interrupt(frame, event, arg):
-        if event == "call" and frame.f_code is threads.Team.__exit__.__code__:
+        if event == "call" and frame.f_code is threads.Team.close.__code__:
             sys.settrace(None)
             raise KeyboardInterrupt
 

@@ -73,7 +73,13 @@ def _in_turn(original: Any, name: str) -> Any:
             if not shortcuts.is_heard(self) and self._may_begin(name, **kwargs):
                 kwargs.pop("classes", None)
                 return self._fit(*args, incremental=name == "partial_fit", **kwargs)
-        return getattr(super(_Compiled, self), name)(*args, **kwargs)
+        before = None if "coefs_" in vars(self) else dict(vars(self))
+        try:
+            return getattr(super(_Compiled, self), name)(*args, **kwargs)
+        except BaseException:
+            if before is not None and "coefs_" not in vars(self):
+                self.__dict__ = before  # such as classes without their numbers
+            raise
 
     @functools.wraps(getattr(original, name))
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -437,8 +443,27 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
         self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False
     ) -> None:
         """scikit-learn's `_fit`, without what its own arithmetic needs."""
-        hidden = shortcuts.hidden_layers(self.hidden_layer_sizes)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        before = dict(vars(self)) if first else None
+        try:
+            X, y, sample_weight, units = self._begin_fit(X, y, sample_weight, incremental, first)
+        except BaseException:
+            if before is not None:
+                self.__dict__ = before  # not half a net, or one that goes with other data
+            raise
+        if self.solver == "lbfgs":
+            self._train_lbfgs(X, y, sample_weight, units)
+        else:
+            self._train_stochastic(X, y, sample_weight, units, incremental)
+        # a callback may have changed them at the end
+        if self._followers and not kernels.build.all_finite(self._parameters()[0]):
+            raise fitting.not_finite(False, self.loss_, True, "")
+
+    def _begin_fit(
+        self: Any, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool
+    ) -> tuple[Any, Any, Any, list[int]]:
+        """Data, checked, and the units of each layer; if it is the first, parameters are drawn."""
+        hidden = shortcuts.hidden_layers(self.hidden_layer_sizes)
         given_y = y
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None and not shortcuts.are_weights(sample_weight, X.shape[0]):
@@ -462,13 +487,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
             self._initialize(y, units, X.dtype)
             if self.solver in extras.MORE_SOLVERS:  # scikit-learn leaves it out
                 fitting.new_rule(self)
-        if self.solver == "lbfgs":
-            self._train_lbfgs(X, y, sample_weight, units)
-        else:
-            self._train_stochastic(X, y, sample_weight, units, incremental)
-        # a callback may have changed them at the end
-        if self._followers and not kernels.build.all_finite(self._parameters()[0]):
-            raise fitting.not_finite(False, self.loss_, True, "")
+        return X, y, sample_weight, units
 
     def _loss_grad_lbfgs(
         self: Any, packed_coef_inter: NDArray[Any], X: Any, y: NDArray[Any], *rest: Any

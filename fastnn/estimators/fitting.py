@@ -411,19 +411,32 @@ class Training:
             most = min(len(self._loss_curve), self.epochs_left)
             run.again(min(most, blocks.end - done) if blocks else most)
         finally:
-            run.settle()
-            losses = list(self._loss_curve[: run.epoch])
-            if losses:
-                self.epochs_left -= len(losses)
-                estimator.n_iter_ += len(losses)
-                estimator.t_ += len(losses) * self.n_samples
-                estimator.loss_curve_ += losses
-                estimator.loss_ = self._last_loss = losses[-1]
-                self._moved = self._moved or any(map(math.isfinite, losses))
-                if self._in_one_call:
-                    estimator._no_improvement_count = rule.no_improvement_count
-                    if rule.best_loss != estimator.best_loss_:
-                        estimator.best_loss_ = rule.best_loss
+            try:
+                self._note()
+            except MemoryError:  # some is free again
+                self._note()
+
+    def _note(self) -> None:
+        """Take down what epochs have done: all of it or, where memory fails, nothing."""
+        estimator, rule, run = self._estimator, self._rule, self.run
+        run.settle()
+        losses = list(self._loss_curve[: run.epoch])
+        if not losses:
+            return
+        n = len(losses)
+        left, n_iter, t = self.epochs_left - n, estimator.n_iter_ + n, estimator.t_
+        t += n * self.n_samples
+        moved = self._moved or any(map(math.isfinite, losses))
+        best, count = estimator.best_loss_, estimator._no_improvement_count
+        if self._in_one_call:
+            best = best if rule.best_loss == best else rule.best_loss
+            count = rule.no_improvement_count
+        estimator.loss_ = losses[-1]  # at first a new attribute
+        estimator.loss_curve_ += losses
+        # these only change attributes, which takes no memory
+        self.epochs_left, self._last_loss, self._moved = left, losses[-1], moved
+        estimator.n_iter_, estimator.t_ = n_iter, t
+        estimator.best_loss_, estimator._no_improvement_count = best, count
 
     def _some_epochs(self, validation: list[Any]) -> bool:
         """Train for one or more epochs by scikit-learn's rules; whether they end the training."""

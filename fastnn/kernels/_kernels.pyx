@@ -194,31 +194,36 @@ def team_size(int n_threads):
     return team_bytes(n_threads)
 
 
-def open_team(unsigned char[::1] team, int n_threads):
-    """Make a team in memory that starts at a multiple of 128 bytes."""
+# No typed arguments, which allocate: helpers must be sent home where no memory is left.
+
+cdef void *team_of(object team, int n_threads) except NULL:
+    """The memory of a team of at least n_threads."""
+    cdef void *memory = data_of(team, cnp.NPY_UINT8, 1, True)
     enough(n_threads, 1, "team")
-    enough(team.shape[0], team_bytes(n_threads), "team")
-    team_open(&team[0], n_threads)
+    enough(cnp.PyArray_SIZE(team), team_bytes(n_threads), "team")
+    return memory
 
 
-def serve_team(unsigned char[::1] team, int index):
+def open_team(team, int n_threads):
+    """Make a team in memory that starts at a multiple of 128 bytes."""
+    team_open(team_of(team, n_threads), n_threads)
+
+
+def serve_team(team, int index):
     """Be helper `index`, 1 .. n_threads - 1, until the team is closed."""
-    enough(index, 1, "team")
-    enough(team.shape[0], team_bytes(index + 1), "team")
+    cdef void *memory = team_of(team, index + 1 if index > 0 else 0)
     with nogil:
-        team_serve(&team[0], index)
+        team_serve(memory, index)
 
 
-def close_team(unsigned char[::1] team):
+def close_team(team):
     """Dismiss the helpers; they leave soon after."""
-    enough(team.shape[0], team_bytes(1), "team")
-    team_close(&team[0])
+    team_close(team_of(team, 1))
 
 
-def free_team(unsigned char[::1] team):
+def free_team(team):
     """Release the team once all helpers have left; its memory is plain memory again."""
-    enough(team.shape[0], team_bytes(1), "team")
-    team_free(&team[0])
+    team_free(team_of(team, 1))
 
 
 # ---- odds and ends ------------------------------------------------------------------------------

@@ -89,10 +89,10 @@ class Again:
     ) -> None:
         """Train for one epoch; errors are those of `TrainingRun.epochs`."""
         run = self.run
+        run.count_afresh()  # first: `losses` asks for what was done, after an error, too
         if self._order is not None:
             self._order[:] = self._rows
             draw_order(self._order, random_state)
-        run.count_afresh()
         with run:
             run.begin(params, x, y, self._curve, self._order)
             run.until(1)

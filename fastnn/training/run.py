@@ -65,7 +65,7 @@ class TrainingRun:
         )
         self._team, self.n_threads = threads.Team(self.build, n_threads), n_threads
         self._data: tuple[Any, ...] = ()
-        cursor = np.zeros(kernels.CURSOR.itemsize, np.uint8)
+        cursor = np.zeros(kernels.CURSOR.itemsize, _BYTES)
         self._epochs_before = 0
         self._n_threads, self._learning_rate = step["n_threads"], step["learning_rate"]
         self._threads_at_work: int = self._n_threads.item()
@@ -192,7 +192,7 @@ class TrainingRun:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._team.__exit__(*exception)
+        self._team.close()
         self._calls.end()
         self._data = ()
 
@@ -317,7 +317,10 @@ class TrainingRun:
             self._take_up_raw(params)
             self._until(stop)
         finally:
-            self._show_average(params)
+            try:
+                self._show_average(params)
+            except MemoryError:
+                self._show_average(params)
 
     def _until(self, stop: int) -> None:
         """As `until`, of the parameters themselves."""
@@ -431,6 +434,7 @@ class StoppingRule:
 
 NOT_FINITE = "the loss or a parameter is no longer finite"
 _RPROP = solvers.CODES["rprop"]
+_BYTES = np.dtype(np.uint8)  # NumPy may forget np.uint8 itself where memory fails
 _RULE = ("tol", "best_loss", "n_iter_no_change", "no_improvement_count")
 LARGE = 10.0  # numbers beyond are hardly of mean 0 and variance 1
 
