@@ -217,6 +217,8 @@ class Team:
         """Send the helpers home. That takes no memory."""
         if self.memory is None:  # one thread
             return
+        if self._helpers:  # Ctrl-C in between leaves them on their way
+            self._build.close_team(self.memory)
         _close_team(self._build, self.memory, self._helpers)
         self.memory = None
         self._at_end.detach()

@@ -332,6 +332,7 @@ def test_an_interrupted_start_leaves_no_helper(monkeypatch, what, name, begins):
             start(self)
             return
         if begins:  # a moment later, as on a busy machine
+            threading._limbo[self] = self
             begun.append(self)
             start(threading.Thread(target=late, args=(self,)))
         raise KeyboardInterrupt
@@ -346,6 +347,7 @@ def test_an_interrupted_start_leaves_no_helper(monkeypatch, what, name, begins):
 
 
 @COMPILED_ONLY
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_in_the_finalizer_leaves_no_helper(monkeypatch):
     """It runs once, so helpers must be on their way before."""
     all_threads(monkeypatch)
