@@ -251,7 +251,7 @@ def _wait_for(helpers: list[threading.Thread]) -> bool:
 
     start() may fail with the thread not begun, or about to begin, or running.
     """
-    i, patience, certain = 0, 1000, True
+    i, patience, certain = 0, 100, True
     while i < len(helpers):
         helper = helpers[i]
         if helper.ident is not None:

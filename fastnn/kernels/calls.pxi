@@ -31,13 +31,20 @@ cdef enum:
     BRIEF = 1000000         # multiply-adds for which other threads may wait
 
 
+cdef inline bint has_shape(
+    object array, int type_number, Py_ssize_t n_rows, Py_ssize_t n_columns
+) noexcept:
+    """`is_matrix`."""
+    return (is_plain(array, type_number, 2) and cnp.PyArray_DIM(array, 0) == n_rows
+            and cnp.PyArray_DIM(array, 1) == n_columns)
+
+
 def is_matrix(array, int type_number, Py_ssize_t n_rows, Py_ssize_t n_columns):
     """Whether array is an ndarray (n_rows, n_columns) as kernels read it.
 
     type_number is its dtype's num.
     """
-    return (is_plain(array, type_number, 2) and cnp.PyArray_DIM(array, 0) == n_rows
-            and cnp.PyArray_DIM(array, 1) == n_columns)
+    return has_shape(array, type_number, n_rows, n_columns)
 
 
 def is_ready(array, int type_number, Py_ssize_t n_columns):
@@ -118,8 +125,8 @@ cdef bint are_fit(
     cdef int number = cnp.PyArray_TYPE(params)
     if n_rows <= 0 and is_plain(x, number, 2):
         n_rows = cnp.PyArray_DIM(x, 0)
-    if not (n_rows > 0 and is_matrix(x, number, n_rows, n_features)
-            and is_matrix(y, number, n_rows, n_outputs)
+    if not (n_rows > 0 and has_shape(x, number, n_rows, n_features)
+            and has_shape(y, number, n_rows, n_outputs)
             and is_finite(params) and is_finite(x) and is_finite(y)
             and is_apart(params, x) and is_apart(params, y)):
         return False
@@ -549,8 +556,8 @@ cdef class Epochs:
         cdef Py_ssize_t n_rows = t.step.batch_size
         cdef cnp.npy_intp[2] shape
         shape[0], shape[1] = n_rows, t.layer_units[t.n_layers]
-        if not (is_matrix(x, self.type_number, n_rows, t.layer_units[0])
-                and is_matrix(y, self.type_number, n_rows, shape[1])):
+        if not (has_shape(x, self.type_number, n_rows, t.layer_units[0])
+                and has_shape(y, self.type_number, n_rows, shape[1])):
             return None
         trained = cnp.PyArray_NewCopy(params, cnp.NPY_CORDER)
         outputs = cnp.PyArray_EMPTY(2, shape, self.type_number, 0)
