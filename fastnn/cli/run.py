@@ -91,7 +91,8 @@ def main(options: argparse.Namespace, words: list[str]) -> int:
     if "__annotations__" in vars(own):  # there from the beginning in this version of Python
         module.__annotations__ = {}
     sys.excepthook = functools.partial(_show, program.code)
-    exec(program.code, vars(module))
+    # the user's own script, as python runs it
+    exec(program.code, vars(module))  # nosec B102
     return 0
 
 
