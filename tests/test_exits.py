@@ -81,7 +81,7 @@ ALL = [(work, end) for work in WORK for end in ENDS]
 def ends(code, status, said="", seed=0):
     """Run code, and compare how it ends."""
     done = subprocess.run(
-        [*PYTHON, "-c", START.replace("{seed}", str(seed)) + code],
+        [*PYTHON, "-P", "-c", START.replace("{seed}", str(seed)) + code],
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == status, done.stderr

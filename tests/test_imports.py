@@ -39,7 +39,7 @@ print(net.loss_.hex())
 def python(*args, cwd=None, status=0, **env):
     """What a new Python says; its last line if it is to fail."""
     done = subprocess.run(
-        [*PYTHON, *args], capture_output=True, text=True, timeout=300, cwd=cwd,
+        [*PYTHON, "-P", *args], capture_output=True, text=True, timeout=300, cwd=cwd,
         env={**os.environ, **env},
     )  # fmt: skip
     assert done.returncode == status, done.stderr
@@ -90,9 +90,9 @@ def test_a_tree_that_cannot_be_written(tmp_path, want):
     try:
         code = f"import sys; sys.path.insert(0, {str(tree)!r})\n" + USE
         code += f"assert fastnn.__file__.startswith({str(tree)!r})"
-        command = [*PYTHON, "-c", code]
+        command = [*PYTHON, "-P", "-c", code]
         if os.geteuid() == 0:  # who may write everywhere
-            command = [*PYTHON, "-B", "-c", code]
+            command = [*PYTHON, "-P", "-B", "-c", code]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == want
