@@ -257,7 +257,7 @@ def _wait_for(helpers: list[threading.Thread]) -> bool:
         if helper.ident is not None:
             try:
                 helper.join()
-            except RuntimeError:  # not quite begun
+            except (RuntimeError, MemoryError):  # not quite begun, or memory is short
                 pass
             else:
                 i += 1

@@ -12,7 +12,8 @@ noted twice at most. More in a row would be a test of Python 3.11, which loops f
 cannot note in which line an exception was raised.
 
 Usually some allocations of some calls are tried. With FASTNN_THOROUGH=1 it is each of every call;
-of the few calls with more than 1,200 (copies, pickles, scikit-learn's checks) it is 600 to 1,200.
+of the few calls with more than 1,200 (copies, pickles, scikit-learn's checks) it is 600 to 1,200,
+and of ten in a row 50 to 100.
 """
 
 import copy
@@ -212,8 +213,9 @@ MISNAMED = [
     (AttributeError, "has no attribute 'partial_fit'", "scikit-learn's available_if"),
     (TypeError, "cannot cast dtype bool to", "NumPy looks for another loop of ==: scikit-learn"),
 ]
-# What says "ignored" where Python closes a generator, or begins a thread, without memory.
-IGNORED = "in <generator object", "in <bound method Thread._bootstrap"
+# What says "ignored" where Python closes a generator or begins a thread, or NumPy frees an array,
+# without memory. Of fastnn's functions it would give the name.
+IGNORED = "in <generator object", "in <bound method Thread._bootstrap", "in None"
 # Crashes: what is among the native frames of one, and why it is not fastnn's. No kernel of
 # fastnn's may be among them.
 CRASHES = [
@@ -354,7 +356,7 @@ def fit_case(units=(3, 4, 1), X=X, y=Y, **options):
         if "loss" in made:  # one's own, whose epochs are many calls
             n_steps = 0 if state is None else state.n_steps
             assert steps * n <= n_steps <= steps * (n + 1), f"{n_steps} steps, {n} losses"
-        else:
+        elif "ema" not in options or IN_A_ROW == 1:  # else they may be those without an average
             assert net.params_.tobytes() in seen, "parameters of no epoch"
             k = seen.index(net.params_.tobytes())
             n_steps = 0 if state is None else state.n_steps
@@ -609,8 +611,17 @@ case("train, forward", tutorial_net,
 
 
 def n_begun():
-    """Threads that began: Python's list may keep one that did not for want of memory."""
-    return sum(thread.ident is not None for thread in threading.enumerate())
+    """Threads that are at what they were started for.
+
+    Where memory failed, Python's list may keep one that never began; and Thread.start may leave a
+    lock held, for which the new thread then waits for ever before it begins.
+    """
+    run, n = threading.Thread.run.__code__, 0
+    for frame in sys._current_frames().values():
+        while frame is not None and frame.f_code is not run:
+            frame = frame.f_back
+        n += frame is not None
+    return n
 
 
 def attack(names, length, others, most, progress):
@@ -639,7 +650,7 @@ def attack(names, length, others, most, progress):
         one = case.new()
         shim.call(functools.partial(case.call, one), sys.maxsize, 1, others)
         step = -(-shim.counted() // most)
-        n = first[1] if i == first[0] else 1
+        n = first[1] + step if i == first[0] and first[1] else 1
         n_threads, n_failed, made = n_begun(), 0, case.new()
         gc.collect()
         while True:
@@ -704,7 +715,7 @@ def attacked(shim, names, length=1, others=False, most=1000):
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *([more] if more else [])]),
     }  # fmt: skip
     progress, complaints, failed, crashes = f"{shim}.progress", [], {}, 0
-    np.array([0, 1], np.int64).tofile(progress)
+    np.array([0, 0], np.int64).tofile(progress)
     while True:
         code = f"attack({names!r}, {length}, {others}, {most}, {progress!r})"
         done = subprocess.run(
@@ -727,7 +738,7 @@ def attacked(shim, names, length=1, others=False, most=1000):
         why = crash_of(done.stderr)
         if why is None:
             complaints.append(f"{names[i]}, allocation {n}: crash\n{done.stderr}")
-        np.array([i, n + 1], np.int64).tofile(progress)
+        np.array([i, n], np.int64).tofile(progress)
 
 
 def crash_of(report):
@@ -756,7 +767,7 @@ QUICK = [
 def test_every_allocation_fails(shim, length):
     names = [name for name in CASES if name not in PLANTED] if THOROUGH else QUICK
     complaints, failed, _ = attacked(
-        shim, names, length, most=MOST if length == 1 else -(-MOST // 4)
+        shim, names, length, most=MOST if length == 1 else min(MOST, 100)
     )
     assert not complaints, "\n".join(complaints)
     assert failed.keys() == set(names)
