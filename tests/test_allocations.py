@@ -13,7 +13,7 @@ cannot note in which line an exception was raised.
 
 Usually some allocations of some calls are tried. With FASTNN_THOROUGH=1 it is each of every call;
 of the few calls with more than 1,200 (copies, pickles, scikit-learn's checks) it is 600 to 1,200,
-and of ten in a row 50 to 100.
+and of ten in a row at most 30.
 """
 
 import copy
@@ -216,13 +216,13 @@ MISNAMED = [
 # What says "ignored" where Python closes a generator or begins a thread, or NumPy frees an array,
 # without memory. Of fastnn's functions it would give the name.
 IGNORED = "in <generator object", "in <bound method Thread._bootstrap", "in None"
-# Crashes: what is among the native frames of one, and why it is not fastnn's. No kernel of
-# fastnn's may be among them.
+# Crashes: how libraries are named of which the first frame of one is, and why it is not fastnn's.
+# No kernel of fastnn's may be among the frames up to the interpreter.
 CRASHES = [
     ("mtrand", "NumPy's RandomState uses objects that could not be made"),
     ("bit_generator", "the same"),
     ("_multiarray_umath", "NumPy uses an array, a type or a tuple that could not be made"),
-    ("PyContextVar_Set", "Python 3.11 uses a token that could not be made: np.errstate"),
+    ("python", "Python uses an object that could not be made, such as np.errstate's token"),
 ]
 
 
@@ -523,7 +523,8 @@ def estimator_case(cls, method, first=False, **options):
             if now in seen:
                 k, n = seen.index(now), len(getattr(mlp, "loss_curve_", []))
                 whole = k == 0 or mlp.loss_curve_ == curves[k]
-                assert whole or (n < k and IN_A_ROW > 1), f"{n} losses, epoch {k}"
+                short = n == 0 or mlp.loss_curve_ == curves[k][:n]
+                assert whole or (short and IN_A_ROW > 1), f"{n} losses, epoch {k}"
             else:  # what fit draws at first
                 assert getattr(mlp, "loss_curve_", []) == [], "a curve, parameters of no epoch"
             mlp.partial_fit(X, y, **({"classes": [0, 1]} if cls is MLPClassifier else {}))
@@ -747,11 +748,11 @@ def crash_of(report):
         return "glibc's loader ends the process"
     here = report.partition("native stack of the crash:")[2].partition("memory failed in:")
     for stack in (here[0], here[2]):
-        inner = stack.partition("_PyEval_Eval")[0]
-        if not stack or "_kernels" in inner:
+        if not stack or "_kernels" in stack.partition("_PyEval_Eval")[0]:
             return None
-    inner = here[0].partition("_PyEval_Eval")[0]
-    return next((why for name, why in CRASHES if name in inner), None)
+    names = [line.partition("(")[0].rpartition("/")[2] for line in here[0].split("\n")[1:]]
+    first = next((n for n in names if n and not n.startswith(("shim", "libc.", "libm."))), "")
+    return next((why for name, why in CRASHES if name in first), None)
 
 
 MOST = 1200 if THOROUGH else 40
@@ -767,7 +768,7 @@ QUICK = [
 def test_every_allocation_fails(shim, length):
     names = [name for name in CASES if name not in PLANTED] if THOROUGH else QUICK
     complaints, failed, _ = attacked(
-        shim, names, length, most=MOST if length == 1 else min(MOST, 100)
+        shim, names, length, most=MOST if length == 1 else min(MOST, 30)
     )
     assert not complaints, "\n".join(complaints)
     assert failed.keys() == set(names)
@@ -815,11 +816,13 @@ def test_planted_faults_are_found(shim):
 
 def test_crashes_are_told_apart():
     ours = (
-        "native stack of the crash:\n_kernels_avx2.so(+1)\n_PyEval_EvalFrame\nmemory failed in:\nx"
+        "native stack of the crash:\n/x/shim.so(+1)\n/python/_kernels_avx2.so(+1)\n"
+        "/x/python(_PyEval_EvalFrame)\nmemory failed in:\n/x/shim.so(malloc+1)"
     )
     theirs = ours.replace("_kernels_avx2", "_multiarray_umath")
     assert crash_of(ours) is None
     assert crash_of(theirs)
+    assert crash_of(theirs + "\n/python/_kernels_avx2.so(+1)") is None
     assert crash_of(theirs.replace("_multiarray_umath", "another")) is None
 
 
