@@ -74,7 +74,9 @@ def terminated(handler, work, delay):
     lines, status, returns = HANDLERS[handler]
     code = START.replace("{seed}", "0") + TERM.format(handler=lines, handled=handler != "none")
     code += FIT.format(epochs=200 if handler == "training" else 10**6) if work == "fit" else work
-    child = subprocess.Popen([*PYTHON, "-P", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        [*PYTHON, "-P", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert child.stdout.readline() == b"ready\n", child.stderr.read()
     time.sleep(delay)
     child.terminate()
