@@ -15,8 +15,9 @@ from fastnn import kernels as builds
 
 CPU = import_module("fastnn.kernels._cpu")
 FOLDER = Path(builds.__file__).parent
-SEEN_BY = {"signed integer overflow": "undefined", "shift exponent": "undefined",
-           "data race": "thread"}  # fmt: skip
+SEEN_BY = {"shift exponent": "undefined", "data race": "thread"}
+# what UndefinedBehaviorSanitizer, which may be first, says of them
+ALSO = {"heap-buffer-overflow": "insufficient space", "stack-buffer-overflow": "out of bounds"}
 
 
 def commit(fault):
@@ -31,13 +32,13 @@ def commit(fault):
 
 @pytest.mark.parametrize("fault", CPU.PLANTED)
 def test_planted_faults_are_found(fault):
+    if CPU.SANITIZERS and SEEN_BY.get(fault, "address") not in CPU.SANITIZERS:
+        pytest.skip("not this sanitizer's")
     done = commit(fault)
     assert done.returncode != 0
-    if SEEN_BY.get(fault, "address") in CPU.SANITIZERS:
-        assert fault in done.stderr
+    if CPU.SANITIZERS:
+        assert fault in done.stderr or ALSO.get(fault, fault) in done.stderr
         assert "planted.h" in done.stderr
-    elif CPU.SANITIZERS:
-        pytest.skip("not this sanitizer's")
     else:
         assert "only checked builds commit faults" in done.stderr
 

@@ -25,9 +25,8 @@ static int plant_fault(int kind, int zero)
     case 0: result = heap[8 + zero]; break;
     case 1: free(heap); return heap[zero];
     case 2: stack[8 + zero] = 1; result = stack[zero]; break;
-    case 3: result = (2147483647 + zero) + (1 + zero); break;
-    case 4: result = 1 << (32 + zero); break;
-    case 5:
+    case 3: result = 1 << (32 + zero); break;
+    case 4:
         if (pthread_create(&helper, NULL, planted_count, NULL)) return -1;
         planted_count(NULL);
         pthread_join(helper, NULL);
