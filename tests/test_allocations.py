@@ -764,6 +764,7 @@ QUICK = [
 ]  # fmt: skip
 
 
+@COMPILED_ONLY  # the oracle takes memory within a step
 @pytest.mark.parametrize("length", [1, 10])
 def test_every_allocation_fails(shim, length):
     names = [name for name in CASES if name not in PLANTED] if THOROUGH else QUICK
