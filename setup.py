@@ -85,6 +85,11 @@ if "thread" in SANITIZE and len(SANITIZE) > 1:
     raise SystemExit("FASTNN_SANITIZE: thread goes with no other sanitizer")
 
 
+# The date of all files in source distributions and wheels, so that two builds are the same bytes:
+# 1980-01-01, the earliest that zip files can hold.
+os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
+
+
 class BuildExt(build_ext):
     """Adds flags once the compiler is known, and compiles the modules side by side."""
 
@@ -115,7 +120,7 @@ class Sdist(sdist):
     def make_archive(self, base_name: Any, format: str, *args: Any, **options: Any) -> str:
         if format != "gztar":
             return super().make_archive(base_name, format, *args, **options)
-        moment = int(os.environ.get("SOURCE_DATE_EPOCH", EARLIEST))
+        moment = int(os.environ["SOURCE_DATE_EPOCH"])
 
         def plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
             info.mtime, info.uid, info.gid, info.uname, info.gname = moment, 0, 0, "", ""
@@ -132,9 +137,6 @@ class Sdist(sdist):
             for each in sorted(one.as_posix() for one in files if one.is_file()):
                 tar.add(each, filter=plain)
         return path
-
-
-EARLIEST = 315_532_800  # 1980-01-01, the earliest date that zip files can hold
 
 
 def write_settings() -> Path:

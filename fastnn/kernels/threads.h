@@ -57,7 +57,7 @@ typedef void (*team_task)(void *context, int part, int parts);
 #if defined(__x86_64__)
 #define TEAM_SPINS 300000
 #define TEAM_PAUSE() __builtin_ia32_pause()
-#define TEAM_NOW(spin) ((long long)__builtin_ia32_rdtsc())
+#define TEAM_NOW(spin) ((void)(spin), (long long)__builtin_ia32_rdtsc())
 #elif defined(__aarch64__)
 #define TEAM_SPINS 10000
 #define TEAM_PAUSE() __asm__ volatile("isb")
