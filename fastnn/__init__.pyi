@@ -5,12 +5,14 @@ A test compares this file with `dir(fastnn)`.
 
 from fastnn import callbacks as callbacks
 from fastnn import estimators as estimators
+from fastnn import files as files
 from fastnn import plotting as plotting
 from fastnn import reference as reference
 from fastnn import schedules as schedules
 from fastnn import tutorial as tutorial
 from fastnn.estimators import MLPClassifier as MLPClassifier
 from fastnn.estimators import MLPRegressor as MLPRegressor
+from fastnn.files import load as load
 from fastnn.network import Network as Network
 from fastnn.patching import patch_sklearn as patch_sklearn
 from fastnn.patching import unpatch_sklearn as unpatch_sklearn
@@ -26,6 +28,7 @@ __all__ = [
     "__version__",
     "find_learning_rate",
     "get_num_threads",
+    "load",
     "patch_sklearn",
     "set_num_threads",
     "show_config",

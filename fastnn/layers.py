@@ -75,6 +75,7 @@ class Layers:
     _coefs: ParameterList
     _intercepts: ParameterList
     _random_state: np.random.RandomState
+    _trained_on: dict[str, Any] | None
     _drawn: int  # checksum of the first parameters
     _no_rate = (
         "learning_rate_ is there for callbacks, while a fit runs; else give learning_rate_init to "
@@ -154,6 +155,7 @@ class Layers:
             validation_scores_=None,
             validation_loss_curve_=None,
             best_iteration_=None,
+            _trained_on=None,
             _dropped=0,  # how many losses were dropped before those
             _state=None,
         )

@@ -7,12 +7,14 @@ made of is in `layers`, how it trains in `trainable`.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+import fastnn
 from fastnn import documentation, parameters, threads
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.initializers import InitName
@@ -219,6 +221,44 @@ class Network(Trainable, Displayable):
         return Summary(
             self._layer_units, self._activations, self._loss.name, self._dtype, n_samples
         )
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What it was trained on last, and by what.
+
+        Returns
+        -------
+        dict
+            ``"n_features"``, and after a training ``"fastnn"``, its version, ``"build"``, the
+            kernels' instruction set, ``"n_samples"``, and ``"feature_names"``, those of a data
+            frame or None. A file has it, too.
+        """
+        return {"n_features": self._layer_units[0], **(self._trained_on or {})}
+
+    # ---- keeping ----
+
+    def save(self, path: str | os.PathLike[str], *, date: bool = False) -> None:
+        """Write the network to a file, for `fastnn.load`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file is replaced in one step: killed or out of disk space, the one before stays.
+        date : bool
+            Whether the file tells when it was written. Without, equal networks give equal files.
+
+        Raises
+        ------
+        TypeError
+            For a loss of one's own, whose functions no file holds.
+        ValueError
+            If a parameter is not finite.
+        ImportError
+            Without safetensors, the extra "files".
+        OSError
+            If the file cannot be written.
+        """
+        fastnn.files.save(self, path, date=date)
 
     def _forward(self, x: NDArray[Any], width: int) -> NDArray[Any]:
         self._check_params()

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import parameters
+import fastnn
+from fastnn import kernels, parameters
 from fastnn.catalog import losses, solvers
 from fastnn.data import checks
 from fastnn.parameters import SolverState
@@ -21,12 +22,41 @@ from fastnn.training.losses import LossOf, check_levels
 # what pickles of earlier versions do not have
 _LATER: dict[str, Any] = {
     "validation_scores_": None, "validation_loss_curve_": None, "best_iteration_": None,
-    "_solver": None,
+    "_solver": None, "_trained_on": None,
 }  # fmt: skip
 _NEEDED = (
     "_layer_units", "_activations", "_loss", "_dtype", "_params", "_state", "_random_state",
     "_n_jobs", "_dropped", "_drawn", "loss_curve_",
 )  # fmt: skip
+
+
+def trained_on(X: Any, n_samples: int) -> dict[str, Any]:
+    """What `metadata` says of a training: who trained, and what was it given."""
+    names = None if type(X) is np.ndarray else getattr(X, "columns", None)
+    return {
+        "fastnn": fastnn.__version__, "build": kernels.ISA, "n_samples": n_samples,
+        "feature_names": None if names is None else list(map(str, names)),
+    }  # fmt: skip
+
+
+def check_trained_on(value: Any) -> None:
+    """Refuse what `trained_on` does not give.
+
+    Raises
+    ------
+    ValueError
+    """
+    if value is None:
+        return
+    types = {"fastnn": str, "build": str, "n_samples": int}
+    names = value.get("feature_names", 0) if isinstance(value, Mapping) else 0
+    if (
+        not isinstance(value, Mapping)
+        or value.keys() != {*types, "feature_names"}
+        or any(type(value[name]) is not kind for name, kind in types.items())
+        or not (names is None or (type(names) is list and all(type(n) is str for n in names)))
+    ):
+        raise ValueError(f"_trained_on is {checks.shown(value)}")
 
 
 def apart(state: SolverState | None, plain: NDArray[Any] | None) -> dict[str, Any]:
@@ -70,6 +100,7 @@ def checked(given: Any) -> dict[str, Any]:
             raise ValueError(f"{name} must be a whole number, got {checks.shown(state[name])}")
     for name in ("loss_curve_", "validation_scores_", "validation_loss_curve_"):
         _numbers(name, state[name], optional=name != "loss_curve_")
+    check_trained_on(state["_trained_on"])
     solver_state = _solver_state(state["_state"], state["_solver"], n_params, dtype)
     del state["_solver"]
     return {

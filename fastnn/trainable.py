@@ -19,6 +19,7 @@ from fastnn.data import checks
 from fastnn.data.rows import Rows
 from fastnn.layers import Layers
 from fastnn.schedules import Blocks, Schedules
+from fastnn.states import trained_on
 from fastnn.training import options, own_loss
 from fastnn.training.again import Again, can_train
 from fastnn.training.losses import smoothed
@@ -266,11 +267,11 @@ class Trainable(Layers):
             listeners = Listeners(callback, callback_every, validation)
         own = vars(self)  # __setattr__ would take 0.2 us each time
         if listeners is NOBODY:
-            own.update(_OF_FIT, loss_curve_=[])
+            own.update(_OF_FIT, loss_curve_=[], _trained_on=trained_on(X, len(x)))
             self._train(x, rows, step, shuffle, curve, blocks)
             return self
-        before = {name: own[name] for name in _OF_FIT}
-        own.update(_OF_FIT, loss_curve_=[])
+        before = {name: own[name] for name in (*_OF_FIT, "_trained_on")}
+        own.update(_OF_FIT, loss_curve_=[], _trained_on=trained_on(X, len(x)))
         try:
             listeners.begin(cast("Network", self), x, y, len(curve))
         except BaseException:
@@ -323,6 +324,7 @@ class Trainable(Layers):
                     )
             if sample_weight is not None:
                 y = self._with_weights(y, sample_weight)
+            own["_trained_on"] = trained_on(X, len(x))
             run = self._train(x, y, step, shuffle, np.zeros(1))
             in_batches = shuffle and step["batch_size"].item() < len(x)
             again = Again(

@@ -18,8 +18,10 @@ import contextlib
 import copy
 import io
 import math
+import os
 import pickle
 import random as _random
+import tempfile
 import threading
 import warnings
 
@@ -551,7 +553,10 @@ class Machine:
     def rule_copy(self, random):
         """Copies and pickles go on as the network itself does."""
         one = self.some_net(random)
-        net, way = one.net, random.choice(["copy", "deepcopy", "pickle", "state", "from_params"])
+        net, way = (
+            one.net,
+            random.choice(["copy", "deepcopy", "pickle", "state", "from_params", "file"]),
+        )
         if way == "copy":
             other = self.call("Network.copy", net.copy)
         elif way == "deepcopy":
@@ -566,6 +571,10 @@ class Machine:
             self.call("Network.__setstate__", other.__setstate__, pickle.loads(
                 pickle.dumps(self.call("Network.__getstate__", net.__getstate__))
             ))  # fmt: skip
+        elif way == "file":
+            other = self.from_file(net, "Network")
+            if other is None:
+                return
         else:
             options = dict(net.loss_options)
             shared = net.params_.copy()
@@ -585,6 +594,19 @@ class Machine:
         if np.shares_memory(other._params, net._params):
             raise Finding(f"a {way} shares parameters")
         self.nets[random.randrange(len(self.nets))] = Net(other)
+
+    def from_file(self, model, kind):
+        """What comes back from a file, or None: it holds no functions and only finite numbers."""
+        with tempfile.TemporaryDirectory(prefix="fastnn-fuzz-") as folder:
+            path = os.path.join(folder, "model.fastnn")
+            _, error = outcome(lambda: self.call(f"{kind}.save", model.save, path), REFUSALS)
+            if error is None:
+                return self.call("load", fastnn.load, path)
+            if "\n" in str(error) or os.listdir(folder):
+                raise Finding(f"an error of several lines, or a file: {error!r}")
+            function = "own" in str(error) or "holds no" in str(error) or "not hold" in str(error)
+            if not (function or "finite" in str(error)):
+                raise Finding(f"{kind}.save: {error!r}")
 
     def rule_reset_solver(self, random):
         net = self.some_net(random).net
@@ -971,7 +993,10 @@ class Machine:
         entry = self.some_estimator(random)
         estimator = entry[0]
         cls = type(estimator)
-        kind, way = cls.__name__, random.choice(["params", "bad", "clone", "pickle", "theirs"])
+        kind, way = (
+            cls.__name__,
+            random.choice(["params", "bad", "clone", "pickle", "theirs", "file", "summary"]),
+        )
         if way == "params":
             params = self.call(f"{kind}.get_params", estimator.get_params)
             new = {"alpha": random.choice([0.0, 1e-4, 0.1]), "n_jobs": random.choice([None, 1, 2])}
@@ -1000,10 +1025,19 @@ class Machine:
                 raise Finding("a clone has other parameters")
         elif hasattr(estimator, "coefs_"):
             X, y = self.some_rows_and_labels(random, entry)
-            if way == "pickle":
-                other = pickle.loads(pickle.dumps(estimator))
+            if way == "summary":
+                if "total" not in str(self.call(f"{kind}.summary", estimator.summary, 10)):
+                    raise Finding("a summary without a total")
+                return
+            if way in ("pickle", "file"):
+                if way == "file":
+                    other = self.from_file(estimator, kind)
+                    if other is None:
+                        return
+                else:
+                    other = pickle.loads(pickle.dumps(estimator))
                 if bits(other.predict(X)) != bits(estimator.predict(X)):
-                    raise Finding("a pickle predicts otherwise")
+                    raise Finding(f"a {way} predicts otherwise")
                 entry[0] = other
                 return
             theirs, error = outcome(
@@ -1052,7 +1086,7 @@ WEIGHTS = {
     "look": 34, "partial_fit": 12, "fit": 6, "edit": 10, "copy": 3, "look_around": 8, "new": 3,
     "reset_solver": 2, "bad_data": 8, "bad_option": 6, "odd_argument": 5, "threads": 1,
     "many_threads": 0.1, "config": 0.2, "find_learning_rate": 0.3, "tutorial": 4,
-    "estimator_fits": 0.25, "estimator_looks": 0.6, "estimator_looks_around": 0.2,
+    "estimator_fits": 0.25, "estimator_looks": 0.6, "estimator_looks_around": 1,
 }  # fmt: skip
 
 

@@ -224,7 +224,7 @@ def content(value):
     if isinstance(value, (np.generic, float)):
         return type(value).__name__, repr(value)
     if isinstance(value, np.random.RandomState):
-        return [content(one) for one in value.get_state()]
+        return content(value.get_state(legacy=False))
     if isinstance(value, dict):
         return {key: content(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -332,8 +332,7 @@ def in_a_callback(how, kind, what):
     if in_the_child:
         returning_child(kind, one)
     same(fitted(one), want[kind]["fit"])
-    assert statuses, "no helper worked"
-    return statuses[0]
+    return statuses[0] if statuses else None
 
 
 def plain(one):
@@ -391,7 +390,11 @@ def one_cell(cell):
     if moment == "before":
         status = start(how, what, moment, kind, new(kind))
     elif moment == "callback":
-        status = in_a_callback(how, kind, what)
+        for _ in range(10):  # on a busy machine no helper may have its turn in a whole fit
+            status = in_a_callback(how, kind, what)
+            if status is not None:
+                break
+        assert status is not None, "no helper worked"
     elif moment == "after":
         status = start(how, what, moment, kind, fit(kind, new(kind)))
     else:

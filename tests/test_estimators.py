@@ -78,6 +78,10 @@ def configurations(draw):
         params["beta_1"] = draw(st.sampled_from([0.0, 0.9]))
         params["beta_2"] = draw(st.sampled_from([0.9, 0.999]))
         params["epsilon"] = draw(st.sampled_from([1e-8, 1e-3]))
+        if params["alpha"] > 1:
+            # the penalty takes coefs to 0, where Adam divides gradients by their own size: an
+            # error of rounding grows a thousandfold an epoch, in scikit-learn too
+            params["epsilon"] = 1e-3
     sparse = draw(st.sampled_from([None, "csr", "csc"]))
     weighted = VERSION >= (1, 7) and draw(st.booleans())
     return kind, n, draw(st.integers(1, 20)), draw(st.integers(0, 1000)), params, sparse, weighted

@@ -1,19 +1,23 @@
-"""Estimators as scikit-learn's own classes, and back."""
+"""Estimators in other forms: as scikit-learn's own classes and back, in files, as a table."""
 
 from __future__ import annotations
 
 import copy
+import os
 import warnings
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
+import fastnn
 from fastnn.data import checks
 from fastnn.estimators import extras, optimizers
 from fastnn.estimators.keeping import NOT_COPIED, attributes_of
+from fastnn.summary import Summary
 
 # what is not carried over to scikit-learn
-_NOT_CONVERTED = (*extras.NAMES, "_skl_callbacks", "_parent_callback_ctx")
+_NOT_CONVERTED = (*extras.NAMES, "_trained_on", "_skl_callbacks", "_parent_callback_ctx")
 
 
 class Converting:
@@ -74,6 +78,71 @@ class Converting:
         if isinstance(converted.random_state, np.random.Generator):
             converted.random_state = checks.random_state(converted.random_state)
         return converted
+
+    def save(self: Any, path: str | os.PathLike[str], *, date: bool = False) -> None:
+        """Write the estimator, fitted or not, to a file, for `fastnn.load`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file is replaced in one step: killed or out of disk space, the one before stays.
+        date : bool
+            Whether the file tells when it was written. Without, equal estimators give equal
+            files.
+
+        Raises
+        ------
+        TypeError
+            For what a file does not hold, such as a function as scoring or learning_rate.
+            Callbacks are left out.
+        ValueError
+            If parameters or fitted attributes are not valid.
+        ImportError
+            Without safetensors, the extra "files".
+        OSError
+            If the file cannot be written.
+        """
+        fastnn.files.save(self, path, date=date)
+
+    @property
+    def metadata(self: Any) -> dict[str, Any]:
+        """What it was fitted on last, and by what; empty before.
+
+        Returns
+        -------
+        dict
+            ``"n_features"``, ``"fastnn"``, the version, ``"build"``, the kernels' instruction
+            set, ``"n_samples"``, and ``"feature_names"``, those of a data frame or None.
+        """
+        if not hasattr(self, "n_features_in_"):
+            return {}
+        names = getattr(self, "feature_names_in_", None)
+        known = {"n_features": self.n_features_in_, **(vars(self).get("_trained_on") or {})}
+        return {**known, "feature_names": None if names is None else list(map(str, names))}
+
+    def summary(self: Any, n_samples: int | None = None) -> Summary:
+        """What a fitted estimator is made of: layers, shapes, activations, parameters, memory.
+
+        Parameters
+        ----------
+        n_samples : int, optional
+            Of an epoch, for its multiply-adds.
+
+        Returns
+        -------
+        Summary
+            As `fastnn.Network.summary` gives it.
+
+        Raises
+        ------
+        NotFittedError
+        """
+        check_is_fitted(self)
+        params, units = self._parameters()
+        names = self._layer_activations(len(units) - 1)
+        binary = self.loss == "log_loss" and self.out_activation_ == "logistic"
+        loss = "binary_log_loss" if binary else self.loss
+        return Summary(tuple(units.tolist()), tuple(names), loss, params.dtype, n_samples)
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> Any:

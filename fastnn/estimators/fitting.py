@@ -29,6 +29,7 @@ from fastnn.estimators import arrays, extras, optimizers
 from fastnn.estimators.following import Followers
 from fastnn.estimators.optimizers import Solver
 from fastnn.schedules import Blocks, Checked, Schedules
+from fastnn.states import trained_on
 from fastnn.training import options
 from fastnn.training.run import TrainingRun, advice, draw_order
 
@@ -137,6 +138,7 @@ def train(
     training = estimator._present_training() if incremental else None
     if training is None or not training.goes_on(estimator, X, y, sample_weight):
         training = Training(estimator, X, y, sample_weight, incremental)
+        estimator._trained_on = trained_on(None, training.n_samples)
     estimator.n_iter_ = 0
     before: NDArray[Any] | None = None
     try:

@@ -17,7 +17,7 @@ from fastnn.catalog import activations
 from fastnn.catalog.activations import ActivationName
 from fastnn.data import checks
 from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS
-from fastnn.estimators import arrays, shortcuts
+from fastnn.estimators import arrays, shortcuts, states
 from fastnn.estimators.fitting import Training
 from fastnn.forward import forward_rows
 
@@ -95,7 +95,8 @@ class Keeping:
     def __setstate__(self: Any, state: dict[str, Any]) -> None:
         estimator: Any = super()
         estimator.__setstate__(state)
-        if "coefs_" in state:
+        states.check(self)
+        if "coefs_" in vars(self):
             self._take_parameters(*self._parameters())
 
     def _layer_activations(self: Any, n_layers: int) -> list[ActivationName]:

@@ -13,6 +13,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from fastnn.estimators import arrays
 from fastnn.estimators.fitting import FIXED_BY_LBFGS, Fixed, not_finite
+from fastnn.states import trained_on
 from fastnn.training.objective import MeanLoss
 from fastnn.training.run import advice
 
@@ -44,6 +45,7 @@ def train(
     # scikit-learn's parameters are float64 after L-BFGS, for float32 data too
     params = arrays.join(estimator.coefs_, estimator.intercepts_).astype(np.float64)
     estimator._take_parameters(params, layer_units)
+    estimator._trained_on = trained_on(None, X.shape[0])
     search = _Search(estimator, params, objective)
     followers = estimator._followers
 
