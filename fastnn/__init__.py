@@ -4,7 +4,9 @@
 `patch_sklearn` puts them in their place; `fastnn.tutorial` has the tutorial's own names,
 `fastnn.reference` the NumPy oracle, `fastnn.callbacks` what listens while a network trains,
 `fastnn.schedules` how learning rates change, `find_learning_rate` one to begin with,
-`fastnn.plotting` the pictures. What is not part of `Network` loads when first asked for.
+`fastnn.plotting` the pictures. `Network.save` and `load` keep models in files; `to_onnx`, `to_c`
+and `to_sklearn` write them for other programs, `from_onnx`, `from_torch` and `from_keras` read
+theirs. What is not part of `Network` loads when first asked for.
 """
 
 import importlib as _importlib
@@ -36,11 +38,17 @@ __all__ = [
     "Network",
     "__version__",
     "find_learning_rate",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
     "get_num_threads",
     "load",
     "patch_sklearn",
     "set_num_threads",
     "show_config",
+    "to_c",
+    "to_onnx",
+    "to_sklearn",
     "unpatch_sklearn",
 ]
 
@@ -49,8 +57,14 @@ _LAZY = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "find_learning_rate": "rate_finder",
+    "from_keras": "files.converting",
+    "from_onnx": "files.onnx_reading",
+    "from_torch": "files.converting",
     "load": "files",
     "patch_sklearn": "patching",
+    "to_c": "files.c_source",
+    "to_onnx": "files.onnx_model",
+    "to_sklearn": "files.converting",
     "unpatch_sklearn": "patching",
     "callbacks": None,
     "estimators": None,

@@ -13,6 +13,12 @@ from fastnn import tutorial as tutorial
 from fastnn.estimators import MLPClassifier as MLPClassifier
 from fastnn.estimators import MLPRegressor as MLPRegressor
 from fastnn.files import load as load
+from fastnn.files.c_source import to_c as to_c
+from fastnn.files.converting import from_keras as from_keras
+from fastnn.files.converting import from_torch as from_torch
+from fastnn.files.converting import to_sklearn as to_sklearn
+from fastnn.files.onnx_model import to_onnx as to_onnx
+from fastnn.files.onnx_reading import from_onnx as from_onnx
 from fastnn.network import Network as Network
 from fastnn.patching import patch_sklearn as patch_sklearn
 from fastnn.patching import unpatch_sklearn as unpatch_sklearn
@@ -27,11 +33,17 @@ __all__ = [
     "Network",
     "__version__",
     "find_learning_rate",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
     "get_num_threads",
     "load",
     "patch_sklearn",
     "set_num_threads",
     "show_config",
+    "to_c",
+    "to_onnx",
+    "to_sklearn",
     "unpatch_sklearn",
 ]
 

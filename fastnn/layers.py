@@ -52,6 +52,23 @@ def _as_kernels_read(
     return arrays
 
 
+def _built(
+    params: NDArray[Any], layer_units: tuple[int, ...], names: tuple[ActivationName, ...]
+) -> dict[str, Any]:
+    """The attributes that follow from a network's others."""
+    units, codes = _as_kernels_read(layer_units, names)
+    arrays = kernels.build.views_of(params, parameters.shapes_of(layer_units))
+    return {
+        "_params": params,
+        "_again": None,  # what the last call of partial_fit left for the next
+        "_units": units,
+        "_codes": codes,
+        "_short_forward": kernels.build.Forward(arrays, codes),
+        "_coefs": ParameterList("coefs_", arrays[::2]),
+        "_intercepts": ParameterList("intercepts_", arrays[1::2]),
+    }
+
+
 class Layers:
     """Dense layers over one vector of parameters; `fastnn.Network` trains them."""
 
@@ -118,7 +135,9 @@ class Layers:
         """
         units = checks.layer_units(layer_units)
         n_params = parameters.count_params(units)
-        if not isinstance(params, np.ndarray) or params.shape != (n_params,):
+        if isinstance(params, np.memmap):
+            params = params.view(np.ndarray)  # of the same file
+        if type(params) is not np.ndarray or params.shape != (n_params,):
             raise ValueError(
                 f"params must be a vector of {n_params} numbers, got {checks.shown(params)}"
             )
@@ -163,18 +182,7 @@ class Layers:
 
     def _build(self, params: NDArray[Any]) -> None:
         """Take a flat vector as parameters, and cut it into views."""
-        units, codes = _as_kernels_read(self._layer_units, self._activations)
-        shapes = parameters.shapes_of(self._layer_units)
-        arrays = kernels.build.views_of(params, shapes)
-        vars(self).update(
-            _params=params,
-            _again=None,  # what the last call of partial_fit left for the next
-            _units=units,
-            _codes=codes,
-            _short_forward=kernels.build.Forward(arrays, codes),
-            _coefs=ParameterList("coefs_", arrays[::2]),
-            _intercepts=ParameterList("intercepts_", arrays[1::2]),
-        )
+        vars(self).update(_built(params, self._layer_units, self._activations))
 
     @property
     def layer_units(self) -> tuple[int, ...]:
@@ -278,7 +286,17 @@ class Layers:
     def _check_x(self, X: ArrayLike) -> NDArray[Any]:
         return checks.matrix("X", X, self._dtype, self._layer_units[0], "feature")
 
-    def _check_params(self) -> None:
+    def _check_params(self, *, written: bool = False) -> None:
+        """Refuse parameters that kernels cannot use, as someone changed them in place."""
+        params, dtype = self._params, self._dtype
+        n = parameters.count_params(self._layer_units)
+        flags = params.flags
+        right = flags.c_contiguous and flags.aligned and (flags.writeable or not written)
+        if params.shape != (n,) or params.dtype != dtype or not right:
+            more = " that may be written to" if written else ""
+            raise ValueError(f"params_ must be as it was made, a vector of {n} {dtype}{more}")
+        for views in (self._coefs, self._intercepts):
+            views.check_shapes(self._layer_units, dtype)
         if not kernels.build.all_finite(self._params):
             parameters.check_finite((self._coefs, self._intercepts))
 
@@ -293,11 +311,7 @@ class Layers:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        made = (
-            *("_coefs", "_intercepts", "_units", "_codes", "_step"),
-            *("_short_forward", "_again", "_no_rate"),
-        )
-        state = {key: value for key, value in vars(self).items() if key not in made}
+        state = {key: value for key, value in vars(self).items() if key not in states.MADE}
         solver_state = state["_state"]  # not again from self: another thread may reset the solver
         plain = None
         if solver_state is not None:
@@ -306,12 +320,13 @@ class Layers:
         return {**state, **states.apart(solver_state, plain)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(states.checked(state))
+        new = states.checked(state, type(self))
+        new |= _built(new["_params"], new["_layer_units"], new["_activations"])
+        if new["_state"] is not None:
+            packed = parameters.pack_rows(new["_state"].packed, new["_units"], new["_codes"])
+            new["_state"] = new["_state"]._replace(packed=packed)
         vars(self).setdefault("_step", None)  # a callback's __setstate__ leaves that of the fit
-        self._build(self._params)
-        if self._state is not None:
-            packed = parameters.pack_rows(self._state.packed, self._units, self._codes)
-            self._state = self._state._replace(packed=packed)
+        vars(self).update(new)  # all at once: memory may have failed before
 
     def copy(self) -> Self:
         """A network with parameters, solver state and random state of its own."""

@@ -162,6 +162,21 @@ class ParameterList(Sequence[NDArray[Any]]):
             raise ValueError(f"{name} must have shape {view.shape}, got {array.shape}")
         return checks.finite_array(name, array, view.dtype)
 
+    def check_shapes(self, layer_units: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Refuse views that were given another shape or type in place.
+
+        Raises
+        ------
+        ValueError
+        """
+        wanted = shapes_of(layer_units)[self._name == "intercepts_" :: 2]
+        for i, (view, shape) in enumerate(zip(self._views, wanted, strict=True)):
+            if view.shape != shape or view.dtype != dtype:
+                raise ValueError(
+                    f"{self._name}[{i}] must have shape {shape} of {dtype}, and was made "
+                    f"{view.shape} of {view.dtype}"
+                )
+
     def assign(self, values: Sequence[ArrayLike]) -> None:
         """Copy one array into each item, after checking them all."""
         if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray)):

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from typing import Any, Self
 
+from fastnn.announcing import announce
+
 NAMES = ("MLPClassifier", "MLPRegressor")
 ROOM = "sklearn.neural_network"
 
@@ -131,3 +133,6 @@ def unpatch_sklearn() -> None:
         if _reasons:
             _reasons.clear()
             _update()
+
+
+announce()  # skl2onnx may be imported between a patch and the estimators

@@ -6,7 +6,7 @@ types are compared first, and an error leaves the network as it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ _NEEDED = (
     "_layer_units", "_activations", "_loss", "_dtype", "_params", "_state", "_random_state",
     "_n_jobs", "_dropped", "_drawn", "loss_curve_",
 )  # fmt: skip
+
+
+_KNOWN = {*_LATER, *_NEEDED, "_sorts"}
 
 
 def trained_on(X: Any, n_samples: int) -> dict[str, Any]:
@@ -68,8 +71,14 @@ def apart(state: SolverState | None, plain: NDArray[Any] | None) -> dict[str, An
     return {"_state": plain, "_solver": numbers}
 
 
-def checked(given: Any) -> dict[str, Any]:
-    """A network's attributes, from what `__getstate__` gave.
+#: what a network makes of its state
+MADE = (
+    "_coefs", "_intercepts", "_units", "_codes", "_step", "_short_forward", "_again", "_no_rate",
+)  # fmt: skip
+
+
+def checked(given: Any, cls: type) -> dict[str, Any]:
+    """The attributes of a network of this class, from what `__getstate__` gave.
 
     Its ``_state`` is a `SolverState` whose vectors are laid out like the parameters.
 
@@ -84,6 +93,9 @@ def checked(given: Any) -> dict[str, Any]:
     missing = [name for name in _NEEDED if name not in state]
     if missing:
         raise ValueError(f"this is not the state of a network: {', '.join(missing)} missing")
+    for name in state:  # others are a subclass's or the user's
+        if name in MADE or (name not in _KNOWN and hasattr(cls, str(name))):
+            raise ValueError(f"a network's state has no {checks.shown(name)}")
     units = checks.layer_units(state["_layer_units"], "_layer_units")
     loss = _loss(state["_loss"], units[-1])
     names = state["_activations"]
@@ -93,7 +105,10 @@ def checked(given: Any) -> dict[str, Any]:
     dtype = parameters.as_dtype(state["_dtype"])
     n_params = parameters.count_params(units)
     params = _array("_params", state["_params"], (n_params,), dtype)
-    if not isinstance(state["_random_state"], np.random.RandomState):
+    random_state = state["_random_state"]
+    if getattr(random_state, "_bit_generator", None) is None or not isinstance(
+        random_state, np.random.RandomState
+    ):
         raise TypeError(f"_random_state must be a RandomState, got {type(state['_random_state'])}")
     for name in ("_dropped", "_drawn"):
         if type(state[name]) is not int or (name == "_dropped" and state[name] < 0):
@@ -124,7 +139,7 @@ def _loss(loss: Any, n_outputs: int) -> LossOf:
     for value in loss.numbers:
         checks.real_number(number or "", value, 0)
     own = loss.own
-    if own is not None and loss.name != "given":
+    if (own is not None) != (loss.name == "given"):
         raise ValueError(f"the loss {loss.name!r} and its functions do not belong together")
     if own is not None and not (len(own) == 2 and all(map(callable, own))):
         raise TypeError("a loss of one's own is a pair of functions")
@@ -149,9 +164,9 @@ def _solver_state(
     if not averages and np.shape(vectors)[:1] == (own + 1,):  # an average that nobody has seen yet
         rows += 1
     packed = _array("_state", vectors, (rows, n_params), dtype)
-    for name in ("n_steps", "seed"):
-        if type(numbers[name]) is not int or numbers[name] < 0:
-            raise ValueError(f"the solver's {name} must be a whole number >= 0")
+    for name, most in (("n_steps", 2**62), ("seed", 2**31)):
+        if type(numbers[name]) is not int or not 0 <= numbers[name] <= most:
+            raise ValueError(f"the solver's {name} must be a whole number from 0 to {most}")
     for name in ("raw", "shown"):
         if averages or numbers[name] is not None:
             _array(f"the solver's {name}", numbers[name], (n_params,), dtype)
@@ -176,5 +191,5 @@ def _array(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) 
 def _numbers(name: str, values: Any, *, optional: bool) -> None:
     if values is None and optional:
         return
-    if not isinstance(values, Sequence) or not all(isinstance(one, float) for one in values):
+    if type(values) is not list or not all(isinstance(one, float) for one in values):
         raise TypeError(f"{name} must be a list of numbers")

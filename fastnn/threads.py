@@ -339,6 +339,7 @@ def side_by_side(
     errors: list[BaseException | None] = [None]  # room for the first, which takes no memory
     helpers: list[threading.Thread] = []
     n_forks = _n_forks
+    n_under_way = [0]  # items
 
     def taken() -> Iterator[_Item]:
         while errors[0] is None and _n_forks == n_forks:
@@ -347,7 +348,12 @@ def side_by_side(
                     item = next(left)
                 except StopIteration:
                     return
-            yield item
+                n_under_way[0] += 1
+            try:
+                yield item
+            finally:
+                with lock:
+                    n_under_way[0] -= 1
 
     def help_out() -> None:
         try:
@@ -362,11 +368,13 @@ def side_by_side(
             helpers.append(helper)  # first: a thread may run although start() fails
             try:
                 helper.start()
-            except RuntimeError:  # can't start new thread
-                helpers.pop()
+            except RuntimeError:  # can't start new thread, or no lock to wait for its start
                 break
         work(taken())
         _wait_for(helpers)
+        # where memory is short, join may fail; after an error iterators may stay as they are
+        while n_under_way[0] and errors[0] is None and _n_forks == n_forks:
+            time.sleep(0.001)
         if helpers and _n_forks != n_forks:
             raise RuntimeError(
                 "this process was forked while several threads worked on one result, which only "

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # partial_fit keeps this many losses at most: it may be called for ever.
 LONGEST_CURVE = 100_000
+ANOTHER = "a callback made this another network: it is not trained on"
 UNSMOOTHED, TOL = 0.0, 1e-4  # defaults; arguments that are these very objects are not looked at
 
 
@@ -266,20 +267,28 @@ class Trainable(Layers):
         if callback is not None or validation is not None:
             listeners = Listeners(callback, callback_every, validation)
         own = vars(self)  # __setattr__ would take 0.2 us each time
-        if listeners is NOBODY:
-            own.update(_OF_FIT, loss_curve_=[], _trained_on=trained_on(X, len(x)))
-            self._train(x, rows, step, shuffle, curve, blocks)
-            return self
-        before = {name: own[name] for name in (*_OF_FIT, "_trained_on")}
-        own.update(_OF_FIT, loss_curve_=[], _trained_on=trained_on(X, len(x)))
+        before, architecture = own.copy(), self._architecture()
         try:
+            own.update(_OF_FIT, loss_curve_=[], _trained_on=trained_on(X, len(x)))
+            if listeners is NOBODY:
+                self._train(x, rows, step, shuffle, curve, blocks)
+                return self
             listeners.begin(cast("Network", self), x, y, len(curve))
-        except BaseException:
-            own.update(before)
+            with listeners:
+                if self._architecture() != architecture:
+                    raise ValueError(ANOTHER)
+                self._train(x, rows, step, shuffle, curve, blocks, listeners)
+        except BaseException as error:
+            diverged = isinstance(error, FloatingPointError)
+            if not diverged and own["_params"] is before["_params"] and not self._has_trained():
+                own.update({name: before[name] for name in (*_OF_FIT, "_trained_on")})
             raise
-        with listeners:
-            self._train(x, rows, step, shuffle, curve, blocks, listeners)
         return self
+
+    def _has_trained(self) -> bool:
+        """Whether the fit that an error ended has done anything."""
+        state = self._state
+        return bool(self.loss_curve_ or (state is not None and state.n_steps))
 
     @takes_solver_options
     def partial_fit(
@@ -332,25 +341,26 @@ class Trainable(Layers):
                 self._activations[-1], plain and not self._loss.own,
             )  # fmt: skip
         else:
-            try:
-                again.train(self._params, X, y, self._random_state)
-            finally:
-                try:
-                    self._note(again)
-                except MemoryError:  # some is free again
-                    self._note(again)
+            curve = self._own_curve()
+            length = len(curve)
+
+            def note(losses: list[float]) -> None:
+                curve[length:] = losses
+                own["_state"] = again.state
+
+            again.train(self._params, X, y, self._random_state, note)
         if again.is_kept:
             own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:
-            self._dropped += LONGEST_CURVE // 2
-            del self.loss_curve_[: LONGEST_CURVE // 2]
+            half = LONGEST_CURVE // 2  # both at once: no interrupt comes between
+            own.update(_dropped=self._dropped + half, loss_curve_=self.loss_curve_[half:])
         return self
 
-    def _note(self, again: Again) -> None:
-        """Take down what a call of partial_fit has done: all of it or, after an error, nothing."""
-        losses, state = again.losses(), again.run.state
-        self.loss_curve_.extend(losses)
-        vars(self)["_state"] = again.state = state
+    def _own_curve(self) -> list[float]:
+        """loss_curve_, as a list that takes more; the user may have put something else there."""
+        if type(self.loss_curve_) is not list:
+            self.loss_curve_ = list(self.loss_curve_)
+        return self.loss_curve_
 
     def reset_solver(self) -> None:
         """Forget the solver's velocities or moments, so that `partial_fit` starts afresh."""
@@ -372,7 +382,7 @@ class Trainable(Layers):
             x, y = self.check_data(X, y)
             if not own:
                 checks.targets(y, name, out_activation)
-            self._check_params()
+            self._check_params(written=True)
             # training must not change its own data: views of the parameters are copied
             x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
         shuffle = checks.boolean("shuffle", shuffle)
@@ -461,32 +471,30 @@ class Trainable(Layers):
         outer, own["_step"] = self._step, step  # of a fit whose callback called this one
         try:
             with run:
-                for stop in listeners.stops(cast("Network", self), len(curve)):
-                    while done < stop:
-                        # a callback may have trained this network, too
-                        due = self.loss_curve_, len(self.loss_curve_), done
-                        # at first, after a callback's __setstate__, and for more of a schedule
-                        if self._params is not params or (blocks and done >= blocks.end):
-                            if done and self._architecture() != architecture:
-                                raise ValueError(
-                                    "a callback made this another network: it is not trained on"
-                                )
-                            params = self._params
-                            rows = blocks.rows(done) if blocks else None
-                            run.begin(params, x, y, curve, order, first=done, schedule=rows)
-                        end = min(stop, blocks.end) if blocks else stop
-                        try:
+                try:
+                    for stop in listeners.stops(cast("Network", self), len(curve)):
+                        while done < stop:
+                            # at first, after a callback's __setstate__, and for more of a schedule
+                            if self._params is not params or (blocks and done >= blocks.end):
+                                if done and self._architecture() != architecture:
+                                    raise ValueError(ANOTHER)
+                                params = self._params
+                                table = blocks.rows(done) if blocks else None
+                                run.begin(params, x, y, curve, order, first=done, schedule=table)
+                            end = min(stop, blocks.end) if blocks else stop
+                            # a callback may have trained this network, too
+                            losses = self._own_curve()
+                            due = losses, len(losses), done
                             if order is None:
                                 run.until(end)
                             else:
                                 for epoch in range(done, end):
                                     draw_order(order, self._random_state)
                                     run.until(epoch + 1)
-                        finally:
                             note()
-        except (KeyboardInterrupt, MemoryError):  # which may have come before or within
-            note()
-            raise
+                except BaseException:  # which may have come before or within
+                    note()
+                    raise
         finally:
             own["_step"] = outer
         return run

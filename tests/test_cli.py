@@ -16,7 +16,7 @@ from fastnn import callbacks, kernels, plotting, reference, threads, tutorial
 from fastnn.catalog import activations
 from fastnn.cli import compare, demo, numpy_network
 from fastnn.cli.datasets import DATASETS
-from fastnn.cli.main import main
+from fastnn.cli.main import COMMANDS, main
 
 QUICK = ["demo", "--epochs", "300", "--samples", "100"]
 HIDDEN = [row.name for row in activations.ACTIVATIONS if row.hidden]
@@ -439,12 +439,12 @@ def test_bad_options_exit_2_with_one_line(options, message, tmp_path, capsys):
 def test_bad_commands_exit_2_with_one_line(capsys):
     assert status("dmo") == 2
     assert one_error(capsys).startswith(
-        "COMMAND must be one of 'config', 'demo', 'run', got 'dmo'"
+        "COMMAND must be one of 'config', 'demo', 'export', 'run', got 'dmo'"
     )
     assert status("dmo") == 2
     assert "did you mean 'demo'?" in one_error(capsys)
     assert status() == 2
-    assert one_error(capsys).startswith("there is no COMMAND: one of config, demo, run")
+    assert one_error(capsys).startswith("there is no COMMAND: one of config, demo, export, run")
     assert status("--versoin") == 2
     assert one_error(capsys) == (
         "unrecognized arguments: --versoin; did you mean '--version'?\n"
@@ -537,7 +537,7 @@ def test_config_and_version(capsys):
 def test_help_tells_defaults_and_choices(capsys):
     assert status("--help") == 0
     out = capsys.readouterr().out
-    assert [name for name in ("config", "demo", "run") if f"\n    {name} " not in out] == []
+    assert [name for name in COMMANDS if f"\n    {name} " not in out] == []
     assert status("demo", "--help") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert f"of the hidden layers: {', '.join(HIDDEN)} (default: sigmoid)" in out

@@ -187,9 +187,9 @@ def test_functions_and_others_are_refused(path):
     own = Network([3, 1], loss=(lambda a, y: (a - y) ** 2, lambda a, y: 2 * (a - y)))
     with pytest.raises(TypeError, match="a loss of one's own"):
         own.save(path)
-    with pytest.raises(TypeError, match="params.scoring is <function"):
+    with pytest.raises(TypeError, match=r"params.scoring is <function"):
         MLPRegressor(scoring=lambda *_: 0.0).save(path)
-    with pytest.raises(TypeError, match="params.learning_rate is <function"):
+    with pytest.raises(TypeError, match=r"params.learning_rate is <function"):
         MLPRegressor(learning_rate=lambda t: t).save(path)
 
     class Mine(Network):
@@ -250,7 +250,7 @@ def test_cut_and_longer_files_are_refused(path):
     whole = path.read_bytes()
     for n in range(0, len(whole), 1 if THOROUGH else 37):
         path.write_bytes(whole[:n])
-        with pytest.raises(ValueError, match="is (damaged|not a file of fastnn)"):
+        with pytest.raises(ValueError, match=r"is (damaged|not a file of fastnn)"):
             fastnn.load(path)
     for more in (b"\0", b" ", whole):
         path.write_bytes(whole + more)
@@ -616,3 +616,26 @@ def test_summary_of_estimators():
     assert str(one.summary(60)) == str(same.summary(60))
     with pytest.raises(ValueError, match="not fitted yet"):
         MLPRegressor().summary()
+
+
+# ---- skops --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"solver": "sgd"}, {"solver": "nadam", "ema": 0.5}])
+def test_skops_and_the_types_that_it_must_trust(path, options):
+    io = pytest.importorskip("skops.io")
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    one = MLPClassifier((4,), max_iter=4, random_state=0, **options)
+    pipe = make_pipeline(StandardScaler(), one).fit(X, LABELS)
+    io.dump(pipe, path)
+    page = (Path(__file__).parent.parent / "docs" / "how-to" / "files.md").read_text()
+    needed = io.get_untrusted_types(file=path)
+    if not options:  # the types that the page names
+        assert all(f'"{name}"' in page for name in needed)
+    for name in needed:
+        assert name.startswith(("fastnn.", "sklearn.neural_network."))
+    again = io.load(path, trusted=needed)
+    assert (again.predict_proba(X) == pipe.predict_proba(X)).all()
+    again[-1].partial_fit(X, LABELS)

@@ -1,7 +1,8 @@
 """Ctrl-C between two lines: at every line of Python that a call runs, it is interrupted once.
 
-Afterwards parameters, curves and the solver's state must belong together, and the object must go
-on. Of long calls every seventh line is tried; with FASTNN_THOROUGH=1 all are.
+So is it where a function begins, and by what another signal's handler may raise. Afterwards
+parameters, curves and the solver's state must belong together, and the object must go on. Of long
+calls every seventh line is tried; with FASTNN_THOROUGH=1 all are.
 """
 
 import sys
@@ -24,7 +25,11 @@ STRIDE = 1 if THOROUGH else 7
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def interrupted(line, call):
+class Alarm(Exception):
+    """What a handler of SIGALRM may raise."""
+
+
+def interrupted(line, call, error=KeyboardInterrupt):
     """Whether a call had so many lines in fastnn; it is interrupted at that one."""
     count = 0
 
@@ -32,29 +37,30 @@ def interrupted(line, call):
         nonlocal count
         if not frame.f_code.co_filename.startswith(PACKAGE):
             return None
-        count += event == "line"
-        if event == "line" and count == line:
+        here = event in ("line", "call")
+        count += here
+        if here and count == line:
             sys.settrace(None)
-            raise KeyboardInterrupt
+            raise error
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
         call()
-    except KeyboardInterrupt:  # scikit-learn's classes end their fits with a warning instead
+    except error:  # scikit-learn's classes end their fits with a warning instead
         return True
     finally:
         sys.settrace(before)
     return count >= line
 
 
-def at_every_line(new, call, check, stride=STRIDE):
+def at_every_line(new, call, check, stride=STRIDE, error=KeyboardInterrupt):
     new()
     line, n_threads = 1, threading.active_count()
     while True:
         one = new()
-        if not interrupted(line, lambda one=one: call(one)):
+        if not interrupted(line, lambda one=one: call(one), error):
             break
         check(one, line)
         assert threading.active_count() == n_threads, line
@@ -74,8 +80,9 @@ FITS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Alarm])
 @pytest.mark.parametrize("how", FITS)
-def test_network_fit(how):
+def test_network_fit(how, error):
     options = {"max_iter": 4, "batch_size": 16, **FITS[how]}
     made = {name: options.pop(name) for name in ("loss", "n_jobs") if name in options}
     seen = []
@@ -106,35 +113,54 @@ def test_network_fit(how):
         net.partial_fit(X, Y, batch_size=16)
         assert np.isfinite(net.fit(X, Y, max_iter=1).predict(X)).all()
 
-    at_every_line(new, lambda net: net.fit(X, Y, **options), check, 1)
+    at_every_line(new, lambda net: net.fit(X, Y, **options), check, 1, error)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Alarm])
+@pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"batch_size": 16}], ids=str)
 @pytest.mark.parametrize("name", ["partial_fit", "predict", "loss_and_grad"])
-def test_other_methods_of_network(name):
+def test_other_methods_of_network(name, options, error):
+    if options and name != "partial_fit":
+        return
     calls = {
-        "partial_fit": lambda net: [net.partial_fit(X, Y) for _ in range(3)],
+        "partial_fit": lambda net: [net.partial_fit(X, Y, **options) for _ in range(3)],
         "predict": lambda net: [net.predict(X) for _ in range(3)],
         "loss_and_grad": lambda net: [net.loss_and_grad(X, Y) for _ in range(3)],
     }
 
     def new():
-        return Network([3, 4, 1], "tanh", random_state=0).partial_fit(X, Y)
+        return Network([3, 4, 1], "tanh", random_state=0).partial_fit(X, Y, **options)
 
-    seen, one = [], new()
+    seen, curves, one = [], [], new()
     for _ in range(5):
         seen.append(one.params_.copy())
-        one.partial_fit(X, Y)
+        curves.append(one.loss_curve_.copy())
+        one.partial_fit(X, Y, **options)
+    steps = len(one.loss_curve_) and one._state.n_steps // len(one.loss_curve_)
 
     def check(net, line):
-        n = len(net.loss_curve_) - 1
-        steps = [i for i in range(len(seen)) if (net.params_ == seen[i]).all()]
-        assert steps, line
-        assert abs(steps[0] - n) <= 1, line
-        assert name == "partial_fit" or steps == [0]
-        net.partial_fit(X, Y)
+        done = [i for i in range(len(seen)) if (net.params_ == seen[i]).all()]
+        assert done, line
+        assert net.loss_curve_ == curves[done[0]], line
+        assert net._state.n_steps == steps * net.n_iter_, line
+        assert name == "partial_fit" or done == [0]
+        net.partial_fit(X, Y, **options)
         net.predict(X)
 
-    at_every_line(new, calls[name], check, 1)
+    at_every_line(new, calls[name], check, 1, error)
+
+
+def test_a_curve_that_is_cut(monkeypatch):
+    """n_iter_ and the curve belong together while the older half is dropped."""
+    monkeypatch.setattr("fastnn.trainable.LONGEST_CURVE", 4)
+
+    def new():
+        return Network([3, 4, 1], random_state=0).fit(X, Y, max_iter=4)
+
+    def check(net, line):
+        assert net.n_iter_ == net._state.n_steps, line
+
+    at_every_line(new, lambda net: net.partial_fit(X, Y), check, 1)
 
 
 # ---- estimators ---------------------------------------------------------------------------------
@@ -155,19 +181,41 @@ def test_estimators(cls, solver, method):
         mlp = cls(hidden_layer_sizes=(4,), solver=solver, max_iter=4, random_state=0)
         return mlp if first else mlp.fit(X, y)
 
+    # what there is after so many epochs
+    seen = []
+    for epochs in range(5) if solver != "lbfgs" else ():
+        one = new()
+        if "partial" in method:
+            for _ in range(epochs):
+                one.partial_fit(X, y, **options)
+        elif epochs:
+            one.set_params(max_iter=epochs).fit(X, y)
+        seen.append((params_of(one), list(getattr(one, "loss_curve_", [])),
+                     getattr(one, "t_", 0)))  # fmt: skip
+
     def check(mlp, line):
         try:
             assert np.isfinite(mlp.predict(X)).all(), line
         except NotFittedError:
             assert first
         if solver != "lbfgs":
-            assert len(getattr(mlp, "loss_curve_", [])) <= 5, line
+            found = [one for one in seen if one[0] == params_of(mlp)]
+            curve = list(getattr(mlp, "loss_curve_", []))
+            if found:  # else a fit has drawn its first parameters
+                assert found[0][1:] == (curve, mlp.t_ if curve else 0), line
+            assert found or not curve, line
+            if "partial" in method and curve:
+                assert mlp._optimizer.t == len(curve) if solver == "adam" else True, line
             mlp.partial_fit(X, y, **classes)
         mlp.fit(X, y).predict(X)
         assert mlp.n_iter_ >= 1
 
     name = method.split()[-1]
     at_every_line(new, lambda mlp: getattr(mlp, name)(X, y, **options), check)
+
+
+def params_of(mlp):
+    return [a.tobytes() for a in (*getattr(mlp, "coefs_", []), *getattr(mlp, "intercepts_", []))]
 
 
 # ---- the tutorial -------------------------------------------------------------------------------

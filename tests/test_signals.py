@@ -308,3 +308,68 @@ def test_what_goes_wrong_is_found(fault):
     with pytest.raises(AssertionError):
         storm(work, 0.2, None)
     work.over.set()
+
+
+# ---- a signal at any moment ---------------------------------------------------------------------
+
+
+class Alarm(Exception):
+    """What a handler may raise."""
+
+
+@pytest.fixture
+def alarms():
+    """Start a timer whose signal raises Alarm; it is off afterwards."""
+
+    def ring(number, frame):
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+X40, Y40 = np.random.RandomState(0).rand(40, 3), np.random.RandomState(1).rand(40)
+
+
+def of_network(net):
+    net._state.n_steps, net.n_iter_, len(net.loss_curve_)
+    return net._state.n_steps, net.n_iter_, net.params_
+
+
+def of_estimator(mlp):
+    return mlp._optimizer.t, mlp.t_ // 40, np.concatenate([c.ravel() for c in mlp.coefs_])
+
+
+@COMPILED_ONLY
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("kind", ["Network", "MLPRegressor"])
+def test_partial_fit_is_interrupted_at_any_moment(alarms, kind, ema):
+    """Steps, epochs and parameters belong together, whenever the signal comes."""
+    delays, moved = random.Random(0), 0
+    if kind == "Network":
+        one, look = Network([3, 4, 1], random_state=0).partial_fit(X40, Y40, ema=ema), of_network
+        call = lambda: one.partial_fit(X40, Y40, ema=ema)  # noqa: E731
+    else:
+        one = fastnn.MLPRegressor(hidden_layer_sizes=(4,), random_state=0, ema=ema)
+        one.partial_fit(X40, Y40)
+        look, call = of_estimator, lambda: one.partial_fit(X40, Y40)
+    for _ in range(4000 if THOROUGH else 300):
+        steps, epochs, params = look(one)
+        params = params.copy()
+        try:
+            alarms(delays.uniform(1e-6, 3e-4))
+            while True:
+                call()
+                steps, epochs, params = look(one)
+                params = params.copy()
+        except Alarm:
+            pass
+        after = look(one)
+        assert after[0] - steps == after[1] - epochs == (not np.array_equal(params, after[2]))
+        assert after[0] - steps in (0, 1)
+        moved += after[0] - steps
+    assert moved  # some came between an epoch and the end of the call

@@ -720,3 +720,32 @@ def test_quota_of_the_control_group(tmp_path, files, cores):
 def test_every_build_can_use_threads():
     for name in COMPILED:
         assert builds.load(name).build_info()["threads"]
+
+
+@COMPILED_ONLY
+def test_a_thread_that_runs_although_it_was_refused(monkeypatch):
+    """Its item is waited for: without memory for a lock, start() raises of a thread that runs."""
+    start, done = threading.Thread.start, []
+
+    def refuse(self):
+        start(self)
+        while not begun.is_set():
+            time.sleep(0.001)
+        raise RuntimeError("can't allocate lock")
+
+    def work(items):
+        for item in items:
+            if threading.current_thread() is not threading.main_thread():
+                begun.set()
+                time.sleep(0.1)
+            done.append(item)
+
+    begun = threading.Event()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    threads.side_by_side(2, range(3), work)
+    assert sorted(done) == [0, 1, 2]
+    monkeypatch.setattr(threads, "_wait_for", lambda helpers: False)  # which may give up
+    begun.clear()
+    done.clear()
+    threads.side_by_side(2, range(3), work)
+    assert sorted(done) == [0, 1, 2]

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fastnn import __version__, get_num_threads
-from fastnn.cli import config, demo, run
+from fastnn.cli import config, demo, export, run
 from fastnn.data import checks
 
-COMMANDS = {"config": config, "demo": demo, "run": run}
+COMMANDS = {"config": config, "demo": demo, "export": export, "run": run}
 
 # what a command may raise for bad input, a missing matplotlib or window, a file that cannot be
 # written; of `fastnn run` only CannotRun, as everything else is the script's

@@ -17,13 +17,16 @@ gradient of the sum.
 
 Files: `classes` holds the two classes, `extras` the parameters that scikit-learn's do not have,
 `validating` validation sets, `weighting` class weights, `quantiles` the loss of that name,
-`converting` the ways to scikit-learn's classes and back,
-`fitting` a fit in epochs, `lbfgs` one with L-BFGS, `following` the callbacks of both,
-`shortcuts` what needs no validation, `labels` labels of known classes, `optimizers` the solver's
-state between fits, `keeping` what an estimator keeps from one call to the next, `arrays` the
-conversions between scikit-learn's arrays and the kernels'.
+`converting` the ways to scikit-learn's classes and back, `fitting` a fit in epochs, `lbfgs` one
+with L-BFGS, `following` the callbacks of both, `shortcuts` what needs no validation, `states`
+whether all belongs together, `labels` labels of known classes, `optimizers` the solver's state
+between fits, `keeping` what an estimator keeps from one call to the next, `arrays` the conversions
+between scikit-learn's arrays and the kernels'.
 """
 
+from fastnn.announcing import announce as _announce
 from fastnn.estimators.classes import MLPClassifier, MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
+
+_announce()

@@ -220,7 +220,7 @@ _KINDS: dict[str, Callable[[Reader, Any], Any]] = {
 }  # fmt: skip
 
 
-def _of(kind: type, value: Any, length: int | None = None) -> Any:
+def _of(kind: Any, value: Any, length: int | None = None) -> Any:
     """value, if it is of this type and length."""
     if type(value) is not kind or (length is not None and len(value) != length):
         raise ValueError(f"this is no {kind.__name__} as it should be: {checks.shown(value)}")
@@ -292,7 +292,7 @@ def _of_estimators() -> dict[str, _Class]:
 
 
 def _plain(
-    cls: type,
+    cls: Any,
     names: tuple[str, ...],
     types: Mapping[str, type],
     values: Mapping[str, tuple[str, ...]] | None = None,

@@ -18,10 +18,18 @@ cdef inline bint is_finite(object array) noexcept:
     return c_all_finite(<const double *> cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
 
 
+cdef object described(object array):
+    """What an array is, in a line."""
+    if not cnp.PyArray_Check(array):
+        return type(array).__name__
+    how = "" if cnp.PyArray_ISWRITEABLE(array) else ", read-only"
+    return f"{type(array).__name__} of {array.dtype}, shape {array.shape}{how}"
+
+
 cdef void *data_of(object array, int type_number, int ndim, bint written=False) except? NULL:
     """Where the numbers of a plain array are."""
     if not is_plain(array, type_number, ndim) or written and not cnp.PyArray_ISWRITEABLE(array):
-        raise TypeError(f"not an array that kernels can use: {array!r:.80}")
+        raise TypeError(f"not an array that kernels can use: {described(array)}")
     return cnp.PyArray_DATA(array)
 
 
@@ -144,10 +152,10 @@ def can_train(
     """Whether params may be trained on x and y without another look.
 
     x, (n_rows, n_features), and y, (n_rows, n_outputs), are plain arrays of the type of params
-    that share no memory with it; all are finite; targets are between low and high, and each row
-    sums to 1 if it must. n_rows 0: any number of them.
+    that share no memory with it, which may be written to; all are finite; targets are between low
+    and high, and each row sums to 1 if it must. n_rows 0: any number of them.
     """
-    return are_fit(params, x, y, n_rows, n_features, n_outputs, low, high, rows_sum_to_one)
+    return cnp.PyArray_ISWRITEABLE(params) and are_fit(params, x, y, n_rows, n_features, n_outputs, low, high, rows_sum_to_one)
 
 
 cdef double loss_of_arrays(
@@ -271,7 +279,7 @@ cdef class Forward:
     cdef Py_ssize_t n_layers
     cdef int type_number
 
-    def __init__(self, arrays, activations):
+    def __cinit__(self, arrays, activations):
         self.arrays, self.codes = tuple(arrays), activations
         self.activations = <int *> data_of(activations, cnp.NPY_INT32, 1)
         self.n_layers = cnp.PyArray_SIZE(activations)
@@ -404,9 +412,10 @@ cdef class Epochs:
     cdef tuple arrays       # which t points into
     cdef tuple data
     cdef Py_ssize_t n_params, longest       # longest: the length of loss_curve
+    cdef Py_ssize_t epochs_before       # a seek
     cdef readonly Py_ssize_t n_calls
 
-    def __init__(self, packed_rows, layer_units, activations, step, workspace, cursor):
+    def __cinit__(self, packed_rows, layer_units, activations, step, workspace, cursor):
         cdef int number = packed_rows.dtype.num
         if number != cnp.NPY_FLOAT32 and number != cnp.NPY_FLOAT64:
             raise TypeError("packed_rows must be float32 or float64")
@@ -440,6 +449,11 @@ cdef class Epochs:
         return self.t.cursor.epoch
 
     @property
+    def epochs_done(self):
+        """All that there ever were: no interrupt comes between an epoch and this."""
+        return self.epochs_before + self.t.cursor.epoch
+
+    @property
     def n_steps(self):
         return self.t.cursor.step
 
@@ -459,6 +473,7 @@ cdef class Epochs:
         """Go on with this epoch of loss_curve."""
         if epoch < 0:
             raise ValueError(f"epoch is {epoch}")
+        self.epochs_before += self.t.cursor.epoch - epoch
         self.t.cursor.epoch, self.t.cursor.row = epoch, 0
 
     def begin(
@@ -572,7 +587,7 @@ cdef class Epochs:
         enough(cnp.PyArray_SIZE(loss_curve), 1, "loss_curve")
         t.order, t.team, t.generator, t.rule, t.kept = NULL, NULL, NULL, NULL, NULL
         t.schedule = NULL
-        t.cursor.epoch, t.cursor.row = 0, 0
+        self.seek(0)
         self.train_until(1)
         return trained, outputs
 

@@ -261,7 +261,7 @@ class Epochs:
     calls there were.
     """
 
-    n_calls = 0
+    n_calls = _epochs_before = 0
 
     def __init__(
         self,
@@ -284,6 +284,11 @@ class Epochs:
     @property
     def epoch(self) -> int:
         return int(self._at["epoch"])
+
+    @property
+    def epochs_done(self) -> int:
+        """All that there ever were."""
+        return self._epochs_before + self.epoch
 
     @property
     def n_steps(self) -> int:
@@ -326,6 +331,7 @@ class Epochs:
 
     def seek(self, epoch: int) -> None:
         """Go on with this epoch of loss_curve."""
+        self._epochs_before += self.epoch - epoch
         self._at["epoch"], self._at["row"] = epoch, 0
 
     def until(self, stop: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -86,20 +87,32 @@ class Again:
         x: Any,
         y: Any,
         random_state: np.random.RandomState,
+        note: Callable[[list[float]], None],
     ) -> None:
-        """Train for one epoch; errors are those of `TrainingRun.epochs`."""
-        run = self.run
-        run.count_afresh()  # first: `losses` asks for what was done, after an error, too
+        """Train for one epoch; errors are those of `TrainingRun.epochs`.
+
+        note gets the losses of the epochs that were done, one or none. After an interrupt or
+        another error it is called again, as it may not have come to its end.
+        """
+        run, first = self.run, self.run.epochs_done
+        run.count_afresh()
         if self._order is not None:
             self._order[:] = self._rows
             draw_order(self._order, random_state)
-        with run:
-            run.begin(params, x, y, self._curve, self._order)
-            run.until(1)
 
-    def losses(self) -> list[float]:
-        """The loss of the epoch that `train` has done; nothing after an error."""
-        return [self._curve.item()] if self.run.epochs_done else []
+        def take_down() -> None:
+            run.settle()
+            self.state = run.state
+            note([self._curve.item()] if run.epochs_done > first else [])
+
+        with run:
+            try:
+                run.begin(params, x, y, self._curve, self._order)
+                run.until(1)
+                take_down()
+            except BaseException:
+                take_down()
+                raise
 
 
 @functools.cache

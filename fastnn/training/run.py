@@ -66,7 +66,7 @@ class TrainingRun:
         self._team, self.n_threads = threads.Team(self.build, n_threads), n_threads
         self._data: tuple[Any, ...] = ()
         cursor = np.zeros(kernels.CURSOR.itemsize, _BYTES)
-        self._epochs_before = 0
+        self._counted_from = 0
         self._n_threads, self._learning_rate = step["n_threads"], step["learning_rate"]
         self._threads_at_work: int = self._n_threads.item()
         self._raw: NDArray[Any] | None = None
@@ -91,7 +91,8 @@ class TrainingRun:
     @property
     def epochs_done(self) -> int:
         """Epochs that this run has done."""
-        return self._epochs_before + self._calls.epoch
+        done: int = self._calls.epochs_done
+        return done
 
     @property
     def state(self) -> SolverState:
@@ -284,12 +285,15 @@ class TrainingRun:
             rule.kept if rule else None,
             schedule,
         )
-        self._epochs_before += self._calls.epoch - first
         self._calls.seek(first)
 
     def count_afresh(self) -> None:
-        """Call the next epoch the first."""
-        self._epochs_before = -self._calls.epoch
+        """Have errors call the next epoch the first."""
+        self._counted_from = self.epochs_done
+
+    @property
+    def _next_epoch(self) -> int:
+        return self.epochs_done - self._counted_from + 1
 
     @property
     def epoch(self) -> int:
@@ -298,7 +302,6 @@ class TrainingRun:
 
     def again(self, n_epochs: int = 1) -> None:
         """Train once more for the first epochs of `begin`, from the present parameters."""
-        self._epochs_before += self._calls.epoch
         self._calls.seek(0)
         self.until(n_epochs)
 
@@ -347,12 +350,9 @@ class TrainingRun:
         shape. Errors are those of `epochs`; params stay as they are.
         """
         calls = self._calls
-        before = calls.epoch
         done = calls.one(params, x, y, loss_curve)
-        if done is not None:
-            self._epochs_before += before
-            if calls.status != kernels.FINISHED:
-                self._failed(x, y)
+        if done is not None and calls.status != kernels.FINISHED:
+            self._failed(x, y)
         return done
 
     def _failed(self, x: Any, y: NDArray[Any]) -> NoReturn:
@@ -361,7 +361,7 @@ class TrainingRun:
         if status == kernels.WEIGHTLESS:
             raise ZeroDivisionError(
                 "Weights sum to zero, can't be normalized: those of a batch in epoch "
-                f"{self.epochs_done + 1}. The parameters are those before its step"
+                f"{self._next_epoch}. The parameters are those before its step"
             )
         self._diverged(NOT_FINITE, x, y)
 
@@ -372,7 +372,7 @@ class TrainingRun:
         self._raw = self._shown = None
         which = ", not their average" if self._averages else ""
         raise FloatingPointError(
-            f"training diverged in epoch {self.epochs_done + 1}: {what}. The parameters are those "
+            f"training diverged in epoch {self._next_epoch}: {what}. The parameters are those "
             f"before that epoch{which}. {self._advice(x, y)}"
         )
 
