@@ -15,21 +15,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+import fastnn
 from fastnn.data import checks
 
 if TYPE_CHECKING:
     from fastnn.network import Network
 
-__all__ = ["Callback", "ProgressBar", "Recorder", "ValidationLoss"]
+__all__ = ["Callback", "Checkpoint", "ProgressBar", "Recorder", "ValidationLoss"]
 
 
 if not TYPE_CHECKING:  # checkers would let any name be read
@@ -75,6 +77,18 @@ class Callback:
         completed : bool
             False if an exception ended it.
         """
+
+    def get_state(self) -> dict[str, Any] | None:
+        """What a file that is saved during the fit keeps of this, for `fit(resume=)`.
+
+        Returns
+        -------
+        dict of numbers, text, arrays and lists, or None
+        """
+        return None
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave; called after `begin` of the fit that goes on."""
 
 
 CallbackLike: TypeAlias = Callback | Callable[["Network"], object]
@@ -124,6 +138,7 @@ class Listeners:
             self._all.append(last)
         for one in self._all:
             self._interval(one)
+        self._first, self._enough = 0, False
         self._calls = [one.function if isinstance(one, _Function) else one for one in self._all]
 
     @staticmethod
@@ -141,7 +156,39 @@ class Listeners:
                 ends.push(functools.partial(_end, one, net))
             self._due = [self._interval(one) for one in self._all]
             self._called = [0] * len(self._all)  # after which epoch last
+            self._first, self._enough = 0, False
             self._ends = ends.pop_all()
+
+    def state(self, epoch: int) -> dict[str, Any]:
+        """How they stand after this epoch, of which some may not have heard yet."""
+        every = [
+            {
+                "kind": self._kind(one),
+                "due": epoch + self._interval(one) if called == epoch else due,
+                "called": called,
+                "state": one.get_state(),
+            }
+            for one, due, called in zip(self._all, self._due, self._called, strict=True)
+        ]
+        return {"every": every, "enough": self._enough}
+
+    def resume(self, state: Mapping[str, Any], epoch: int) -> None:
+        """Go on after this epoch, each from the state of one of its kind; others begin here."""
+        left = list(state["every"])
+        self._first, self._enough = epoch, bool(state["enough"])
+        for i, one in enumerate(self._all):
+            found = next((each for each in left if each["kind"] == self._kind(one)), None)
+            interval = self._interval(one)
+            self._due[i], self._called[i] = epoch - epoch % interval + interval, epoch
+            if found is not None:
+                left.remove(found)
+                self._due[i], self._called[i] = found["due"], found["called"]
+                if found["state"] is not None:
+                    one.set_state(found["state"])
+
+    @staticmethod
+    def _kind(one: Callback) -> str:
+        return type(one).__qualname__
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +206,11 @@ class Listeners:
 
         After each, the callbacks that are due are called. It ends once one of them returned True.
         """
-        epoch = 0
+        epoch = self._first
+        if epoch:  # those that had not heard of it when it was saved
+            enough = self._enough
+            if self.call(net, epoch, epoch == n_epochs) or enough:
+                return
         while epoch < n_epochs:
             epoch = min(n_epochs, *self._due) if self._all else n_epochs
             yield epoch
@@ -174,19 +225,54 @@ class Listeners:
         bool
             Whether one of them returned True.
         """
-        enough = False
+        self._enough = False
         for i, call in enumerate(self._calls):
             if self._due[i] <= epoch or (last and self._called[i] < epoch):
                 self._called[i] = epoch
                 answer = call(net)
                 # nothing else counts: a lambda returns whatever its expression gives
                 if answer is not None and isinstance(answer, (bool, np.bool_)):
-                    enough = enough or bool(answer)
+                    self._enough = self._enough or bool(answer)
                 self._due[i] = epoch + self._interval(self._all[i])
-        return enough
+        return self._enough
 
 
 NOBODY = Listeners(None)
+
+
+class Checkpoint(Callback):
+    """Saves what is trained, and how its fit stands, so that a fit can go on from the file.
+
+    ``fit(..., resume=path)`` with the same data and options ends with the same bits as if it had
+    never been interrupted. The file is replaced in one step: whenever the process is killed, it
+    holds one checkpoint, whole. `fastnn.load` reads it as any file of a model.
+
+    Parameters
+    ----------
+    path : path-like
+    every : int
+        Epochs between two checkpoints; there is also one after the last epoch.
+
+    Raises
+    ------
+    ImportError
+        By a fit, without safetensors, the extra "files".
+    OSError
+        By a fit, before it begins, if there is no such folder, and when a file cannot be written;
+        the last one stays.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, every: int = 1) -> None:
+        self.path = os.fspath(path)
+        self.every = checks.whole_number("every", every)
+
+    def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
+        """Refuse a path that cannot be written to."""
+        fastnn.files.check_path(self.path)
+
+    def __call__(self, net: Network) -> None:
+        """Save it."""
+        net.save(self.path)
 
 
 class ProgressBar(Callback):
@@ -293,7 +379,7 @@ class Recorder(Callback):
         self.every = self._every or max(1, max_iter // 100)
         self.X_, self.y_, self.max_iter_ = X, y, max_iter
         self._like, self._loss_curve = net.copy(), net.loss_curve_
-        self.epochs_, self._params = [0], [net.params_.copy()]
+        self.epochs_, self._params = [net.n_iter_], [net.params_.copy()]
 
     def __call__(self, net: Network) -> None:
         """Keep the present parameters."""
@@ -396,3 +482,16 @@ class ValidationLoss(Callback):
             net.params_[:] = self._best
             net.reset_solver()
         self._best = None
+
+    def get_state(self) -> dict[str, Any]:
+        """The losses, and the best parameters."""
+        return {
+            "epochs": self.epochs_, "losses": self.losses_, "best_loss": self.best_loss_,
+            "no_change": self._no_change, "best": self._best,
+        }  # fmt: skip
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from them."""
+        self.epochs_, self.losses_ = state["epochs"], state["losses"]
+        self.best_loss_, self._no_change = state["best_loss"], state["no_change"]
+        self._best = state["best"]

@@ -566,10 +566,15 @@ class Blocks:
         self.end = 0
 
     def rows(self, epoch: int) -> _Shares:
-        """The rows of the steps from this epoch on; those after `end` come with another call."""
+        """The rows of the steps from this epoch on; those after `end` come with another call.
+
+        Blocks begin at the same epochs wherever a fit goes on, and are evaluated whole: of other
+        neighbours NumPy may round a number otherwise.
+        """
         first, self._first = self._first, None
-        self.end = min(epoch + self._length, self._n_epochs)
-        if first is not None and epoch == 0:
-            return first
-        steps, n = self._steps, self.end - epoch
-        return table(self._schedules, epoch * steps, n * steps, self._n_epochs * steps)
+        begin = epoch - epoch % self._length
+        self.end = min(begin + self._length, self._n_epochs)
+        steps, n = self._steps, self.end - begin
+        if first is None or begin != 0:
+            first = table(self._schedules, begin * steps, n * steps, self._n_epochs * steps)
+        return first[(epoch - begin) * steps :]

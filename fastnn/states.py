@@ -6,6 +6,7 @@ types are compared first, and an error leaves the network as it was.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,7 +74,8 @@ def apart(state: SolverState | None, plain: NDArray[Any] | None) -> dict[str, An
 
 #: what a network makes of its state
 MADE = (
-    "_coefs", "_intercepts", "_units", "_codes", "_step", "_short_forward", "_again", "_no_rate",
+    "_coefs", "_intercepts", "_units", "_codes", "_step", "_running", "_short_forward", "_again",
+    "_no_rate",
 )  # fmt: skip
 
 
@@ -94,7 +96,8 @@ def checked(given: Any, cls: type) -> dict[str, Any]:
     if missing:
         raise ValueError(f"this is not the state of a network: {', '.join(missing)} missing")
     for name in state:  # others are a subclass's or the user's
-        if name in MADE or (name not in _KNOWN and hasattr(cls, str(name))):
+        hidden = inspect.getattr_static(cls, str(name), None)  # a method, a property
+        if name in MADE or (name not in _KNOWN and hasattr(hidden, "__get__")):
             raise ValueError(f"a network's state has no {checks.shown(name)}")
     units = checks.layer_units(state["_layer_units"], "_layer_units")
     loss = _loss(state["_loss"], units[-1])
@@ -139,7 +142,7 @@ def _loss(loss: Any, n_outputs: int) -> LossOf:
     for value in loss.numbers:
         checks.real_number(number or "", value, 0)
     own = loss.own
-    if (own is not None) != (loss.name == "given"):
+    if own is not None and loss.name != "given":
         raise ValueError(f"the loss {loss.name!r} and its functions do not belong together")
     if own is not None and not (len(own) == 2 and all(map(callable, own))):
         raise TypeError("a loss of one's own is a pair of functions")

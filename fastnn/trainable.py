@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+import fastnn
 from fastnn import parameters, threads, work
 from fastnn.callbacks import NOBODY, CallbackLike, Listeners
 from fastnn.data import checks
@@ -26,6 +28,7 @@ from fastnn.training.losses import smoothed
 from fastnn.training.objective import MeanLoss, short_loss
 from fastnn.training.options import SolverOptions, takes_solver_options
 from fastnn.training.run import TrainingRun, draw_order
+from fastnn.training.running import RunningFit
 from fastnn.training.stopping import Scoring, Validation, scorer
 
 if TYPE_CHECKING:
@@ -42,6 +45,10 @@ _OF_FIT: dict[str, Any] = {
     "loss_curve_": [], "_dropped": 0, "_state": None, "validation_scores_": None,
     "validation_loss_curve_": None, "best_iteration_": None,
 }  # fmt: skip
+
+
+def _new_order(n: int, shuffle: bool, step: NDArray[Any]) -> NDArray[np.intp] | None:
+    return np.arange(n) if shuffle and step["batch_size"].item() < n else None
 
 
 class Trainable(Layers):
@@ -189,6 +196,7 @@ class Trainable(Layers):
         tol: float = TOL,
         callback: CallbackLike | Sequence[CallbackLike] | None = None,
         callback_every: int = 1,
+        resume: str | os.PathLike[str] | None = None,
         **solver_options: Unpack[SolverOptions],
     ) -> Self:
         """Train for max_iter epochs from the present parameters, the solver starting afresh.
@@ -231,6 +239,11 @@ class Trainable(Layers):
             loss_curve_ reached so far; it may change the parameters and `learning_rate_`.
         callback_every : int
             Epochs between two calls of a function; there is also a call after the last epoch.
+        resume : path-like, optional
+            A file that `save` or a `Checkpoint` wrote during such a fit. This one goes on from
+            there, with the file's parameters, and ends with the bits of one that was never
+            interrupted. Architecture, data and options must be the same, callbacks may be
+            others; without a schedule max_iter may be larger.
         {solver options}
 
         Returns
@@ -263,13 +276,28 @@ class Trainable(Layers):
         blocks = None
         if schedules is not None:
             blocks = Blocks(schedules, -(-len(x) // step["batch_size"].item()), len(curve))
-        listeners = NOBODY
-        if callback is not None or validation is not None:
+        listeners, running, saved = NOBODY, None, None
+        if callback is not None or validation is not None or resume is not None:
             listeners = Listeners(callback, callback_every, validation)
+            settings = {
+                **options.check_options(self._dtype, {**solver_options}), "shuffle": shuffle,
+                "batch_size": step["batch_size"].item(), "scoring": scoring, "tol": tol,
+                "n_iter_no_change": n_iter_no_change,
+                "max_iter": max_iter if blocks else None,
+            }  # fmt: skip
+            order = _new_order(len(x), shuffle, step)
+            running = RunningFit(
+                settings, (x, rows, X_val, y_val, sample_weight_val), len(curve), order, step,
+                listeners,
+            )  # fmt: skip
+            if resume is not None:
+                saved = self._saved_fit(resume, running)
         own = vars(self)  # __setattr__ would take 0.2 us each time
-        before, architecture = own.copy(), self._architecture()
+        before, params, architecture = own.copy(), self._params, self._architecture()
         try:
             own.update(_OF_FIT, loss_curve_=[], _trained_on=trained_on(X, len(x)))
+            if saved is not None:
+                before["_params"] = self._take_up(saved[0])
             if listeners is NOBODY:
                 self._train(x, rows, step, shuffle, curve, blocks)
                 return self
@@ -277,18 +305,55 @@ class Trainable(Layers):
             with listeners:
                 if self._architecture() != architecture:
                     raise ValueError(ANOTHER)
-                self._train(x, rows, step, shuffle, curve, blocks, listeners)
+                if running is not None and saved is not None:
+                    running.take_up(saved[1])
+                    listeners.resume(saved[1]["listeners"], running.epoch)
+                self._train(x, rows, step, shuffle, curve, blocks, listeners, running)
         except BaseException as error:
             diverged = isinstance(error, FloatingPointError)
-            if not diverged and own["_params"] is before["_params"] and not self._has_trained():
-                own.update({name: before[name] for name in (*_OF_FIT, "_trained_on")})
+            if not diverged and self._params is params and not self._has_trained(saved):
+                if saved is not None:
+                    params[:] = before["_params"]
+                names = (*_OF_FIT, "_trained_on", "_random_state")
+                own.update({name: before[name] for name in names})
             raise
         return self
 
-    def _has_trained(self) -> bool:
+    def fit_state(self) -> dict[str, Any] | None:
+        """How the fit that is running stands; None while there is none.
+
+        A callback sees it; `save` writes it into the file, and ``fit(..., resume=)`` reads it.
+
+        Returns
+        -------
+        dict of numbers, text, arrays and lists, or None
+        """
+        running: RunningFit | None = vars(self).get("_running")
+        return None if running is None else running.state()
+
+    def _saved_fit(self, path: Any, running: RunningFit) -> tuple[Any, dict[str, Any]]:
+        """The network in a file and the state of its fit, which go with this one's."""
+        net, state = fastnn.files.load_with_fit(path)
+        if not isinstance(net, Trainable) or net._architecture() != self._architecture():
+            raise ValueError(f"resume: the file holds {checks.shown(net)}, and this is {self!r}")
+        running.check(state)
+        return net, state
+
+    def _take_up(self, net: Trainable) -> NDArray[Any]:
+        """Have what another network has; returns the present parameters."""
+        before = self._params.copy()
+        self._params[:] = net._params
+        own, its = vars(self), vars(net)
+        own.update({name: its[name] for name in (*_OF_FIT, "_drawn", "_random_state")})
+        return before
+
+    def _has_trained(self, saved: tuple[Any, dict[str, Any]] | None) -> bool:
         """Whether the fit that an error ended has done anything."""
-        state = self._state
-        return bool(self.loss_curve_ or (state is not None and state.n_steps))
+        state, steps = self._state, 0
+        if saved is not None and saved[0]._state is not None:
+            steps = saved[0]._state.n_steps
+        n = 0 if saved is None else len(saved[0].loss_curve_)
+        return len(self.loss_curve_) > n or (state is not None and state.n_steps > steps)
 
     @takes_solver_options
     def partial_fit(
@@ -439,6 +504,7 @@ class Trainable(Layers):
         curve: NDArray[Any],
         blocks: Blocks | None = None,
         listeners: Listeners = NOBODY,
+        running: RunningFit | None = None,
     ) -> TrainingRun:
         batch_size = step["batch_size"].item()
         n_threads = work.training_threads(
@@ -451,8 +517,10 @@ class Trainable(Layers):
             weighted=y.shape[1] > self._layer_units[-1],
         )  # fmt: skip
         run.go_on_from(self._state, self._random_state)
-        order = np.arange(len(x)) if shuffle and batch_size < len(x) else None
-        params, done, architecture = None, 0, self._architecture()
+        order = running.order if running else _new_order(len(x), shuffle, step)
+        params, architecture = None, self._architecture()
+        done = before = running.epoch if running else 0
+        run.count_afresh(done)
         due: tuple[list[float], int, int] | None = None
 
         def note() -> None:
@@ -462,13 +530,17 @@ class Trainable(Layers):
                 return
             run.settle()
             losses, length, first = due
-            state, end = run.state, run.epochs_done
+            state, end = run.state, before + run.epochs_done
             losses[length:] = curve[first:end].tolist()
             own["_state"] = state
             done, due = end, None
+            if running:
+                running.epoch = end
 
         own = vars(self)
-        outer, own["_step"] = self._step, step  # of a fit whose callback called this one
+        # of a fit whose callback called this one
+        outer = {"_step": self._step, "_running": own.get("_running")}
+        own.update(_step=step, _running=running)
         try:
             with run:
                 try:
@@ -496,7 +568,7 @@ class Trainable(Layers):
                     note()
                     raise
         finally:
-            own["_step"] = outer
+            own.update(outer)
         return run
 
     def _architecture(self) -> tuple[Any, ...]:

@@ -599,6 +599,8 @@ class Machine:
         """What comes back from a file, or None: it holds no functions and only finite numbers."""
         with tempfile.TemporaryDirectory(prefix="fastnn-fuzz-") as folder:
             path = os.path.join(folder, "model.fastnn")
+            if self.call(f"{kind}.fit_state", model.fit_state) is not None:
+                raise Finding("a fit is running")
             _, error = outcome(lambda: self.call(f"{kind}.save", model.save, path), REFUSALS)
             if error is None:
                 return self.call("load", fastnn.load, path)

@@ -55,14 +55,19 @@ def units_of(
         If the shapes do not fit together.
     """
     shapes = [np.shape(coef) for coef in coefs]
-    units = [shapes[0][0], *(shape[-1] for shape in shapes)]
     intercept_shapes = [np.shape(intercept) for intercept in intercepts]
-    if shapes != list(itertools.pairwise(units)) or intercept_shapes != [(n,) for n in units[1:]]:
+    units = [*shapes[0][:1], *(shape[-1] for shape in shapes if shape)] if shapes else []
+    if [*shapes, *intercept_shapes] != shapes_of(units) or not shapes:
         raise ValueError(
             f"coefs_ and intercepts_ do not fit together: their shapes are {shapes} and "
             f"{intercept_shapes}"
         )
     return np.array(units, np.intp)
+
+
+def shapes_of(units: Sequence[int]) -> list[tuple[int, ...]]:
+    """The shapes of coefs, then of intercepts, of layers with these units, inputs first."""
+    return [*itertools.pairwise(units), *((n,) for n in units[1:])]
 
 
 # ---- data ---------------------------------------------------------------------------------------
@@ -78,8 +83,18 @@ def as_type(dtype: DTypeLike, array: ArrayLike) -> NDArray[Any]:
     return np.require(array, dtype, ["C", "A"])
 
 
-def as_rows(X: Any, n_features: int, dtype: np.dtype[Any]) -> Rows:
+def as_rows(X: Any, n_features: int, dtype: np.dtype[Any], to_train: bool = False) -> Rows:
     """X, validated by scikit-learn, as the kernels read it.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array
+    n_features : int
+    dtype : dtype
+    to_train : bool
+        Whether code of the user's, such as callbacks, scorers and signal handlers, may run before
+        the rows are last read. Which numbers of a sparse X are read is then its own copy, that
+        nobody changes after the check; the numbers themselves may be X's in either case.
 
     Raises
     ------
@@ -90,8 +105,9 @@ def as_rows(X: Any, n_features: int, dtype: np.dtype[Any]) -> Rows:
         raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] takes {n_features}")
     if not hasattr(X, "tocsr"):
         return as_type(dtype, X)
+    indices, indptr = (X.indices.copy(), X.indptr.copy()) if to_train else (X.indices, X.indptr)
     # a new object: SciPy repairs and flags the object that it checks
-    X = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
+    X = type(X)((X.data, indices, indptr), shape=X.shape)
     X.check_format(full_check=True)  # the kernels trust it
     if (X.indptr[1:] < X.indptr[:-1]).any():  # which that does not look at where the last is 0
         raise ValueError("X is a broken sparse array: its indptr must not fall")

@@ -220,7 +220,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
         if is_classifier(self):
             binary = self.out_activation_ == "logistic"
             known = {"log_loss": "clipped_binary_log_loss" if binary else "clipped_log_loss"}
-        return checks.choice("loss", self.loss, known)
+        return known[checks.choice("loss", self.loss, {name: name for name in known})]
 
     def _loss_numbers(self: Any, n_outputs: int) -> tuple[float, ...]:
         """The loss's numbers, one for each output, or none."""
@@ -355,39 +355,45 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
         if self._needs_scikit_learn():
             super()._fit_stochastic(X, y, *rest)
         else:
-            self._train_stochastic(X, y, rest[0] if fitting.HAS_WEIGHTS else None, *rest[-2:])
+            weights = rest[0] if fitting.HAS_WEIGHTS else None
+            anew = not rest[-1] or optimizers.is_of_other_solver(self)
+            prepared = self._prepare(X, y, weights, rest[-2], rest[-1], anew)
+            fitting.train(self, rest[-1], *prepared)
 
     def _fit_lbfgs(self: Any, X: Any, y: NDArray[Any], *rest: Any) -> None:
         if self._needs_scikit_learn():
             super()._fit_lbfgs(X, y, *rest)
         else:
-            self._train_lbfgs(X, y, rest[0] if fitting.HAS_WEIGHTS else None, rest[-1])
+            weights = rest[0] if fitting.HAS_WEIGHTS else None
+            lbfgs.train(self, X, y, *self._prepare(X, y, weights, rest[-1], False, True))
 
-    def _train_stochastic(
-        self: Any, X: Any, y: NDArray[Any], sample_weight: Any, units: list[int], incremental: bool
-    ) -> None:
-        self._check_warm_start(len(units) == len(self.coefs_) + 1)
-        fitting.train(self, X, y, sample_weight, incremental)
-
-    def _train_lbfgs(
-        self: Any, X: Any, y: NDArray[Any], sample_weight: Any, units: list[int]
-    ) -> None:
-        present = arrays.units_of(self.coefs_, self.intercepts_).tolist()
-        self._check_warm_start(list(units) == present)
-        lbfgs.train(self, X, y, sample_weight, present)
-
-    def _check_warm_start(self: Any, fits: bool) -> None:
-        if not fits:
+    def _prepare(
+        self: Any,
+        X: Any,
+        y: NDArray[Any],
+        sample_weight: Any,
+        units: list[int],
+        incremental: bool,
+        anew: bool,
+    ) -> tuple[Any, ...]:
+        """What trains, with a solver that begins anew or goes on; here is all that is refused."""
+        by_lbfgs = self.solver == "lbfgs"
+        fits = len(units) == self.n_layers_
+        if not fits or (by_lbfgs and list(units) != self._parameters()[1].tolist()):
             raise ValueError(
                 "a warm start needs the hidden_layer_sizes of the fit before, which had "
-                f"{len(self.coefs_) - 1} hidden layers"
+                f"{self.n_layers_ - 2} hidden layers"
             )
+        if by_lbfgs:
+            return (lbfgs.prepare(self, X, y, sample_weight),)
+        return fitting.prepare(self, X, y, sample_weight, incremental, anew)
 
     # ---- around them ----
 
     def _fit(self: Any, X: Any, y: Any, **options: Any) -> Any:
         threads.from_environment()  # it may ask for an impossible number
-        extras.of_step(self)
+        if not options["incremental"]:  # else a training that does not go on looks at them
+            extras.of_step(self)
         outer, random_state = self.__dict__.get("_followers"), self.random_state
         if options["incremental"] or not shortcuts.is_heard(self):
             self._followers = NOBODY
@@ -397,6 +403,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
             if isinstance(random_state, np.random.Generator):  # which scikit-learn refuses
                 self.random_state = checks.random_state(random_state)
             if self._trains_itself():
+                extras.of_step(self)
                 self._refuse_beyond(self._own_arithmetic())
                 if "_validation" in vars(self):
                     raise ValueError(
@@ -444,17 +451,21 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
     ) -> None:
         """scikit-learn's `_fit`, without what its own arithmetic needs."""
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        before = dict(vars(self)) if first else None
+        anew = not incremental or optimizers.is_of_other_solver(self)
+        # what goes on is not replaced, and a copy takes a twentieth of partial_fit's time
+        before = vars(self).copy() if first or anew else None
         try:
             X, y, sample_weight, units = self._begin_fit(X, y, sample_weight, incremental, first)
+            prepared = self._prepare(X, y, sample_weight, units, incremental, anew)
+            self.n_outputs_ = y.shape[1]
         except BaseException:
             if before is not None:
                 self.__dict__ = before  # not half a net, or one that goes with other data
             raise
         if self.solver == "lbfgs":
-            self._train_lbfgs(X, y, sample_weight, units)
+            lbfgs.train(self, X, y, *prepared)
         else:
-            self._train_stochastic(X, y, sample_weight, units, incremental)
+            fitting.train(self, incremental, *prepared)
         # a callback may have changed them at the end
         if self._followers and not kernels.build.all_finite(self._parameters()[0]):
             raise fitting.not_finite(False, self.loss_, True, "")
@@ -471,14 +482,13 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
         if self._weighs_classes():
             sample_weight = weighting.weights(self, given_y, sample_weight, incremental)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
-        self.n_outputs_ = y.shape[1]
         units = [X.shape[1], *hidden, y.shape[1]]
         training = self._present_training() if incremental else None
         extras.check_batch(self, X.shape[0])
         if self.loss in extras.MORE_LOSSES:
             self._loss_numbers(y.shape[1])  # they are checked
         if "_validation" in vars(self):
-            self._validation = validating.checked(self, self._validation, self.n_outputs_)
+            self._validation = validating.checked(self, self._validation, y.shape[1])
         self._random_state = shortcuts.random_state(
             self.random_state, training and training.own_random_state
         )

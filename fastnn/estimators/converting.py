@@ -104,6 +104,18 @@ class Converting:
         """
         fastnn.files.save(self, path, date=date)
 
+    def fit_state(self: Any) -> dict[str, Any] | None:
+        """How the fit that is running stands; None while there is none.
+
+        A callback sees it; `save` writes it into the file, and ``fit(..., resume=)`` reads it.
+
+        Returns
+        -------
+        dict of numbers, text, arrays and lists, or None
+        """
+        running = vars(self).get("_running")
+        return None if running is None else running.state()
+
     @property
     def metadata(self: Any) -> dict[str, Any]:
         """What it was fitted on last, and by what; empty before.

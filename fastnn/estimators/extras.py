@@ -184,6 +184,7 @@ MORE_ACTIVATIONS = tuple(
     if row.hidden and not {row.name, *row.aliases}.intersection(THEIR_ACTIVATIONS)
 )
 _THEIR_LOSSES = ("squared_error", "poisson")  # of the regressor
+ACTIVATIONS = (*THEIR_ACTIVATIONS, *MORE_ACTIVATIONS)
 # those of numbers, not of labels
 MORE_LOSSES = tuple(
     row.name

@@ -70,6 +70,11 @@ def not_finite(finite: bool, loss: float, moved: bool, advice: str) -> ValueErro
     )
 
 
+def _are_finite(params: NDArray[Any]) -> bool:
+    finite: bool = kernels.for_dtype(kernels.build.all_finite, params.dtype)(params)
+    return finite
+
+
 class Fixed:
     """Parameters of an estimator that must stay as they are while a fit runs."""
 
@@ -96,14 +101,18 @@ class Fixed:
                 )
 
 
-def train(
+def prepare(
     estimator: Any,
     X: Any,
     y: NDArray[Any],
     sample_weight: NDArray[Any] | None,
     incremental: bool,
-) -> None:
-    """Fit the estimator's coefs_ and intercepts_.
+    anew: bool,
+) -> tuple[Training, list[Any]]:
+    """A fit before its first epoch: the training, and X, y and sample_weight to validate with.
+
+    After it nothing is refused any more. With a new optimizer it changes attributes that whoever
+    called it puts back if it raises something.
 
     Parameters
     ----------
@@ -112,13 +121,12 @@ def train(
         As scikit-learn validated them.
     incremental : bool
         Whether this is partial_fit: one epoch, with the solver's state kept.
+    anew : bool
+        Whether there must be a new optimizer.
 
     Raises
     ------
-    ValueError
-        If the fit ends with a loss or parameters that are not finite. The parameters are then the
-        last that gave a finite loss, and the solver starts afresh. With early_stopping this is a
-        warning, as the best parameters are kept anyway, unless no validation score was finite.
+    TypeError, ValueError
     """
     validation: list[Any] = [None] * (2 + HAS_WEIGHTS)
     given = vars(estimator).get("_validation")
@@ -132,14 +140,35 @@ def train(
     if incremental or estimator.warm_start:
         _keep_short(estimator)
     if incremental or estimator.warm_start or given is not None:
-        _change_rule(estimator, given is not None)
-    if not incremental or optimizers.is_of_other_solver(estimator):
+        _change_rule(estimator, given is not None or estimator.early_stopping)
+    if anew:
+        optimizers.check_numbers(estimator, optimizers.OF_OPTIMIZER)
         estimator._take_optimizer(optimizers.new_optimizer(estimator, whole=False))
     training = estimator._present_training() if incremental else None
     if training is None or not training.goes_on(estimator, X, y, sample_weight):
         training = Training(estimator, X, y, sample_weight, incremental)
         estimator._trained_on = trained_on(None, training.n_samples)
     estimator.n_iter_ = 0
+    return training, validation
+
+
+def train(estimator: Any, incremental: bool, training: Training, validation: list[Any]) -> None:
+    """Fit the estimator's coefs_ and intercepts_.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    incremental : bool
+    training, validation
+        From `prepare`.
+
+    Raises
+    ------
+    ValueError
+        If the fit ends with a loss or parameters that are not finite. The parameters are then the
+        last that gave a finite loss, and the solver starts afresh. With early_stopping this is a
+        warning, as the best parameters are kept anyway, unless no validation score was finite.
+    """
     before: NDArray[Any] | None = None
     try:
         if training.followers is None:
@@ -169,7 +198,10 @@ def _change_rule(estimator: Any, validates: bool) -> None:
     if validates and estimator.validation_scores_ is None:
         estimator.validation_scores_, estimator.best_validation_score_ = [], -np.inf
         estimator.best_loss_ = None
-    if not (validates or estimator.early_stopping) and estimator.best_loss_ is None:
+        # the best so far are not those that the first fit began with
+        estimator._best_coefs = [coef.copy() for coef in estimator.coefs_]
+        estimator._best_intercepts = [intercept.copy() for intercept in estimator.intercepts_]
+    if not validates and estimator.best_loss_ is None:
         estimator.best_loss_ = np.inf
 
 
@@ -185,7 +217,7 @@ def _split_validation(
     estimator: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None
 ) -> tuple[list[Any], list[Any]]:
     """X, y, sample_weight to train on and to validate with."""
-    by_class = is_classifier(estimator) and estimator.n_outputs_ == 1
+    by_class = is_classifier(estimator) and y.shape[1] == 1
     given = [X, y] if sample_weight is None else [X, y, sample_weight]
     parts = train_test_split(
         *given,
@@ -228,6 +260,7 @@ class Training:
         incremental: bool,
     ) -> None:
         self._estimator = estimator
+        optimizers.check_numbers(estimator)
         params, units = estimator._parameters()
         if estimator.coefs_[0].base is not params:  # the user replaced some
             estimator._take_parameters(params, units)
@@ -263,6 +296,8 @@ class Training:
         given = self._estimator.learning_rate
         if optimizers.is_theirs(given):
             return None
+        if isinstance(given, str):  # scikit-learn's own check can be switched off
+            checks.choice("learning_rate", given, optimizers.SCHEDULE_NAMES)
         steps = -(-self.n_samples // self.run.step["batch_size"].item())
         return Blocks(Schedules(Checked("learning_rate", given)), steps, self._n_epochs)
 
@@ -288,7 +323,7 @@ class Training:
         units: NDArray[np.intp],
     ) -> None:
         dtype = self.params.dtype
-        self._x: Any = arrays.as_rows(X, units[0], dtype)
+        self._x: Any = arrays.as_rows(X, units[0], dtype, to_train=True)
         self._y: Any = arrays.as_targets(
             self._estimator._smoothed(y), sample_weight, units[-1], dtype
         )
@@ -409,35 +444,39 @@ class Training:
                 schedule=blocks.rows(done) if blocks else None,
             )  # fmt: skip
             self._begun = True
+        # what was before: `_note` may come twice
+        curve = estimator.loss_curve_
+        self._before = (
+            curve, len(curve), estimator.n_iter_, estimator.t_, self.epochs_left, run.epochs_done,
+        )  # fmt: skip
         try:
             most = min(len(self._loss_curve), self.epochs_left)
             run.again(min(most, blocks.end - done) if blocks else most)
-        finally:
-            try:
-                self._note()
-            except MemoryError:  # some is free again
-                self._note()
+            self._note()
+        except BaseException:  # which may have come before or within
+            self._note()
+            raise
 
     def _note(self) -> None:
-        """Take down what epochs have done: all of it or, where memory fails, nothing."""
+        """Take down what epochs have done, all of it; if it was interrupted, once more."""
         estimator, rule, run = self._estimator, self._rule, self.run
+        curve, n_losses, n_iter, t, epochs_left, epochs_done = self._before
         run.settle()
-        losses = list(self._loss_curve[: run.epoch])
-        if not losses:
+        n = run.epochs_done - epochs_done
+        if not n:
             return
-        n = len(losses)
-        left, n_iter, t = self.epochs_left - n, estimator.n_iter_ + n, estimator.t_
-        t += n * self.n_samples
+        losses = list(self._loss_curve[:n])
         moved = self._moved or any(map(math.isfinite, losses))
         best, count = estimator.best_loss_, estimator._no_improvement_count
         if self._in_one_call:
             best = best if rule.best_loss == best else rule.best_loss
             count = rule.no_improvement_count
         estimator.loss_ = losses[-1]  # at first a new attribute
-        estimator.loss_curve_ += losses
+        curve[n_losses:] = losses
         # these only change attributes, which takes no memory
-        self.epochs_left, self._last_loss, self._moved = left, losses[-1], moved
-        estimator.n_iter_, estimator.t_ = n_iter, t
+        self.epochs_left = epochs_left - n
+        self._last_loss, self._moved = losses[-1], moved
+        estimator.n_iter_, estimator.t_ = n_iter + n, t + n * self.n_samples
         estimator.best_loss_, estimator._no_improvement_count = best, count
 
     def _some_epochs(self, validation: list[Any]) -> bool:
@@ -448,7 +487,11 @@ class Training:
         self._compiled_epochs()
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
-        if not self._in_one_call:
+        if self._validates and not _are_finite(self.params):
+            # of NaN a class can be predicted, and so a score be had: it must not be the best
+            estimator.validation_scores_.append(math.nan)
+            estimator._no_improvement_count += 1
+        elif not self._in_one_call:
             best = estimator.best_validation_score_ if self._validates else None
             estimator._update_no_improvement_count(self._validates, *validation)
             if self._validates and estimator.best_validation_score_ != best:
@@ -476,7 +519,7 @@ class Training:
         ValueError
         """
         estimator = self._estimator
-        finite = kernels.for_dtype(kernels.build.all_finite, self.params.dtype)(self.params)
+        finite = _are_finite(self.params)
         diverged = not (finite and math.isfinite(self._last_loss))
         if self._validates:
             self.params[:] = arrays.join(estimator._best_coefs, estimator._best_intercepts)
@@ -491,7 +534,7 @@ class Training:
             raise not_finite(
                 finite,
                 self._last_loss,
-                self._moved,
+                self._moved and not self._validates,
                 advice(x, outputs, optimizers.rate_of(self._optimizer)),
             )
         warn(  # scikit-learn says nothing
@@ -534,4 +577,5 @@ class Training:
             optimizers.set_rate(self._optimizer, new if rate == given else rate * (new / given))
         step["learning_rate"] = optimizers.rate_of(self._optimizer)
         step["alpha"] = options.check_number("alpha", estimator.alpha, dtype)
+        optimizers.check_numbers(estimator)
         return stop

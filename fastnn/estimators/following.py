@@ -218,6 +218,7 @@ class Followers:
             Returns what is trained on, without the samples held out for early stopping: X, an
             array or sparse array, and the targets y, (n, n_outputs), of the type of params.
         """
+        self._layer_units = list(layer_units)
         if not self._own:
             yield
             return
@@ -290,7 +291,7 @@ class Followers:
             self.net.attach(params, step)  # a callback may have trained the network
         now, units = estimator._parameters()
         if now is not params:
-            if now.shape != params.shape:
+            if units.tolist() != self._layer_units:
                 raise ValueError("a callback changed the shapes of coefs_ or intercepts_")
             params[:] = now
             estimator._take_parameters(params, units)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import functools
 import operator
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,17 +18,32 @@ from fastnn.catalog import activations
 from fastnn.catalog.activations import ActivationName
 from fastnn.data import checks
 from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS
-from fastnn.estimators import arrays, shortcuts, states
+from fastnn.estimators import arrays, extras, shortcuts, states
 from fastnn.estimators.fitting import Training
 from fastnn.forward import forward_rows
 
 # what belongs to one object only
-NOT_COPIED = ("_flat", "_followers", "_turns", "_solver", "_training", "_looked_at", "_validation")
+NOT_COPIED = (
+    "_flat",
+    "_followers",
+    "_turns",
+    "_solver",
+    "_training",
+    "_looked_at",
+    "_validation",
+    "_running",
+)
+# whatever state it gets ...
+_STAYS = ("_followers", "_turns", "_validation", "_skl_callbacks", "_parent_callback_ctx")
+# ... and what goes on from parameters or an optimizer that were there before
+_GOES = ("_flat", "_solver", "_training", "_looked_at")
 
 
 def _names(hidden: str, out: str, n_layers: int) -> list[ActivationName]:
-    # scikit-learn's own check can be switched off
-    name = checks.choice("activation", hidden, activations.HIDDEN_SPELLINGS)
+    if not (isinstance(hidden, str) and hidden in activations.HIDDEN_SPELLINGS):
+        # scikit-learn's own check can be switched off
+        checks.choice("activation", hidden, {one: one for one in extras.ACTIVATIONS})
+    name = activations.HIDDEN_SPELLINGS[hidden]
     return [name] * (n_layers - 1) + [activations.SPELLINGS[out]]
 
 
@@ -40,13 +56,27 @@ def _codes(hidden: str, out: str, n_layers: int) -> NDArray[np.int32]:
     return codes
 
 
+_form = operator.attrgetter("shape", "dtype")  # of an array
+
+
 class _Flat(NamedTuple):
     """An estimator's parameters in one vector."""
 
     params: NDArray[Any]
     units: NDArray[np.intp]
     views: list[NDArray[Any]]  # coefs_, then intercepts_
+    forms: list[tuple[Any, ...]]  # of the views: somebody may change them in place
     one_row: list[NDArray[Any]]  # at times a workspace, ready for the next row
+
+
+def _these(estimator: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Its attributes of these names."""
+    return {name: vars(estimator)[name] for name in names}
+
+
+def _numeric(name: str, given: Iterable[Any]) -> list[NDArray[Any]]:
+    """Arrays that a user may have replaced by anything."""
+    return [checks.numeric_array(f"{name}[{i}]", one) for i, one in enumerate(given)]
 
 
 def attributes_of(estimator: Any) -> dict[str, Any]:
@@ -66,15 +96,34 @@ class Keeping:
     # ---- parameters: one vector, of which coefs_ and intercepts_ are views ----
 
     def _parameters(self: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
-        """The parameters in one vector, and the units of each layer. Changes nothing."""
+        """The parameters in one vector, and the units of each layer. Changes nothing.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If coefs_ and intercepts_ are no arrays that fit together.
+        """
         flat = self._present_flat()
-        if flat is not None:
+        if flat is not None and list(map(_form, flat.views)) == flat.forms:
             return flat.params, flat.units
-        joined = arrays.join(self.coefs_, self.intercepts_)
-        return joined, arrays.units_of(self.coefs_, self.intercepts_)
+        coefs, intercepts = (
+            _numeric("coefs_", self.coefs_),
+            _numeric("intercepts_", self.intercepts_),
+        )
+        n_layers = vars(self).get("n_layers_", len(coefs) + 1)
+        if len(coefs) != n_layers - 1:
+            raise ValueError(
+                f"coefs_ has {len(coefs)} arrays, and n_layers_={n_layers} wants {n_layers - 1}"
+            )
+        units = arrays.units_of(coefs, intercepts)
+        return arrays.join(coefs, intercepts), units
 
     def _present_flat(self: Any) -> _Flat | None:
-        """The vector of which coefs_ and intercepts_ are views, unless some were replaced."""
+        """The vector of which coefs_ and intercepts_ are views, unless some were replaced.
+
+        It does not look for views that have another shape or type now, as `_parameters` does: that
+        takes a tenth of the time of predicting a row.
+        """
         flat: _Flat | None = self.__dict__.get("_flat")
         if flat is not None:
             given = [*self.coefs_, *self.intercepts_]
@@ -85,7 +134,8 @@ class Keeping:
     def _take_parameters(self: Any, params: NDArray[Any], units: NDArray[np.intp]) -> None:
         """Have this vector for parameters."""
         self.coefs_, self.intercepts_ = parameters.split_params(params, units.tolist())
-        self._flat = _Flat(params, units, [*self.coefs_, *self.intercepts_], [])
+        views = [*self.coefs_, *self.intercepts_]
+        self._flat = _Flat(params, units, views, list(map(_form, views)), [])
 
     def __getstate__(self: Any) -> dict[str, Any]:
         estimator: Any = super()
@@ -93,9 +143,18 @@ class Keeping:
         return {name: value for name, value in state.items() if name not in NOT_COPIED}
 
     def __setstate__(self: Any, state: dict[str, Any]) -> None:
+        if not isinstance(state, Mapping):
+            raise TypeError(f"an estimator's state is a dict, got {checks.shown(state)}")
+        for name in NOT_COPIED:
+            if name in state:
+                raise ValueError(f"an estimator's state has no {name}")
+        fitted = "coefs_" in state  # then nothing of another fit stays
+        names = [n for n in vars(self) if n in _STAYS or not (fitted or n in _GOES)]
+        states.check(self, {**_these(self, names), **state})  # before anything changes
+        self._optimizer_to_go_on()
+        self.__dict__ = _these(self, names)
         estimator: Any = super()
         estimator.__setstate__(state)
-        states.check(self)
         if "coefs_" in vars(self):
             self._take_parameters(*self._parameters())
 
@@ -154,9 +213,12 @@ class Keeping:
         attributes = vars(self)
         if "_optimizer" not in attributes:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute '_optimizer'")
-        solver = attributes.get("_solver")
-        if solver is not None:
-            solver.save_state()
+        if "_followers" in attributes:  # a fit is running: it goes on with its solver
+            solver = attributes.get("_solver")
+            if solver is not None:
+                solver.save_state()
+        else:
+            self._optimizer_to_go_on()  # or what is edited now would be written over
         self._looked_at = True
         return attributes["_optimizer"]
 
@@ -177,10 +239,11 @@ class Keeping:
 
     def _optimizer_to_go_on(self: Any) -> Any:
         """The optimizer with its state, and with what others may have changed in it."""
-        solver = vars(self).pop("_solver", None)
-        if solver is not None:
+        solver = vars(self).get("_solver")
+        if solver is not None:  # an interrupt may come before its state is saved
             solver.save_state()
-        return vars(self)["_optimizer"]
+            vars(self).pop("_solver", None)
+        return vars(self).get("_optimizer")
 
     def _present_training(self: Any) -> Training | None:
         """The one of the last partial_fit, whose solver nobody has looked at."""
@@ -192,9 +255,12 @@ class Keeping:
     def _keep(self: Any, training: Training, incremental: bool) -> None:
         """A fit is done: the next partial_fit may go on; after others only the state is kept."""
         vars(self).pop("_training", None)
-        solver = vars(self).get("_solver")
-        if solver is None:  # there is another optimizer now
+        solver, present = training.solver, vars(self).get("_solver")
+        if present is None:  # there is another optimizer now
             return
+        if present is not solver:  # a callback had a fit of this estimator, too
+            self._take_optimizer(solver.optimizer)
+            self._solver, self._looked_at = solver, True
         if self._looked_at:
             solver.save_state()
             del self._solver

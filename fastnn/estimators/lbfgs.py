@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.utils.optimize import _check_optimize_result
 
-from fastnn.estimators import arrays
+from fastnn.estimators import arrays, optimizers
 from fastnn.estimators.fitting import FIXED_BY_LBFGS, Fixed, not_finite
 from fastnn.states import trained_on
 from fastnn.training.objective import MeanLoss
@@ -21,18 +21,41 @@ from fastnn.training.run import advice
 _SCIPY_PRINTS = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 15)
 
 
-def train(
-    estimator: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None, units: list[int]
-) -> None:
-    """Fit the estimator's coefs_ and intercepts_.
+def prepare(estimator: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None) -> Search:
+    """A search before its first iteration; after it nothing is refused any more.
+
+    It changes attributes: whoever called it puts them back if it raises something.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
     X, y, sample_weight
         As scikit-learn validated them.
-    units : list of int
-        Of every layer, inputs first.
+
+    Raises
+    ------
+    TypeError, ValueError, ZeroDivisionError
+    """
+    optimizers.check_numbers(estimator, ("alpha", "tol"))
+    params, units = estimator._parameters()
+    objective = mean_loss(estimator, units, X, y, sample_weight)
+    # scikit-learn's parameters are float64 after L-BFGS, for float32 data too
+    params = params.astype(np.float64)
+    estimator._take_parameters(params, units)
+    estimator._trained_on = trained_on(None, X.shape[0])
+    return Search(estimator, params, units, objective)
+
+
+def train(estimator: Any, X: Any, y: NDArray[Any], search: Search) -> None:
+    """Fit the estimator's coefs_ and intercepts_.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    X, y
+        As scikit-learn validated them.
+    search : Search
+        From `prepare`.
 
     Raises
     ------
@@ -40,14 +63,7 @@ def train(
         If the search ends with a loss that is not finite. The parameters are the last that gave a
         finite loss. A callback that changes what the search does not take up is refused, too.
     """
-    layer_units = np.array(units, np.intp)
-    objective = mean_loss(estimator, layer_units, X, y, sample_weight)
-    # scikit-learn's parameters are float64 after L-BFGS, for float32 data too
-    params = arrays.join(estimator.coefs_, estimator.intercepts_).astype(np.float64)
-    estimator._take_parameters(params, layer_units)
-    estimator._trained_on = trained_on(None, X.shape[0])
-    search = _Search(estimator, params, objective)
-    followers = estimator._followers
+    params, units, followers = search.params, search.units.tolist(), estimator._followers
 
     def data() -> tuple[Any, NDArray[Any]]:
         rows = X if hasattr(X, "tocsr") else arrays.as_type(params.dtype, X)
@@ -87,20 +103,22 @@ def mean_loss(
     dtype = np.dtype(np.float64)
     return MeanLoss(
         units, estimator._codes(len(units) - 1), estimator._loss_name(), float(estimator.alpha),
-        arrays.as_rows(X, units[0], dtype),
+        arrays.as_rows(X, units[0], dtype, to_train=True),
         arrays.as_targets(estimator._smoothed(y), sample_weight, units[-1], dtype),
         estimator.n_jobs,
         estimator._loss_numbers(units[-1].item()),
     )  # fmt: skip
 
 
-class _Search:
+class Search:
     """L-BFGS-B, followed by callbacks; it starts again where one changed the parameters.
 
     Attributes
     ----------
     params : ndarray
         What the last iteration with a finite loss came to.
+    units : ndarray of intp
+        Of every layer, inputs first.
     n_iter : int
         Iterations done.
     stopped : bool
@@ -109,8 +127,15 @@ class _Search:
         Whether some iteration had a finite loss.
     """
 
-    def __init__(self, estimator: Any, params: NDArray[Any], objective: MeanLoss) -> None:
+    def __init__(
+        self,
+        estimator: Any,
+        params: NDArray[Any],
+        units: NDArray[np.intp],
+        objective: MeanLoss,
+    ) -> None:
         self.params, self.n_iter, self.stopped, self.moved = params, 0, False, False
+        self.units = units
         self._estimator, self._objective = estimator, objective
         self._followers = estimator._followers
         self._fixed = Fixed(estimator, FIXED_BY_LBFGS)

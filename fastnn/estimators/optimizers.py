@@ -28,11 +28,36 @@ MORE = tuple(row.name for row in SOLVERS if row.public and row.name not in ("ada
 WEIGHT_DECAY: float = next(p.default for p in PARAMETERS if p.name == "weight_decay")
 #: scikit-learn's own schedules: by epochs and by losses
 THEIRS = ("constant", "invscaling", "adaptive")
+#: what learning_rate may be, as `checks.choice` takes it
+SCHEDULE_NAMES = {**{name: name for name in THEIRS}, **SPELLINGS}
+#: numbers without an upper bound, that epochs or a new optimizer are made with
+OF_EPOCHS = ("alpha", "tol", "n_iter_no_change")
+OF_OPTIMIZER = ("learning_rate_init", "epsilon", "power_t")
 
 
 def is_theirs(learning_rate: Any) -> bool:
     """Whether this learning_rate is one of scikit-learn's three names."""
     return isinstance(learning_rate, str) and learning_rate in THEIRS
+
+
+def check_numbers(estimator: Any, names: Sequence[str] = OF_EPOCHS) -> None:
+    """Refuse parameters that a fit could not compute with.
+
+    partial_fit validates none, nor does a meta-estimator's fit, and a callback may change those of
+    epochs; to scikit-learn's own validation any whole number is one, however large.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    for name in names:
+        value = getattr(estimator, name)
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number, got {checks.shown(value)}")
+        try:
+            float(value)
+        except OverflowError:
+            raise ValueError(f"{name} is too large: {checks.shown(value)}") from None
 
 
 def check_call(estimator: Any, method: str) -> None:
@@ -105,8 +130,6 @@ def new_step(
     loss_numbers: Sequence[float] = (),
 ) -> NDArray[Any]:
     """The record of its steps, with extras as `extras.of_step` gives them."""
-    if not isinstance(alpha, Real):  # partial_fit validates no parameters
-        raise TypeError(f"alpha must be a number, got {checks.shown(alpha)}")
     own: dict[str, Any]
     if isinstance(optimizer, AdamOptimizer):
         own = {
@@ -163,14 +186,32 @@ class Solver:
         self.optimizer, self.run, self.params = optimizer, run, params
         self.rule = StoppingRule(run)
 
+    def _every_list(self) -> tuple[str, ...]:
+        """The names of the optimizer's lists."""
+        return ("ms", "vs") if isinstance(self.optimizer, AdamOptimizer) else ("velocities",)
+
     def _lists(self) -> tuple[str, ...]:
-        """The names of the optimizer's lists, as many as the run has states."""
-        names = ("ms", "vs") if isinstance(self.optimizer, AdamOptimizer) else ("velocities",)
-        return names[: self.run.n_solver_states]
+        """As many of them as the run has states."""
+        return self._every_list()[: self.run.n_solver_states]
 
     def load_state(self) -> None:
-        """Go on from the optimizer's state, unless it has none yet."""
+        """Go on from the optimizer's state, unless it has none yet.
+
+        Raises
+        ------
+        ValueError
+            If that is of arrays with other shapes than coefs_ and intercepts_, as it may be after
+            those were replaced: their total says nothing.
+        """
         n_layers = len(self.run.layer_units) - 1
+        wanted = arrays.shapes_of(self.run.layer_units.tolist())
+        for name in self._every_list():
+            shapes = [np.shape(one) for one in getattr(self.optimizer, name)]
+            if shapes and shapes != wanted:
+                raise ValueError(
+                    f"_optimizer.{name} has arrays of shapes {shapes}, and coefs_ and intercepts_ "
+                    f"have {wanted}; del estimator._optimizer to go on without"
+                )
         lists = [getattr(self.optimizer, name) for name in self._lists()]
         if all(lists):
             plain = np.empty((len(lists), len(self.params)), self.params.dtype)

@@ -51,10 +51,10 @@ def take_features(estimator: Any, X: NDArray[Any]) -> None:
 
 def are_targets(y: Any, n: int) -> bool:
     """Whether y is plain numbers for n rows; scikit-learn warns of a single column."""
-    n_dimensions = np.ndim(y)
     return (
-        (n_dimensions == 1 or (n_dimensions == 2 and y.shape[1] > 1))
-        and is_plain(y, n_dimensions)
+        type(y) is np.ndarray  # a list of lists has no shape
+        and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] > 1))
+        and is_plain(y, y.ndim)
         and len(y) == n
     )
 
@@ -73,13 +73,17 @@ def is_fitted(estimator: Any) -> bool:
 
 
 def is_whole(estimator: Any) -> bool:
-    """Whether all layers are there: an interrupt may have ended the first fit before."""
+    """Whether all layers are there: an interrupt may have ended the first fit before.
+
+    Layers too many are not missing; whoever reads them refuses them.
+    """
     own = vars(estimator)
-    return (
-        "out_activation_" in own
-        and "intercepts_" in own
-        and len(own["coefs_"]) == len(own["intercepts_"]) == own["n_layers_"] - 1
-    )
+    try:
+        n = own["n_layers_"] - 1
+        whole = len(own["coefs_"]) >= n and len(own["intercepts_"]) >= n
+    except KeyError:
+        return False
+    return whole and "out_activation_" in own
 
 
 def is_heard(estimator: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,20 @@ _COUNTS = ("n_iter_", "t_", "_no_improvement_count")
 _CURVES = ("loss_curve_", "validation_scores_")
 
 
-def check(estimator: Any) -> None:
+def check(estimator: Any, state: Mapping[str, Any]) -> None:
     """Refuse fitted attributes that do not fit together; those that are missing may be.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        It is not looked into: it may not have this state yet.
+    state : mapping
+        Its attributes.
 
     Raises
     ------
     TypeError, ValueError
     """
-    state = vars(estimator)
     if "coefs_" not in state:
         return
     shapes = _shapes(state["coefs_"], state.get("intercepts_"))
@@ -80,7 +86,7 @@ def check_whole(estimator: Any) -> None:
     missing = [name for name in needed if name not in state]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
-    check(estimator)
+    check(estimator, state)
     for name in ("coefs_", "intercepts_"):
         if not all(np.isfinite(one).all() for one in state[name]):
             raise ValueError(f"{name} are not finite")
@@ -109,7 +115,7 @@ def _shapes(coefs: Any, intercepts: Any) -> list[tuple[int, ...]]:
     return [one.shape for one in (*coefs, *intercepts)]
 
 
-def _check_classes(state: dict[str, Any], n_outputs: int) -> None:
+def _check_classes(state: Mapping[str, Any], n_outputs: int) -> None:
     classes, binarizer = state.get("classes_"), state.get("_label_binarizer")
     if classes is None or binarizer is None:
         return

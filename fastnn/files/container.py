@@ -177,9 +177,7 @@ def replace_file(path: str | os.PathLike[str], parts: Iterable[bytes | memoryvie
     OSError
         If it cannot be written; what was there stays.
     """
-    target = os.path.realpath(path)  # not in place of a link
-    if os.path.isdir(target):
-        raise IsADirectoryError(f"{_shown(path)} is a folder")
+    target = check_path(path)
     with _temporary_file(target) as (file, temporary):
         for part in parts:
             file.write(part)
@@ -196,6 +194,24 @@ def replace_file(path: str | os.PathLike[str], parts: Iterable[bytes | memoryvie
             finally:
                 os.close(folder)
         _remove_abandoned(target)
+
+
+def check_path(path: str | os.PathLike[str]) -> str:
+    """Where a file of this path will be: what a link leads to, not in its place.
+
+    Raises
+    ------
+    OSError
+        If that is no regular file, or in no folder.
+    """
+    target = os.path.realpath(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"{_shown(path)} is a folder")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise OSError(f"{_shown(path)} is not a regular file")
+    if not os.path.isdir(os.path.dirname(target)):
+        raise FileNotFoundError(f"{_shown(path)}: there is no such folder")
+    return target
 
 
 @contextlib.contextmanager

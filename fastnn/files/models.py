@@ -99,15 +99,54 @@ def load(path: Path) -> Any:
     >>> fastnn.load("rings.fastnn").predict([[0.5, -1]]) == net.predict([[0.5, -1]])
     array([[ True]])
     """
+    return _load(path)[0]
+
+
+def load_with_fit(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The model in a file that was saved during its fit, and how the fit stood.
+
+    Errors are those of `load`.
+
+    Raises
+    ------
+    ValueError
+        If no fit was running, too.
+    """
+    model, fit = _load(path)
+    if fit is None:
+        raise ValueError(
+            f"{os.fspath(path)!r} was not saved during a fit: there is none to resume"
+        )
+    return model, fit
+
+
+def check_path(path: Path) -> None:
+    """Refuse what `save` will not be able to write to.
+
+    Raises
+    ------
+    ImportError
+        Without safetensors.
+    OSError
+        If there is no such folder, or a folder of this name.
+    """
+    container.library()
+    container.check_path(path)
+
+
+def _load(path: Path) -> tuple[Any, dict[str, Any] | None]:
     description, tensors = container.read(path)
     try:
         reader = Reader(tensors)
         model = restore(description, reader)
+        fit = reader(description.get("fit"))
         reader.finish()
+        if not (fit is None or type(fit) is dict):
+            raise ValueError(f"this is no fit: {checks.shown(fit)}")
     except (ValueError, TypeError, RecursionError) as error:
         what = textwrap.shorten(str(error), 300, placeholder=" ...")
         raise ValueError(f"{os.fspath(path)!r} does not hold together: {what}") from None
-    return model
+    return model, fit
 
 
 def describe(model: Model, written: Writer) -> dict[str, Any]:
@@ -118,7 +157,9 @@ def describe(model: Model, written: Writer) -> dict[str, Any]:
                 parts = content(model, written)
             except RecursionError:
                 raise CannotSave("the model holds something within itself") from None
-            return {"kind": kind, "fastnn": fastnn.__version__, "content": parts}
+            described = {"kind": kind, "fastnn": fastnn.__version__, "content": parts}
+            fit = model.fit_state()
+            return described if fit is None else {**described, "fit": written(fit, "fit")}
     raise TypeError(
         "files hold a Network, MLPClassifier or MLPRegressor of fastnn, not objects of a "
         f"subclass; got {checks.shown(model)}"

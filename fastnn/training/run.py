@@ -287,9 +287,9 @@ class TrainingRun:
         )
         self._calls.seek(first)
 
-    def count_afresh(self) -> None:
-        """Have errors call the next epoch the first."""
-        self._counted_from = self.epochs_done
+    def count_afresh(self, n_before: int = 0) -> None:
+        """Have errors call the next epoch the first, or the one after so many."""
+        self._counted_from = self.epochs_done - n_before
 
     @property
     def _next_epoch(self) -> int:

@@ -79,6 +79,20 @@ class Validation(Callback):
             net.reset_solver()
         self._best = None
 
+    def get_state(self) -> dict[str, Any]:
+        """The scores, and the best parameters."""
+        return {
+            "scores": self.scores, "losses": self._losses, "best_score": self._best_score,
+            "no_change": self._no_change, "best_iteration": self._best_iteration,
+            "best": self._best,
+        }  # fmt: skip
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from them."""
+        self.scores, self._losses = state["scores"], state["losses"]
+        self._best_score, self._no_change = state["best_score"], state["no_change"]
+        self._best_iteration, self._best = state["best_iteration"], state["best"]
+
     def _show(self, net: Network) -> None:
         # each time: another callback may have trained this network, too
         net.validation_scores_ = self.scores
