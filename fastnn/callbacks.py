@@ -207,15 +207,18 @@ class Listeners:
         After each, the callbacks that are due are called. It ends once one of them returned True.
         """
         epoch = self._first
-        if epoch:  # those that had not heard of it when it was saved
-            enough = self._enough
-            if self.call(net, epoch, epoch == n_epochs) or enough:
-                return
+        if epoch and self.catch_up(net, epoch == n_epochs):
+            return
         while epoch < n_epochs:
             epoch = min(n_epochs, *self._due) if self._all else n_epochs
             yield epoch
             if self.call(net, epoch, epoch == n_epochs):
                 return
+
+    def catch_up(self, net: Network, last: bool) -> bool:
+        """Call those that had not heard of the epoch that was saved; whether training ends."""
+        enough = self._enough
+        return self.call(net, self._first, last) or enough
 
     def call(self, net: Network, epoch: int, last: bool) -> bool:
         """Call those that are due after this epoch; after the last, all not called after it yet.

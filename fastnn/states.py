@@ -75,7 +75,7 @@ def apart(state: SolverState | None, plain: NDArray[Any] | None) -> dict[str, An
 #: what a network makes of its state
 MADE = (
     "_coefs", "_intercepts", "_units", "_codes", "_step", "_running", "_short_forward", "_again",
-    "_no_rate",
+    "_no_rate", "_estimator",
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Fits that go on from a file end as if they had never been interrupted, to the last bit."""
 
+import copy
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ import time
 import allocations
 import numpy as np
 import pytest
+import scipy.sparse
 from conftest import PYTHON, THOROUGH
 
 import fastnn
@@ -220,6 +222,135 @@ def test_a_callback_that_refuses_leaves_the_network(path):
     assert allocations.content(net) == before
 
 
+# ---- estimators ---------------------------------------------------------------------------------
+
+LABELS = np.array(["a", "b", "c"])[np.arange(50) % 3]
+OF_ESTIMATORS = {
+    "adam": {}, "sgd": {"solver": "sgd", "momentum": 0.5},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.5, "n_iter_no_change": 1,
+                 "learning_rate_init": 0.1},
+    "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
+    "early stopping": {"early_stopping": True, "validation_fraction": 0.3, "n_iter_no_change": 2},
+    "more": {"solver": "nadam", "ema": 0.8, "dropout": 0.2, "clip_norm": 0.5,
+             "learning_rate": "cosine"},
+    "rprop": {"solver": "rprop", "batch_size": "auto"},
+    "stored order": {"shuffle": False}, "stops": {"tol": 1.0, "n_iter_no_change": 3},
+    "random state": {"random_state": np.random.RandomState(3)},
+    "scorer": {"early_stopping": True, "scoring": "neg_log_loss", "ema": 0.5},
+}  # fmt: skip
+
+
+def estimator(how, cls=fastnn.MLPClassifier):
+    options = {"hidden_layer_sizes": (5,), "batch_size": 16, "max_iter": EPOCHS, "random_state": 0}
+    return cls(**copy.deepcopy({**options, **OF_ESTIMATORS[how]}))
+
+
+def left_by(mlp):
+    """All that a fit left, apart from the caller's own random state."""
+    state = allocations.content(mlp)
+    del state["random_state"]
+    return state
+
+
+class Kill:
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def __call__(self, net):
+        if net.n_iter_ == self.epoch:
+            raise Killed
+
+
+@pytest.mark.parametrize("callback", [False, True], ids=["alone", "heard"])
+@pytest.mark.parametrize("how", OF_ESTIMATORS)
+def test_estimators_go_on_to_the_same_bits(path, how, callback):
+    heard = (lambda net: None,) if callback else ()
+    want = estimator(how)
+    want = left_by(want.set_callbacks(*heard).fit(X, LABELS).set_callbacks())
+    for epoch in range(1, EPOCHS + 1) if THOROUGH else (1, 3, 6, 10):
+        one = estimator(how).set_callbacks(Checkpoint(path), Kill(epoch))
+        try:
+            one.fit(X, LABELS)
+        except Killed:
+            pass
+        one = estimator(how).set_callbacks(*heard)
+        one.random_state = one.random_state if type(one.random_state) is int else None
+        one.fit(X, LABELS, resume=path).set_callbacks()
+        assert left_by(one) == want, epoch
+
+
+@pytest.mark.parametrize("how", ["adam", "more", "scorer"])
+def test_estimators_with_a_validation_set_and_weights(path, how):
+    if how == "scorer":
+        given = {"X_val": X[:15], "y_val": LABELS[:15]}
+        options = {"early_stopping": False}
+    else:
+        given, options = {"sample_weight": np.arange(1.0, 51)}, {}
+    rows = scipy.sparse.csr_array(np.where(X > 0.3, X, 0))
+    want = left_by(estimator(how).set_params(**options).fit(rows, LABELS, **given))
+    one = estimator(how).set_params(**options).set_callbacks(Checkpoint(path, every=2), Kill(5))
+    with pytest.raises(Killed):
+        one.fit(rows, LABELS, **given)
+    again = estimator(how).set_params(**options).fit(rows, LABELS, **given, resume=path)
+    assert again.n_iter_ > 4
+    assert left_by(again) == want
+    with pytest.raises(ValueError, match="other data"):
+        estimator(how).set_params(**options).fit(rows[::-1], LABELS, **given, resume=path)
+
+
+def test_a_regressor_whose_callbacks_change_things(path):
+    def change(net):
+        net.learning_rate_ *= 0.8
+        one.alpha = 0.01 * net.n_iter_
+        if net.n_iter_ == 3:
+            one.learning_rate_init = 0.02
+
+    def fit(*callbacks, **more):
+        nonlocal one
+        one = fastnn.MLPRegressor(hidden_layer_sizes=[5], batch_size=16, max_iter=EPOCHS,
+                                  random_state=0)  # fmt: skip
+        return one.set_callbacks(*callbacks).fit(X, y, **more)
+
+    one = None
+    want = left_by(fit(change).set_callbacks())
+    for order in ([change, Checkpoint(path)], [Checkpoint(path), change]):
+        for epoch in (1, 3, 7):
+            with pytest.raises(Killed):
+                fit(*order, Kill(epoch))
+            assert left_by(fit(change, resume=path).set_callbacks()) == want, epoch
+
+
+def test_another_fit_of_an_estimator_is_refused(path):
+    with pytest.raises(Killed):
+        estimator("adam").set_callbacks(Checkpoint(path), Kill(4)).fit(X, LABELS)
+    for change, words in {
+        "alpha": (0.5, "alpha=0.0001, this one 0.5"), "solver": ("sgd", "solver"),
+        "hidden_layer_sizes": ((4,), "for .3, 5, 3. units|hidden_layer_sizes"),
+        "max_iter": (3, "max_iter is 3"),
+    }.items():  # fmt: skip
+        value, expected = words
+        one = estimator("adam").fit(X, LABELS)
+        before = left_by(one.set_params(**{change: value}))
+        with pytest.raises(ValueError, match=expected):
+            one.fit(X, LABELS, resume=path)
+        assert left_by(one) == before
+    with pytest.raises(ValueError, match="not for solver 'lbfgs'"):
+        estimator("adam").set_params(solver="lbfgs").fit(X, LABELS, resume=path)
+    with pytest.raises(ValueError, match="the file holds MLPClassifier"):
+        estimator("adam", fastnn.MLPRegressor).fit(X, y, resume=path)
+    with pytest.raises(ValueError, match="the file holds"):
+        new().fit(X, y, resume=path)
+
+
+def test_lbfgs_saves_a_model_that_no_fit_goes_on_from(path):
+    one = estimator("adam").set_params(solver="lbfgs").set_callbacks(Checkpoint(path))
+    one.fit(X, LABELS)
+    loaded = fastnn.load(path)
+    assert (loaded.predict_proba(X) == one.predict_proba(X)).all()
+    with pytest.raises(ValueError, match="not saved during a fit"):
+        estimator("adam").fit(X, LABELS, resume=path)
+
+
 # ---- when things go wrong -----------------------------------------------------------------------
 
 
@@ -296,7 +427,12 @@ if kind == "Network":
     one.fit(X, y, batch_size=16, max_iter=60, dropout=0.2, ema=0.9, learning_rate="cosine",
             X_val=X[:50], y_val=y[:50], n_iter_no_change=50, callback=Checkpoint(path),
             resume=resume)
-print(one.params_.tobytes().hex(), one.loss_curve_[-1].hex(), len(one.loss_curve_))
+else:
+    one = MLPClassifier((20,), batch_size=16, max_iter=60, early_stopping=True, random_state=0,
+                        n_iter_no_change=100, solver="nadam", ema=0.9, dropout=0.2)
+    one.set_callbacks(Checkpoint(path)).fit(X, y > 0.5, resume=resume)
+    one.params_ = np.concatenate([c.ravel() for c in (*one.coefs_, *one.intercepts_)])
+print(one.params_.tobytes().hex(), float(one.loss_curve_[-1]).hex(), len(one.loss_curve_))
 """
 
 
@@ -316,7 +452,7 @@ def run(path, resume, kind, after=None):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-@pytest.mark.parametrize("kind", ["Network"])
+@pytest.mark.parametrize("kind", ["Network", "MLPClassifier"])
 def test_killed_at_any_moment(path, kind):
     """Each time it goes on from what is there, until it is done."""
     want, delays = run(path, None, kind), random.Random(0)

@@ -34,6 +34,7 @@ from fastnn.estimators import (
     lbfgs,
     optimizers,
     quantiles,
+    resuming,
     shortcuts,
     validating,
     weighting,
@@ -58,6 +59,9 @@ class _Turns(dict[int, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Turns, ()
+
+
+_OF_A_FIT = ("_validation", "_resume", "_running")
 
 
 def _in_turn(original: Any, name: str) -> Any:
@@ -87,18 +91,26 @@ def _in_turn(original: Any, name: str) -> Any:
         with turns.get(os.getpid()) or turns.setdefault(os.getpid(), threading.RLock()):
             weighting.check_call(self, name, kwargs)
             optimizers.check_call(self, name)
-            given = validating.take(self, kwargs) if kwargs and name == "fit" else None
-            outer = vars(self).pop("_validation", None)  # of a fit whose callback called this one
-            if given is None and outer is None:
+            given, outer = {}, {}
+            if kwargs and name == "fit":
+                given = {
+                    "_validation": validating.take(self, kwargs),
+                    "_resume": resuming.take(self, kwargs),
+                }
+            own = vars(self)
+            for one in _OF_A_FIT:  # of a fit whose callback called this one
+                if one in own:
+                    outer[one] = own.pop(one)
+            if not outer and not any(given.values()):
                 return begin(self, args, kwargs)
             try:
-                if given is not None:
-                    self._validation = given
+                own.update({one: value for one, value in given.items() if value is not None})
                 return begin(self, args, kwargs)
             finally:
-                vars(self).pop("_validation", None)
-                if outer is not None:
-                    self._validation = outer
+                own = vars(self)  # which may be another
+                for one in _OF_A_FIT:
+                    own.pop(one, None)
+                own.update(outer)
 
     return validating.show(method) if name == "fit" else method
 

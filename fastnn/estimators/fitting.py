@@ -23,15 +23,17 @@ from sklearn.neural_network import _multilayer_perceptron as originals
 from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
 
 from fastnn import kernels, trainable, work
+from fastnn.callbacks import Listeners
 from fastnn.data import checks
 from fastnn.data.rows import SparseRows
-from fastnn.estimators import arrays, extras, optimizers
+from fastnn.estimators import arrays, extras, optimizers, resuming
 from fastnn.estimators.following import Followers
 from fastnn.estimators.optimizers import Solver
 from fastnn.schedules import Blocks, Checked, Schedules
 from fastnn.states import trained_on
 from fastnn.training import options
 from fastnn.training.run import TrainingRun, advice, draw_order
+from fastnn.training.running import RunningFit
 
 _Perceptron = originals.BaseMultilayerPerceptron
 # scikit-learn 1.6 has no sample weights
@@ -129,19 +131,29 @@ def prepare(
     TypeError, ValueError
     """
     validation: list[Any] = [None] * (2 + HAS_WEIGHTS)
+    followers, began = vars(estimator).get("_followers"), None
+    saved: resuming.Saved | None = vars(estimator).get("_resume")
+    listened = bool(followers and followers.need_network) or saved is not None
+    settings = resuming.settings_of(estimator) if listened else {}
     given = vars(estimator).get("_validation")
     if estimator.early_stopping and incremental:
         raise ValueError("partial_fit does not support early_stopping=True")
     if given is not None:
         validation = list(given[: len(validation)])
     elif estimator.early_stopping:
+        if saved is not None and (saved.state["more"] or {}).get("began") is not None:
+            estimator._random_state = saved.state["more"]["began"]
+        if listened:
+            began = resuming.copy_of(estimator._random_state)
         (X, y, sample_weight), parts = _split_validation(estimator, X, y, sample_weight)
         validation = parts[: len(validation)]
     if incremental or estimator.warm_start:
         _keep_short(estimator)
     if incremental or estimator.warm_start or given is not None:
         _change_rule(estimator, given is not None or estimator.early_stopping)
-    if anew:
+    if saved is not None:
+        resuming.begin(estimator, saved)
+    elif anew:
         optimizers.check_numbers(estimator, optimizers.OF_OPTIMIZER)
         estimator._take_optimizer(optimizers.new_optimizer(estimator, whole=False))
     training = estimator._present_training() if incremental else None
@@ -149,6 +161,13 @@ def prepare(
         training = Training(estimator, X, y, sample_weight, incremental)
         estimator._trained_on = trained_on(None, training.n_samples)
     estimator.n_iter_ = 0
+    if listened:
+        training.running = resuming.new_running(
+            training, settings, validation, began, training._order
+        )
+        if saved is not None:
+            training.running.check(saved.state)
+            training.resume(saved)
     return training, validation
 
 
@@ -171,6 +190,8 @@ def train(estimator: Any, incremental: bool, training: Training, validation: lis
     """
     before: NDArray[Any] | None = None
     try:
+        if training.running is not None:
+            estimator._running = training.running
         if training.followers is None:
             training.epochs(validation, incremental)
         else:
@@ -178,6 +199,7 @@ def train(estimator: Any, incremental: bool, training: Training, validation: lis
                 training.epochs(validation, incremental)
                 before = training.params.copy()
     finally:
+        vars(estimator).pop("_running", None)
         estimator._keep(training, incremental)
     if before is not None and not np.array_equal(before, training.params):
         # a callback put other parameters in place; the solver's state belongs to the old ones
@@ -288,6 +310,9 @@ class Training:
         self._in_one_call = not incremental and self._nothing_between_epochs()
         most = MOST_EPOCHS if self._in_one_call else 1
         self._n_epochs = self.epochs_left
+        self.running: RunningFit | None = None
+        self._saved: resuming.Saved | None = None  # until its epoch is done
+        self._ended, self._rate_before = False, math.nan
         self._blocks = self._new_blocks()
         self._loss_curve = np.zeros(min(self.epochs_left, most))
 
@@ -417,6 +442,10 @@ class Training:
 
     def _until_the_end(self, validation: list[Any]) -> bool:
         """Train; whether a rule or a callback ended it."""
+        if self._saved is not None:
+            ended = self._catch_up()
+            if ended or not self.epochs_left:
+                return ended
         while not self._some_epochs(validation):
             if self.epochs_left == 0:
                 return False
@@ -509,7 +538,49 @@ class Training:
                 estimator._no_improvement_count = 0
         if self.followers is None:
             return stop
+        self._ended = stop
         return self._tell(stop or self.epochs_left == 0) or stop
+
+    # ---- files ----
+
+    @property
+    def data(self) -> tuple[Any, NDArray[Any]]:
+        """What it trains on, as the kernels read it."""
+        return self._x, self._y
+
+    @property
+    def listeners(self) -> Listeners:
+        """fastnn's callbacks."""
+        return self.followers.listeners if self.followers else Listeners(None)
+
+    def what_is_due(self) -> dict[str, Any]:
+        """What a file holds of an epoch that callbacks are being told of, besides all else."""
+        return {
+            "last_loss": float(self._last_loss), "moved": self._moved, "ended": self._ended,
+            "rate_before": float(self._rate_before), "kept": self._rule.kept_params(),
+        }  # fmt: skip
+
+    def resume(self, saved: resuming.Saved) -> None:
+        """Go on from a file, whose state was checked."""
+        assert self.running is not None
+        resuming.go_on(self._estimator, saved)
+        self.running.take_up(saved.state)
+        self._saved, more = saved, saved.state["more"]
+        self.epochs_left = self._n_epochs - self.running.epoch
+        self._last_loss, self._moved = more["last_loss"], more["moved"]
+        self._ended, self._rate_before = more["ended"], more["rate_before"]
+        self._rule.keep(more["kept"])
+
+    def _catch_up(self) -> bool:
+        """What the epoch that was saved had left to do; whether it ended the training."""
+        rate, self._saved, ended = optimizers.rate_of(self._optimizer), None, self._ended
+        if self.followers is None:
+            if self.run.step["learning_rate"].item() != rate:
+                optimizers.set_rate(self._optimizer, self.run.step["learning_rate"].item())
+            return ended
+        stop = self.followers.catch_up(ended or self.epochs_left == 0)
+        self._take_up_changes(rate, self._rate_before)
+        return stop or ended
 
     def _conclude(self) -> None:
         """Put the best parameters of early stopping in place; refuse what is not finite.
@@ -551,20 +622,30 @@ class Training:
         x = self._given_x if isinstance(self._x, SparseRows) else self._x
         followers: Followers = self._estimator._followers
         return followers.hear(
-            self.params, units, self.run.step, lambda: (x, self._y[:, : units[-1]])
-        )
+            self.params, units, self.run.step, lambda: (x, self._y[:, : units[-1]]),
+            self._saved.state if self._saved else None,
+        )  # fmt: skip
 
     def _tell(self, last: bool) -> bool:
         """Tell callbacks of the epoch, and take up what they changed; whether one stops."""
         estimator, step, followers = self._estimator, self.run.step, self.followers
-        dtype = self.params.dtype
         assert followers is not None
-        assert self._fixed is not None
         step["learning_rate"] = rate = optimizers.rate_of(self._optimizer)
-        given = estimator.learning_rate_init
+        self._rate_before = given = estimator.learning_rate_init
+        if self.running is not None:
+            self.running.epoch = estimator.n_iter_
         stop: bool = followers.end_step(
             estimator.loss_, estimator.coefs_, estimator.intercepts_, last
         )
+        self._take_up_changes(rate, given)
+        return stop
+
+    def _take_up_changes(self, rate: float, given: float) -> None:
+        """Take up what callbacks changed; rate and given are those of before."""
+        estimator, step, followers = self._estimator, self.run.step, self.followers
+        dtype = self.params.dtype
+        assert followers is not None
+        assert self._fixed is not None
         followers.take_up_params(self.params, step)
         self._fixed.check()
         if step["learning_rate"].item() != rate:  # by way of the network
@@ -578,4 +659,3 @@ class Training:
         step["learning_rate"] = optimizers.rate_of(self._optimizer)
         step["alpha"] = options.check_number("alpha", estimator.alpha, dtype)
         optimizers.check_numbers(estimator)
-        return stop

@@ -8,7 +8,8 @@ finds the methods that it expects. Before 1.9, scikit-learn has no callbacks and
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,16 @@ class EstimatorNetwork(Network):
     """
 
     labels: Any = None
+    _estimator: Any = None
+
+    def save(self, path: str | os.PathLike[str], *, date: bool = False) -> None:
+        """Save the estimator, with how its fit stands; of L-BFGS without."""
+        self._estimator.save(path, date=date)
+
+    def fit_state(self) -> dict[str, Any] | None:
+        """As of the estimator."""
+        state: dict[str, Any] | None = self._estimator and self._estimator.fit_state()
+        return state
 
     def attach(self, params: NDArray[Any], step: NDArray[Any] | None) -> None:
         """Have this vector as parameters and learning_rate_ of this step, if the fit has one."""
@@ -204,6 +215,7 @@ class Followers:
         layer_units: Sequence[int],
         step: NDArray[Any] | None,
         data: Callable[[], tuple[Any, NDArray[Any]]],
+        saved: Mapping[str, Any] | None = None,
     ) -> Iterator[None]:
         """Tell fastnn's callbacks that a fit begins, and at the end of the block that it ended.
 
@@ -217,6 +229,8 @@ class Followers:
         data : callable
             Returns what is trained on, without the samples held out for early stopping: X, an
             array or sparse array, and the targets y, (n, n_outputs), of the type of params.
+        saved : dict, optional
+            How the fit stood that this one goes on from.
         """
         self._layer_units = list(layer_units)
         if not self._own:
@@ -231,9 +245,15 @@ class Followers:
         if labels is not None and not labels.y_type_.startswith("multilabel"):
             self.net.labels = labels
         self.net.attach(params, step)
+        vars(self.net)["_estimator"] = estimator
         self._architecture = self._present_architecture()
         try:
+            if saved is not None:
+                self.net.loss_curve_ = list(map(float, estimator.loss_curve_))
             self._listeners.begin(self.net, *data(), estimator.max_iter)
+            if saved is not None:
+                self._n_steps = saved["epoch"]
+                self._listeners.resume(saved["listeners"], self._n_steps)
             with self._listeners:
                 yield
         finally:
@@ -264,6 +284,15 @@ class Followers:
             self.net.loss_curve_.append(float(loss))
             stop = self._listeners.call(self.net, self._n_steps, last or stop) or stop
         return stop
+
+    @property
+    def listeners(self) -> Listeners:
+        """fastnn's callbacks."""
+        return self._listeners
+
+    def catch_up(self, last: bool) -> bool:
+        """Call those that had not heard of the epoch in the file; whether training ends."""
+        return bool(self._own) and self._listeners.catch_up(self.net, last)
 
     def end_steps(self) -> None:
         """There is no further epoch or iteration: call those that the last did not call."""

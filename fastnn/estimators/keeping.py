@@ -24,17 +24,19 @@ from fastnn.forward import forward_rows
 
 # what belongs to one object only
 NOT_COPIED = (
-    "_flat",
+    "_flat", "_followers", "_turns", "_solver", "_training", "_looked_at", "_validation",
+    "_resume", "_running",
+)  # fmt: skip
+# whatever state it gets ...
+_STAYS = (
     "_followers",
     "_turns",
-    "_solver",
-    "_training",
-    "_looked_at",
     "_validation",
+    "_resume",
     "_running",
+    "_skl_callbacks",
+    "_parent_callback_ctx",
 )
-# whatever state it gets ...
-_STAYS = ("_followers", "_turns", "_validation", "_skl_callbacks", "_parent_callback_ctx")
 # ... and what goes on from parameters or an optimizer that were there before
 _GOES = ("_flat", "_solver", "_training", "_looked_at")
 

@@ -14,7 +14,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn.data import checks
-from fastnn.estimators import quantiles
+from fastnn.estimators import quantiles, resuming
 from fastnn.estimators.fitting import HAS_WEIGHTS
 from fastnn.training.stopping import as_score
 
@@ -48,14 +48,16 @@ def show(method: Any) -> Any:
     """Decorator: the keywords in the signature and the documentation of fit."""
     signature = inspect.signature(method)
     keywords = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in KEYWORDS
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+        for name in (*KEYWORDS, "resume")
     ]
     method.__signature__ = signature.replace(
         parameters=[*signature.parameters.values(), *keywords]
     )
     before, heading, after = (method.__doc__ or "").partition("Returns\n        ----")
     if heading:  # not under python -OO
-        method.__doc__ = before + _DOC + _DOC_OF_WEIGHTS * HAS_WEIGHTS + "\n        "
+        method.__doc__ = before + _DOC + _DOC_OF_WEIGHTS * HAS_WEIGHTS + resuming.DOC
+        method.__doc__ += "\n        "
         method.__doc__ += heading + after
     return method
 

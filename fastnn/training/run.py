@@ -423,6 +423,20 @@ class StoppingRule:
         """No epoch of this fit is done: what it begins with comes first."""
         self._finite[0] = -1
 
+    def kept_params(self) -> NDArray[Any] | None:
+        """What `go_back` would give, if there is anything."""
+        params = np.empty(parameters.count_params(tuple(self._run.layer_units.tolist())),
+                          self.kept.dtype)  # fmt: skip
+        self.go_back(params)
+        return params if self._finite[0] >= 0 else None
+
+    def keep(self, params: NDArray[Any] | None) -> None:
+        """Have `go_back` give these."""
+        if params is not None:
+            run = self._run
+            self.kept[:1] = parameters.pack_rows(params[None], run.layer_units, run.codes)
+            self._finite[0] = 0
+
     def go_back(self, params: NDArray[Any]) -> None:
         """Put into params what the last epoch with a finite loss began with."""
         run = self._run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fastnn.data.rows import SparseRows
 from fastnn.schedules import Checked, Schedule
 
 #: what a file says of a fit besides settings
-PARTS = {"epoch", "max_iter", "settings", "data", "order", "learning_rate", "listeners"}
+PARTS = {"epoch", "max_iter", "settings", "data", "order", "learning_rate", "listeners", "more"}
 
 
 class RunningFit:
@@ -34,6 +34,8 @@ class RunningFit:
     step : ndarray of kernels.STEP
         Its learning_rate may be changed by callbacks.
     listeners : Listeners
+    more : callable, optional
+        Returns what else a file holds.
 
     Attributes
     ----------
@@ -49,10 +51,12 @@ class RunningFit:
         order: NDArray[np.intp] | None,
         step: NDArray[Any],
         listeners: Listeners,
+        more: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self._settings = {name: as_plain(value) for name, value in settings.items()}
         self._data, self._max_iter, self.order = list(data), max_iter, order
         self._step, self._listeners, self.epoch = step, listeners, 0
+        self._more = more
         self._checksum: str | None = None
 
     def state(self) -> dict[str, Any]:
@@ -63,6 +67,7 @@ class RunningFit:
             "order": None if self.order is None else self.order.astype(np.int64),
             "learning_rate": self._step["learning_rate"].item(),
             "listeners": self._listeners.state(self.epoch),
+            "more": None if self._more is None else self._more(),
         }  # fmt: skip
 
     def check(self, state: Mapping[str, Any]) -> None:
@@ -131,6 +136,8 @@ def as_plain(value: Any) -> Any:
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, Mapping):
+        value = list(value.items())
     if isinstance(value, (list, tuple, np.ndarray)):
         return [as_plain(one) for one in value]
     if isinstance(value, Schedule):
