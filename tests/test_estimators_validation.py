@@ -218,8 +218,9 @@ def test_verbose(capsys):
 @pytest.mark.parametrize("cls", CLASSES)
 def test_signature_documentation_and_routing(cls):
     keywords = ["X_val", "y_val", "sample_weight_val"][: 2 + (VERSION >= (1, 7))]
-    parameters = list(inspect.signature(cls.fit).parameters.values())[-len(keywords) :]
-    assert [p.name for p in parameters] == keywords
+    parameters = list(inspect.signature(cls.fit).parameters.values())[-len(keywords) - 1 :]
+    assert [p.name for p in parameters] == [*keywords, "resume"]
+    assert "\n        resume : path-like" in cls.fit.__doc__
     assert all(p.kind is p.KEYWORD_ONLY and p.default is None for p in parameters)
     for name in keywords:
         assert f"\n        {name} : array-like" in cls.fit.__doc__

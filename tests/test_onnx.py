@@ -698,7 +698,9 @@ for cls in (fastnn.MLPRegressor, MLPRegressor):
 fastnn.announcing.announce()
 print([type(one).__name__ for one in sys.meta_path].count("_Waiting"))
 """
-    printed = subprocess.run([*PYTHON, "-c", code], capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [*PYTHON, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
     theirs = "FastnnMLPregressor" if order == "patched" else "SklearnMLPRegressor"
     assert printed.stdout.split() == ["FastnnMLPregressor", "True", theirs, "True", "1"]
 
