@@ -416,7 +416,7 @@ def test_a_clock_that_jumps(path):
 
 PROGRAM = """
 import sys, numpy as np, fastnn
-from fastnn import MLPClassifier, Network
+from fastnn import Network
 from fastnn.callbacks import Checkpoint
 path, resume, kind = sys.argv[1], sys.argv[2] or None, sys.argv[3]
 rng = np.random.RandomState(0)
@@ -428,8 +428,8 @@ if kind == "Network":
             X_val=X[:50], y_val=y[:50], n_iter_no_change=50, callback=Checkpoint(path),
             resume=resume)
 else:
-    one = MLPClassifier((20,), batch_size=16, max_iter=60, early_stopping=True, random_state=0,
-                        n_iter_no_change=100, solver="nadam", ema=0.9, dropout=0.2)
+    one = fastnn.MLPClassifier((20,), batch_size=16, max_iter=60, early_stopping=True, random_state=0,
+                               n_iter_no_change=100, solver="nadam", ema=0.9, dropout=0.2)
     one.set_callbacks(Checkpoint(path)).fit(X, y > 0.5, resume=resume)
     one.params_ = np.concatenate([c.ravel() for c in (*one.coefs_, *one.intercepts_)])
 print(one.params_.tobytes().hex(), float(one.loss_curve_[-1]).hex(), len(one.loss_curve_))
@@ -459,7 +459,7 @@ def test_killed_at_any_moment(path, kind):
     assert want
     kills = finished = 0
     path.unlink()
-    while kills < (200 if THOROUGH else 3):
+    while kills < (200 if THOROUGH else 2):
         got = run(path, path if path.exists() else None, kind, delays.uniform(0, 0.1))
         kills += not got
         if path.exists():
@@ -471,5 +471,5 @@ def test_killed_at_any_moment(path, kind):
     got = run(path, path if path.exists() else None, kind)
     assert got == want
     print(f"{kills} kills, {finished + 1} fits went on to the end, the same bits")
-    run(path, path, kind)
+    fastnn.load(path).save(path)  # which removes what killed writers left
     assert os.listdir(path.parent) == [path.name]
