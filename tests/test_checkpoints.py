@@ -428,8 +428,8 @@ if kind == "Network":
             X_val=X[:50], y_val=y[:50], n_iter_no_change=50, callback=Checkpoint(path),
             resume=resume)
 else:
-    one = fastnn.MLPClassifier((20,), batch_size=16, max_iter=60, early_stopping=True, random_state=0,
-                               n_iter_no_change=100, solver="nadam", ema=0.9, dropout=0.2)
+    one = fastnn.MLPClassifier((20,), batch_size=16, max_iter=60, early_stopping=True, ema=0.9,
+                               n_iter_no_change=100, solver="nadam", dropout=0.2, random_state=0)
     one.set_callbacks(Checkpoint(path)).fit(X, y > 0.5, resume=resume)
     one.params_ = np.concatenate([c.ravel() for c in (*one.coefs_, *one.intercepts_)])
 print(one.params_.tobytes().hex(), float(one.loss_curve_[-1]).hex(), len(one.loss_curve_))
