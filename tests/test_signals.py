@@ -369,7 +369,8 @@ def test_partial_fit_is_interrupted_at_any_moment(alarms, kind, ema):
         except Alarm:
             pass
         except AttributeError as error:  # scikit-learn's, in whether there is a partial_fit
-            assert isinstance(error.__cause__, Alarm)
+            if not isinstance(error.__cause__, Alarm):
+                raise
         after = look(one)
         assert after[0] - steps == after[1] - epochs == (not np.array_equal(params, after[2]))
         assert after[0] - steps in (0, 1)
