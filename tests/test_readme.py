@@ -21,6 +21,7 @@ from sklearn.neural_network import _multilayer_perceptron as originals
 from fastnn import documentation, network
 from fastnn.catalog import activations, initializers, losses, schedules, solvers
 from fastnn.data import checks
+from fastnn.files import c_source, models
 from fastnn.plotting import boundary
 from fastnn.plotting.displays import loss_curve
 from fastnn.schedules import BY_NAME
@@ -50,8 +51,9 @@ def printed_by(code, names, page):
     reason="scikit-learn 1.6 has neither losses nor weights",
 )
 @pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
-def test_examples_of_how_to_pages(page, without_windows):
+def test_examples_of_how_to_pages(page, without_windows, tmp_path, monkeypatch):
     """One after the other, as a reader runs them; what each prints is shown below it."""
+    monkeypatch.chdir(tmp_path)  # some write files
     examples = EXAMPLE.findall(page.read_text(encoding="utf-8"))
     assert examples
     names = {}
@@ -95,8 +97,9 @@ def test_commands_are_the_ones_that_ci_runs():
         assert command in ci
 
 
-@pytest.mark.parametrize("module", [network, boundary, loss_curve])
-def test_docstrings(module):
+@pytest.mark.parametrize("module", [network, boundary, loss_curve, models, c_source])
+def test_docstrings(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write files
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0

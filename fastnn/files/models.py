@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -294,7 +295,8 @@ def _estimator_of(cls: type, content: dict[str, Any], reader: Reader) -> Any:
     for name in ("params", "fitted"):
         if type(content.get(name)) is not dict:
             raise ValueError(f"{name} are missing")
-        parts[name] = {key: reader(value) for key, value in content[name].items()}
+        # names that Python knows by their identity are found sooner
+        parts[name] = {sys.intern(key): reader(value) for key, value in content[name].items()}
     unknown = [name for name in parts["fitted"] if not _is_fitted(cls, name)]
     if unknown:
         raise ValueError(f"{cls.__name__} has no attribute {checks.shown(unknown[0])}")
