@@ -155,7 +155,8 @@ def can_train(
     that share no memory with it, which may be written to; all are finite; targets are between low
     and high, and each row sums to 1 if it must. n_rows 0: any number of them.
     """
-    return cnp.PyArray_ISWRITEABLE(params) and are_fit(params, x, y, n_rows, n_features, n_outputs, low, high, rows_sum_to_one)
+    return cnp.PyArray_ISWRITEABLE(params) and are_fit(
+        params, x, y, n_rows, n_features, n_outputs, low, high, rows_sum_to_one)
 
 
 cdef double loss_of_arrays(
