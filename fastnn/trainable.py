@@ -406,14 +406,8 @@ class Trainable(Layers):
                 self._activations[-1], plain and not self._loss.own,
             )  # fmt: skip
         else:
-            curve = self._own_curve()
-            length = len(curve)
-
-            def note(losses: list[float]) -> None:
-                curve[length:] = losses
-                own["_state"] = again.state
-
-            again.train(self._params, X, y, self._random_state, note)
+            self._own_curve()
+            again.train(self._params, X, y, self._random_state, own)
         if again.is_kept:
             own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:

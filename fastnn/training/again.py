@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,32 +86,33 @@ class Again:
         x: Any,
         y: Any,
         random_state: np.random.RandomState,
-        note: Callable[[list[float]], None],
+        own: dict[str, Any],
     ) -> None:
         """Train for one epoch; errors are those of `TrainingRun.epochs`.
 
-        note gets the losses of the epochs that were done, one or none. After an interrupt or
-        another error it is called again, as it may not have come to its end.
+        own is the network's attributes, whose curve and state are brought up to date.
         """
-        run, first = self.run, self.run.epochs_done
-        run.count_afresh()
+        run, curve = self.run, own["loss_curve_"]
+        before, length = run.count_afresh(), len(curve)
         if self._order is not None:
             self._order[:] = self._rows
             draw_order(self._order, random_state)
-
-        def take_down() -> None:
-            run.settle()
-            self.state = run.state
-            note([self._curve.item()] if run.epochs_done > first else [])
-
         with run:
             try:
                 run.begin(params, x, y, self._curve, self._order)
                 run.until(1)
-                take_down()
-            except BaseException:
-                take_down()
+                self._note(before, curve, length, own)
+            except BaseException:  # which may have come before or within
+                self._note(before, curve, length, own)
                 raise
+
+    def _note(self, before: int, curve: list[float], length: int, own: dict[str, Any]) -> None:
+        """Take down the epoch, if it was done; once more after an interrupt in here."""
+        run = self.run
+        run.settle()
+        self.state = own["_state"] = run.state
+        if run.epochs_done > before:
+            curve[length:] = [self._curve.item()]
 
 
 @functools.cache

@@ -287,9 +287,11 @@ class TrainingRun:
         )
         self._calls.seek(first)
 
-    def count_afresh(self, n_before: int = 0) -> None:
-        """Have errors call the next epoch the first, or the one after so many."""
-        self._counted_from = self.epochs_done - n_before
+    def count_afresh(self, n_before: int = 0) -> int:
+        """Have errors call the next epoch the first, or the one after so many; `epochs_done`."""
+        done = self.epochs_done
+        self._counted_from = done - n_before
+        return done
 
     @property
     def _next_epoch(self) -> int:
