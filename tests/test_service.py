@@ -89,7 +89,7 @@ uvicorn.run(every, port=0)
 @contextlib.contextmanager
 def running(*command):
     """The port of a service, which must end without a complaint."""
-    child = subprocess.Popen([*PYTHON, *command], stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen([*PYTHON, "-P", *command], stderr=subprocess.PIPE, text=True)
     log = []
     try:
         for line in child.stderr:
@@ -491,7 +491,9 @@ def test_a_bad_file_ends_it_with_one_line(models, tmp_path, monkeypatch):
     data = bytearray(damaged.read_bytes())
     data[-5] ^= 1
     damaged.write_bytes(data)
-    done = subprocess.run([*PYTHON, str(PROGRAM), str(damaged)], capture_output=True, text=True)
+    done = subprocess.run(
+        [*PYTHON, "-P", str(PROGRAM), str(damaged)], capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert re.fullmatch("error: .*damaged.*\n", done.stderr)
     MLPRegressor().save(unfitted)
