@@ -80,8 +80,9 @@ for i, path in enumerate(sys.argv[2:]):
     every.mount(f"/{i}", app(path))
 pyarrow, sys.modules["pyarrow"] = sys.modules.get("pyarrow"), None
 every.mount("/small", app(sys.argv[2], FASTNN_MAX_ROWS="50", FASTNN_MAX_BYTES="2000"))
+del sys.modules["pyarrow"]  # scikit-learn looks, too
 if pyarrow is not None:
-    sys.modules["pyarrow"] = pyarrow  # scikit-learn looks, too
+    sys.modules["pyarrow"] = pyarrow
 uvicorn.run(every, port=0)
 """
 
