@@ -336,7 +336,6 @@ X40, Y40 = np.random.RandomState(0).rand(40, 3), np.random.RandomState(1).rand(4
 
 
 def of_network(net):
-    net._state.n_steps, net.n_iter_, len(net.loss_curve_)
     return net._state.n_steps, net.n_iter_, net.params_
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from fastnn.catalog import activations, losses
 from fastnn.data import checks
 from fastnn.files import onnx_layers
+from fastnn.files.container import replace_file
 from fastnn.files.onnx_graph import Graph, Value, load_onnx
 from fastnn.network import Network
 
@@ -128,7 +128,7 @@ def to_onnx(
         graph.rename(output, called)
     made = _model(onnx, graph, parts, names, opset, name)
     if path is not None:
-        pathlib.Path(path).write_bytes(made.SerializeToString(deterministic=True))
+        replace_file(path, [made.SerializeToString(deterministic=True)])
     return made
 
 
