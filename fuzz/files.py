@@ -11,6 +11,7 @@ the file's size; or, with a right checksum, give a model that predicts. A findin
 
 import argparse
 import contextlib
+import copy
 import faulthandler
 import hashlib
 import json
@@ -94,6 +95,11 @@ ODD = [
 ]  # fmt: skip
 
 
+def odd(rng, *more):
+    """One of them, a copy: what is put into a description may be changed there later."""
+    return copy.deepcopy(rng.choice([*ODD, *more]))
+
+
 def places(value, found):
     """Every container in a description, and what is in it by which key."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -112,14 +118,14 @@ def described_otherwise(data, rng):
         spots = [spot for spot in places(header, []) if spot[1] != "__metadata__"]
         spots = [spot for spot in spots if spot[0] is not header.get("__metadata__")]
         where, key = rng.choice(spots)
-        where[key] = rng.choice([*ODD, [0, 8], "F64", "F32", "BF16", "I64"])
+        where[key] = odd(rng, [0, 8], "F64", "F32", "BF16", "I64")
     else:
         description = json.loads(header["__metadata__"]["fastnn"])
         for _ in range(rng.choice([1, 1, 2, 4])):
             where, key = rng.choice(places(description, []))
             other, other_key = rng.choice(places(description, []))
             if rng.random() < 0.5:
-                where[key] = rng.choice(ODD)
+                where[key] = odd(rng)
             elif rng.random() < 0.5 and isinstance(where, dict):
                 where[f"{key}x"] = where.pop(key)
             else:

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import random
 import subprocess
 import sys
 import threading
@@ -260,6 +261,16 @@ def test_cut_and_longer_files_are_refused(path):
 
 def test_damage_of_all_kinds():
     assert fuzz_files.main(["--files", "20000" if THOROUGH else "1500"]) == 0
+
+
+def test_what_the_fuzzer_puts_into_files_stays_as_it_is(tmp_path):
+    """A long run would nest it deeper and deeper, in itself at last."""
+    before, rng = repr(fuzz_files.ODD), random.Random(0)
+    path = tmp_path / "net.fastnn"
+    MODELS["adam"]().save(path)
+    for _ in range(300):
+        fuzz_files.described_otherwise(path.read_bytes(), rng)
+    assert repr(fuzz_files.ODD) == before
 
 
 def test_the_fuzzer_finds(monkeypatch, tmp_path, capsys):

@@ -330,7 +330,7 @@ cdef class Forward:
             shape[0], shape[1] = n_rows, width
             out = cnp.PyArray_EMPTY(2, shape, self.type_number, 0)
             if n_rows <= few_rows_of(n_params * sizeof(real)):
-                self.few_rows(units, x, n_rows, <real *> cnp.PyArray_DATA(out), width)
+                self.few_rows(units, n_params, x, n_rows, <real *> cnp.PyArray_DATA(out), width)
             else:
                 self.many_rows(units, n_params, x, n_rows, <real *> cnp.PyArray_DATA(out), width)
             return out
@@ -338,12 +338,15 @@ cdef class Forward:
             PyMem_RawFree(units)
 
     cdef void few_rows(
-        self, const Py_ssize_t *units, const real *x, Py_ssize_t n_rows, real *out,
-        Py_ssize_t width
+        self, const Py_ssize_t *units, Py_ssize_t n_params, const real *x, Py_ssize_t n_rows,
+        real *out, Py_ssize_t width
     ) except *:
         """From the arrays where they are."""
         cdef Py_ssize_t n_layers = self.n_layers, i, widest = 0
         cdef Py_ssize_t step = units[0], a_step
+        cdef const int *codes = self.activations
+        cdef const real *W
+        cdef const real *b
         cdef real *scratch = NULL
         cdef real *a
         cdef bint every = width > units[n_layers] or n_layers == 1
@@ -359,10 +362,15 @@ cdef class Forward:
                 out += units[i + 1]
             else:
                 a, a_step = scratch + i % 2 * n_rows * widest, units[i + 1]
-            c_rows_forward(n_rows, units[i], units[i + 1],
-                           <const real *> cnp.PyArray_DATA(self.arrays[2 * i]),
-                           <const real *> cnp.PyArray_DATA(self.arrays[2 * i + 1]), x, step, a,
-                           a_step, self.activations[i])
+            W = <const real *> cnp.PyArray_DATA(self.arrays[2 * i])
+            b = <const real *> cnp.PyArray_DATA(self.arrays[2 * i + 1])
+            if n_rows * n_params < BRIEF:
+                c_rows_forward(n_rows, units[i], units[i + 1], W, b, x, step, a, a_step,
+                               codes[i])
+            else:
+                with nogil:
+                    c_rows_forward(n_rows, units[i], units[i + 1], W, b, x, step, a, a_step,
+                                   codes[i])
             x, step = a, a_step
         PyMem_RawFree(scratch)
 

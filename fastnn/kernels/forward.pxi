@@ -193,9 +193,13 @@ def forward(
     if out.shape[1] != width:
         same(out.shape[1], layer_units[n_layers], "a row of out")
     rows = rows_of(x, columns, row_starts, out.shape[0], layer_units[0])
+    if out.shape[0] * params.shape[0] < BRIEF:  # to let the lock go and take it costs more
+        forward_net(&params[0], &layer_units[0], &activations[0], n_layers, &rows, out.shape[0],
+                    &workspace[0], &out[0, 0], out.shape[1], packed)
+        return
     with nogil:
-        forward_net(&params[0], &layer_units[0], &activations[0], layer_units.shape[0] - 1, &rows,
-                    out.shape[0], &workspace[0], &out[0, 0], out.shape[1], packed)
+        forward_net(&params[0], &layer_units[0], &activations[0], n_layers, &rows, out.shape[0],
+                    &workspace[0], &out[0, 0], out.shape[1], packed)
 
 
 def dense_forward(
