@@ -439,7 +439,7 @@ sys.stdout.write(
 
 
 def run(path, resume, kind, after=None):
-    """The program's line at its end, or nothing; with after, it is killed so long after its start."""
+    """The program's line at its end, or nothing; with after, it is killed so soon."""
     process = subprocess.Popen(
         [*PYTHON, "-P", "-W", "ignore", "-c", PROGRAM, str(path), str(resume or ""), kind],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
