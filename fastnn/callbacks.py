@@ -201,10 +201,13 @@ class Listeners:
     ) -> None:
         self._ends.__exit__(kind, error, traceback)
 
-    def stops(self, net: Network, n_epochs: int) -> Iterator[int]:
+    def stops(
+        self, net: Network, n_epochs: int, over: Callable[[], int | None] = lambda: None
+    ) -> Iterator[int]:
         """The epochs to train up to, one after the other; without callbacks only the last.
 
-        After each, the callbacks that are due are called. It ends once one of them returned True.
+        After each, the callbacks that are due are called. It ends once one of them returned True,
+        or if `over` gives the epoch that turned out to be the last.
         """
         epoch = self._first
         if epoch and self.catch_up(net, epoch == n_epochs):
@@ -212,7 +215,10 @@ class Listeners:
         while epoch < n_epochs:
             epoch = min(n_epochs, *self._due) if self._all else n_epochs
             yield epoch
-            if self.call(net, epoch, epoch == n_epochs):
+            ended = over()
+            if self.call(net, ended or epoch, ended is not None or epoch == n_epochs):
+                return
+            if ended is not None:
                 return
 
     def catch_up(self, net: Network, last: bool) -> bool:

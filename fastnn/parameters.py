@@ -115,7 +115,7 @@ class SolverState(NamedTuple):
     solver: int  # its code
     packed: NDArray[Any]  # (n_states, packed size): velocities, or moments; last the average
     n_steps: int  # steps ever done
-    last_loss: float = 0.0  # rprop's
+    last_loss: float = 0.0  # rprop's; the damping of lm
     seed: int = 0  # of dropout and noise
     raw: NDArray[Any] | None = None  # with an average: the parameters themselves ...
     shown: NDArray[Any] | None = None  # ... and the average that stood in their place

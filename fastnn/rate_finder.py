@@ -207,8 +207,11 @@ def find_learning_rate(
             raise TypeError(
                 f"find_learning_rate takes no {name}: low and high are the learning rates tried"
             )
-    if solver_options.get("solver", getattr(net, "solver", None)) == "rprop":
-        raise ValueError('solver "rprop" has no learning rate to find: it adapts its step sizes')
+    solver = solver_options.get("solver", getattr(net, "solver", None))
+    if solver in ("rprop", "lm", "lbfgs"):
+        raise ValueError(
+            f'solver "{solver}" has no learning rate to find: it adapts its step sizes'
+        )
     copied, options = net, dict(solver_options)
     if isinstance(net, Network):
         copied, weights = net.copy(), sample_weight

@@ -26,9 +26,15 @@ from fastnn.training import options, own_loss
 from fastnn.training.again import Again, can_train
 from fastnn.training.losses import smoothed
 from fastnn.training.objective import MeanLoss, short_loss
-from fastnn.training.options import SolverOptions, takes_solver_options
+from fastnn.training.options import Options, SolverOptions, takes_solver_options
 from fastnn.training.run import TrainingRun, draw_order
 from fastnn.training.running import RunningFit
+from fastnn.training.second_order import (
+    LevenbergMarquardt,
+    LimitedMemoryBFGS,
+    Search,
+    check_memory,
+)
 from fastnn.training.stopping import Scoring, Validation, scorer
 
 if TYPE_CHECKING:
@@ -201,6 +207,8 @@ class Trainable(Layers):
     ) -> Self:
         """Train for max_iter epochs from the present parameters, the solver starting afresh.
 
+        With "lm" and "lbfgs" it ends sooner if no step lowers the loss any more.
+
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
@@ -210,8 +218,8 @@ class Trainable(Layers):
         max_iter : int
             Epochs: how often every sample is used.
         batch_size : int or "auto"
-            Samples for each step; "auto" is min(200, n), for "rprop" n. With n, every epoch is one
-            step.
+            Samples for each step; "auto" is min(200, n), for "rprop", "lm" and "lbfgs" n.
+            With n, every epoch is one step.
         shuffle : bool
             Whether to draw a new order of the samples for each epoch of several batches.
         sample_weight : array-like >= 0, (n,), optional
@@ -264,9 +272,10 @@ class Trainable(Layers):
         KeyboardInterrupt
             On Ctrl-C; the parameters are those reached.
         """
-        x, y, step, shuffle, schedules = self._check_training(
+        x, y, step, shuffle, checked = self._check_training(
             X, y, batch_size, shuffle, label_smoothing, solver_options
         )
+        schedules = checked.schedules
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
         checks.whole_number("callback_every", callback_every)
         rows = y if sample_weight is None else self._with_weights(y, sample_weight)
@@ -280,7 +289,7 @@ class Trainable(Layers):
         if callback is not None or validation is not None or resume is not None:
             listeners = Listeners(callback, callback_every, validation)
             settings = {
-                **options.check_options(self._dtype, {**solver_options}), "shuffle": shuffle,
+                **checked, "shuffle": shuffle,
                 "batch_size": step["batch_size"].item(), "scoring": scoring, "tol": tol,
                 "n_iter_no_change": n_iter_no_change,
                 "max_iter": max_iter if blocks else None,
@@ -299,7 +308,7 @@ class Trainable(Layers):
             if saved is not None:
                 before["_params"] = self._take_up(saved[0])
             if listeners is NOBODY:
-                self._train(x, rows, step, shuffle, curve, blocks)
+                self._train(x, rows, step, checked, shuffle, curve, blocks)
                 return self
             listeners.begin(cast("Network", self), x, y, len(curve))
             with listeners:
@@ -308,7 +317,7 @@ class Trainable(Layers):
                 if running is not None and saved is not None:
                     running.take_up(saved[1])
                     listeners.resume(saved[1]["listeners"], running.epoch)
-                self._train(x, rows, step, shuffle, curve, blocks, listeners, running)
+                self._train(x, rows, step, checked, shuffle, curve, blocks, listeners, running)
         except BaseException as error:
             diverged = isinstance(error, FloatingPointError)
             if not diverged and self._params is params and not self._has_trained(saved):
@@ -386,10 +395,10 @@ class Trainable(Layers):
             y = y.reshape(-1, 1)
         plain = sample_weight is None and label_smoothing is UNSMOOTHED
         if again is None or not plain or not again.takes(self._params, self._state, X, y, options):
-            x, y, step, shuffle, schedules = self._check_training(
+            x, y, step, shuffle, checked = self._check_training(
                 X, y, batch_size, shuffle, label_smoothing, solver_options
             )
-            for name, schedule in zip(Schedules._fields, schedules or (), strict=False):
+            for name, schedule in zip(Schedules._fields, checked.schedules or (), strict=False):
                 if schedule is not None:
                     raise ValueError(
                         f"partial_fit takes no schedule as {name}: it does not know how many "
@@ -399,16 +408,17 @@ class Trainable(Layers):
             if sample_weight is not None:
                 y = self._with_weights(y, sample_weight)
             own["_trained_on"] = trained_on(X, len(x))
-            run = self._train(x, y, step, shuffle, np.zeros(1))
+            run = self._train(x, y, step, checked, shuffle, np.zeros(1))
             in_batches = shuffle and step["batch_size"].item() < len(x)
-            again = Again(
-                run, self._state, options, len(x), in_batches, self._loss.name,
-                self._activations[-1], plain and not self._loss.own,
-            )  # fmt: skip
+            if isinstance(run, TrainingRun):
+                again = Again(
+                    run, self._state, options, len(x), in_batches, self._loss.name,
+                    self._activations[-1], plain and not self._loss.own,
+                )  # fmt: skip
         else:
             self._own_curve()
             again.train(self._params, X, y, self._random_state, own)
-        if again.is_kept:
+        if again is not None and again.is_kept:
             own["_again"] = again
         if len(self.loss_curve_) > LONGEST_CURVE:
             half = LONGEST_CURVE // 2  # both at once: no interrupt comes between
@@ -427,7 +437,7 @@ class Trainable(Layers):
 
     def _check_training(
         self, X: Any, y: Any, batch_size: Any, shuffle: Any, smoothing: Any, solver_options: Any
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool, Schedules | None]:
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], bool, Options]:
         """Refuse all bad input to a fit before anything changes."""
         units, out_activation = self._layer_units, self._activations[-1]
         name, numbers, own = self._loss
@@ -446,12 +456,15 @@ class Trainable(Layers):
             x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
         shuffle = checks.boolean("shuffle", shuffle)
         checked = options.check_options(self._dtype, solver_options)
+        if checked["solver"] == "lm":
+            options.check_curvature(name, bool(own), checked["solver"])
+            check_memory(units, len(x))
         batch_size = options.batch_size(batch_size, len(x), checked["solver"])
         step = checked.new_step(name, batch_size, len(units) - 1, numbers)
         if smoothing is not UNSMOOTHED:
             y = smoothed(y, name, smoothing)
         threads.from_environment()  # it may ask for an impossible number
-        return x, y, step, shuffle, checked.schedules
+        return x, y, step, shuffle, checked
 
     def _validation(
         self, X: Any, y: Any, sample_weight: Any, scoring: Any, n_iter_no_change: Any, tol: Any
@@ -494,18 +507,31 @@ class Trainable(Layers):
         x: NDArray[Any],
         y: NDArray[Any],
         step: NDArray[Any],
+        checked: Options,
         shuffle: bool,
         curve: NDArray[Any],
         blocks: Blocks | None = None,
         listeners: Listeners = NOBODY,
         running: RunningFit | None = None,
-    ) -> TrainingRun:
+    ) -> TrainingRun | Search:
         batch_size = step["batch_size"].item()
-        n_threads = work.training_threads(
-            self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
-        )
         functions = self._loss.own
-        kind = functools.partial(own_loss.OwnLossRun, functions) if functions else TrainingRun
+        kind: Callable[..., TrainingRun | Search] = TrainingRun
+        if checked.searches:
+            n_threads = 1
+            if checked["solver"] == "lm":
+                n_threads = work.search_threads(self._units, len(x), len(curve), self._n_jobs)
+            search = LevenbergMarquardt if checked["solver"] == "lm" else LimitedMemoryBFGS
+            kind = functools.partial(
+                search, options=checked, loss_numbers=self._loss.numbers, own=functions,
+                n_jobs=self._n_jobs,
+            )  # fmt: skip
+        else:
+            n_threads = work.training_threads(
+                self._units, batch_size, self._dtype, len(x) * len(curve), self._n_jobs
+            )
+        if functions and not checked.searches:
+            kind = functools.partial(own_loss.OwnLossRun, functions)
         run = kind(
             self._units, self._codes, step, self._dtype, n_threads=n_threads,
             weighted=y.shape[1] > self._layer_units[-1],
@@ -538,8 +564,9 @@ class Trainable(Layers):
         try:
             with run:
                 try:
-                    for stop in listeners.stops(cast("Network", self), len(curve)):
-                        while done < stop:
+                    over = lambda: done if run.over else None  # noqa: E731
+                    for stop in listeners.stops(cast("Network", self), len(curve), over):
+                        while done < stop and not run.over:
                             # at first, after a callback's __setstate__, and for more of a schedule
                             if self._params is not params or (blocks and done >= blocks.end):
                                 if done and self._architecture() != architecture:

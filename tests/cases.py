@@ -14,7 +14,8 @@ from fastnn.data.rows import NO_COLUMNS, NO_ROW_STARTS, SparseRows
 from fastnn.kernels import aligned_zeros
 from fastnn.threads import Team
 
-ACTIVATIONS, LOSSES, SOLVERS = activations.CODES, losses.CODES, solvers.CODES
+ACTIVATIONS, LOSSES = activations.CODES, losses.CODES
+SOLVERS = {row.name: row.code for row in solvers.SOLVERS if not row.searches}
 HIDDEN = [row.name for row in activations.ACTIVATIONS if row.hidden]
 ELEMENTWISE = [row.name for row in activations.ACTIVATIONS if row.elementwise]
 OUTPUTS = [  # every loss with every output activation that it takes

@@ -130,8 +130,10 @@ def test_a_step_has_what_solvers_read():
         "nesterovs_momentum": "solver",
         "rho": "beta_2",
     }
+    of_searches = {name for row in solvers.SOLVERS if row.searches for name in row.parameters}
     for parameter in solvers.PARAMETERS:
-        assert renamed.get(parameter.name, parameter.name) in fields
+        if parameter.name not in of_searches:
+            assert renamed.get(parameter.name, parameter.name) in fields
 
 
 def test_the_catalog_imports_itself_alone():

@@ -28,6 +28,7 @@ EPOCHS = 10
 
 FITS = {
     "adam": {}, "sgd": {"solver": "sgd", "momentum": 0.5}, "rprop": {"solver": "rprop"},
+    "lm": {"solver": "lm"}, "lbfgs": {"solver": "lbfgs"},
     "average": {"ema": 0.9}, "dropout": {"dropout": 0.3, "input_noise": 0.1},
     "schedule": {"learning_rate": schedules.OneCycle(), "solver": "adamw", "weight_decay": 0.01},
     "all": {"solver": "nadam", "ema": 0.8, "dropout": 0.2, "clip_norm": 0.5,
@@ -51,7 +52,9 @@ def new(seed=0, **options):
 
 def options_of(how):
     given = FITS[how]
-    return given if given.get("solver") == "rprop" else {"batch_size": 16, **given}
+    return (
+        given if given.get("solver") in ("rprop", "lm", "lbfgs") else {"batch_size": 16, **given}
+    )
 
 
 @pytest.fixture

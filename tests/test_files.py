@@ -49,6 +49,9 @@ MODELS = {
     "float32": lambda: net(dtype="f4"),
     "average, dropout": lambda: net(ema=0.9, dropout=0.2, solver="nadam"),
     "rprop": lambda: Network([3, 4, 1], random_state=0).fit(X, y, solver="rprop", max_iter=4),
+    "lm": lambda: Network([3, 4, 1], random_state=0).fit(X, y, solver="lm", max_iter=3),
+    "lbfgs, float32": lambda: Network([3, 4, 1], dtype="f4", random_state=0).fit(
+        X, y, solver="lbfgs", max_iter=3),
     "validated": lambda: net(X_val=X, y_val=y, n_iter_no_change=2),
     "quantiles": lambda: net((3, 4, 2), loss="quantile", quantile=[0.1, 0.9]),
     "two outputs": lambda: net((3, 4, 2), y=Y),

@@ -13,7 +13,8 @@ RNG = np.random.RandomState(0)
 X, Y = RNG.randn(20, 3), RNG.rand(20, 2)
 OPTIONS = [
     {}, {"solver": "sgd"}, {"solver": "sgd", "momentum": 0.9}, {"solver": "rmsprop"},
-    {"solver": "rprop"}, {"ema": 0.9}, {"dropout": 0.2, "input_noise": 0.1},
+    {"solver": "rprop"}, {"solver": "lm"}, {"solver": "lbfgs"}, {"ema": 0.9},
+    {"dropout": 0.2, "input_noise": 0.1},
     {"solver": "sgd", "ema": 0.5, "dropout": 0.1},
 ]  # fmt: skip
 QUANTILES = {"loss": "quantile", "quantile": [0.1, 0.9]}
@@ -28,6 +29,8 @@ def fitted(loss=None, dtype="f8", **options):
 @pytest.mark.parametrize("loss", [None, QUANTILES, {"loss": "huber", "delta": 0.5}])
 @pytest.mark.parametrize("options", OPTIONS)
 def test_a_state_comes_back(options, loss, dtype):
+    if options == {"solver": "lm"} and loss == QUANTILES:  # which have no curvature
+        return
     net = fitted(loss, dtype, **options)
     y = Y[:, :1] if loss == QUANTILES else Y
     for other in (pickle.loads(pickle.dumps(net)), net.copy()):

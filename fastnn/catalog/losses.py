@@ -42,6 +42,8 @@ class Loss(NamedTuple):
         The argument of `Network` that gives the loss a number for each output.
     open_low : bool
         Whether targets must be above `low`, not at it.
+    curvature : bool
+        Whether there is a model of its curvature, for second-order training.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Loss(NamedTuple):
     uses_logits: bool = False
     number: str | None = None
     open_low: bool = False
+    curvature: bool = True
 
     @property
     def lowest(self) -> float:
@@ -105,7 +108,7 @@ LOSSES = (
     ),
     Loss(
         "absolute_error", 8, "for targets with outliers: the outputs estimate medians",
-        "sum_j |a_j - y_j|", ("mae", "l1", "mean_absolute_error"),
+        "sum_j |a_j - y_j|", ("mae", "l1", "mean_absolute_error"), curvature=False,
     ),
     Loss(
         "huber", 9, "squared for errors up to delta, beyond that absolute",
@@ -115,6 +118,7 @@ LOSSES = (
     Loss(
         "quantile", 10, "quantiles of one target: an output for each level q_j",
         "sum_j max(q_j (y - a_j), (q_j - 1) (y - a_j))", ("pinball",), number="quantile",
+        curvature=False,
     ),
     Loss(
         "log_cosh", 11, "about squared for errors below 1, about absolute beyond, and smooth",
@@ -127,7 +131,7 @@ LOSSES = (
     ),
     Loss(
         "given", 13, "a loss of one's own: the targets are its derivatives by the outputs, and "
-        "Python adds its values", "0", public=False,
+        "Python adds its values", "0", public=False, curvature=False,
     ),
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ reference/solvers.py."""
 from typing import Literal, NamedTuple
 
 SolverName = Literal[
-    "adam", "sgd", "adamw", "nadam", "rmsprop", "rprop"
+    "adam", "sgd", "adamw", "nadam", "rmsprop", "rprop", "lm", "lbfgs"
 ]  # for type checkers; a test compares it with the rows
 
 
@@ -49,6 +49,9 @@ class Solver(NamedTuple):
     public : bool
         Whether `Network.fit` takes the name; "sgd" becomes "momentum" or "nesterov" by its
         parameters.
+    searches : bool
+        Whether it looks for the minimum over all rows (training/second_order.py) instead of
+        stepping batch by batch in the kernels.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Solver(NamedTuple):
     n_states: int
     parameters: tuple[str, ...] = ()
     public: bool = True
+    searches: bool = False
 
 
 PARAMETERS = (
@@ -109,6 +113,15 @@ PARAMETERS = (
         "input_noise", 0.0, "Standard deviation of normal numbers that are added to the inputs, "
         "anew in each step.",
     ),
+    Parameter(
+        "damping", 1e-3, 'For "lm": the first damping, times the largest second derivative.',
+        low="smallest",
+    ),
+    Parameter(
+        "gain_ratio", True, 'For "lm": whether the damping follows how well steps keep what they '
+        "promise (Nielsen, 1999); if not, it goes up and down by factors of 10 (Hagan and Menhaj, "
+        "1994).",
+    ),
 )  # fmt: skip
 
 SOLVERS = (
@@ -137,6 +150,22 @@ SOLVERS = (
         "resilient back-propagation, iRprop+, for full batches (Igel and Hüsken, 2003)",
         2,
         ("take_back",),
+    ),
+    Solver(
+        "lm",
+        8,
+        "Levenberg-Marquardt: damped Gauss-Newton steps over all rows, for small networks "
+        "(Marquardt, 1963)",
+        0,
+        ("damping", "gain_ratio"),
+        searches=True,
+    ),
+    Solver(
+        "lbfgs",
+        9,
+        "L-BFGS: a quasi-Newton search over all rows (Nocedal, 1980)",
+        20,
+        searches=True,
     ),
 )
 

@@ -24,7 +24,11 @@ from fastnn.training import options
 from fastnn.training.run import StoppingRule, TrainingRun
 
 #: solvers that scikit-learn does not have
-MORE = tuple(row.name for row in SOLVERS if row.public and row.name not in ("adam", "sgd"))
+MORE = tuple(
+    row.name
+    for row in SOLVERS
+    if row.public and not row.searches and row.name not in ("adam", "sgd")
+)
 WEIGHT_DECAY: float = next(p.default for p in PARAMETERS if p.name == "weight_decay")
 #: scikit-learn's own schedules: by epochs and by losses
 THEIRS = ("constant", "invscaling", "adaptive")

@@ -5,7 +5,7 @@ workspaces and packed parameters start at multiples of 128 bytes (`fastnn.kernel
 `step` and `cursor` are records (`fastnn.kernels.new_step`, `new_cursor`) as bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -163,6 +163,59 @@ def holds(objects: Any, names: tuple[str, ...], values: tuple[Any, ...]) -> bool
 class Forward:
     def __init__(self, arrays: Any, activations: Codes) -> None: ...
     def __call__(self, x: Any, every: bool = False) -> NDArray[Any] | None: ...
+
+class LimitedMemory:
+    n_steps: int
+    epochs_done: int
+    n_evaluations: int
+    over: bool
+    diverged: bool
+    def __init__(
+        self,
+        layer_units: Indices,
+        activations: Codes,
+        step: Bytes,
+        x: NDArray[np.float64],
+        columns: Codes,
+        row_starts: Indices,
+        y: NDArray[np.float64],
+        workspace: Bytes,
+        pairs: NDArray[np.float64],
+        single: bool = False,
+        objective: Callable[[NDArray[np.float64], NDArray[np.float64]], float] | None = None,
+    ) -> None: ...
+    def begin(
+        self, params: NDArray[np.float64], loss_curve: NDArray[np.float64], first: int = 0
+    ) -> None: ...
+    def params(self) -> NDArray[np.float64]: ...
+    def until(self, stop: int) -> None: ...
+
+def normal_equations_size(layer_units: Indices, n_rows: int, weighted: bool) -> int: ...
+
+class NormalEquations:
+    weight: float
+    largest: float
+    n_calls: int
+    by_pairs: bool
+    def __init__(
+        self,
+        layer_units: Indices,
+        activations: Codes,
+        step: Bytes,
+        x: NDArray[np.float64],
+        columns: Codes,
+        row_starts: Indices,
+        y: NDArray[np.float64],
+        workspace: Bytes,
+        team: Bytes | None = None,
+        n_threads: int = 1,
+    ) -> None: ...
+    def sum(self, params: NDArray[np.float64]) -> None: ...
+    def solve(self, mu: float, step: NDArray[np.float64]) -> float | None: ...
+    def jacobian(
+        self, params: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def equations(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
 class Epochs:
     n_calls: int

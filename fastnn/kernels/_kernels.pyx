@@ -5,7 +5,8 @@
 # Files. records.pxi: records and enumerations; layout.pxi: where everything is in memory;
 #   rows.pxi: rows to tiles and back; forward.pxi, backward.pxi: one chunk through the net, and the
 #   functions on whole nets; epochs.pxi: between epochs; training.pxi: epochs; calls.pxi: the short
-#   way from Python. The vector code is C, in simd/.
+#   way from Python; curved.pxi, second_order.pxi, lbfgs.pxi: searches over all rows, in float64.
+#   The vector code is C, in simd/.
 # Memory. Python provides every byte that a call uses: packed parameters (each layer's panels of
 #   outputs, then its intercepts; see simd/real.h), the solver's state in the same layout, and a
 #   workspace. The workspace begins with a table of layers; offsets after it count numbers and are
@@ -48,7 +49,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM
-from libc.math cimport isfinite, ldexp, sqrt
+from libc.math cimport INFINITY, isfinite, ldexp, sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
@@ -133,6 +134,38 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t end, int fresh, const void *values, const int *columns,
         const Py_ssize_t *starts, const Py_ssize_t *order, Py_ssize_t row, const void *delta,
         void *grad, Py_ssize_t grad_panel)
+    bint has_curvature(int loss)
+    ctypedef struct feature_product:
+        int32_t a_start, a_units, a, b_start, b_units, b
+    void curvature_root_f64(
+        Py_ssize_t n_samples, Py_ssize_t n_outputs, Py_ssize_t k, const double *a,
+        const double *y, const double *kept, double *root, double *residual, int loss,
+        int activation, const double *numbers, int weighted)
+    void product_panels_f64(
+        Py_ssize_t n_vectors, Py_ssize_t n, Py_ssize_t rows, Py_ssize_t terms, Py_ssize_t stride,
+        const feature_product *products, const double *a_data, const double *b_data,
+        double *panels)
+    void product_rows_f64(
+        Py_ssize_t n_vectors, Py_ssize_t n, Py_ssize_t terms, Py_ssize_t stride,
+        const feature_product *products, const double *data, double *out)
+    void cross_f64(
+        Py_ssize_t n_rows, Py_ssize_t first, Py_ssize_t end, Py_ssize_t depth, const double *rows,
+        const double *columns, double *c, Py_ssize_t step)
+    void gram_f64(
+        Py_ssize_t first, Py_ssize_t end, Py_ssize_t top, Py_ssize_t depth, Py_ssize_t panel,
+        const double *x, double *c, Py_ssize_t step, int subtract)
+    bint factor_block_f64(
+        Py_ssize_t top, Py_ssize_t bottom, Py_ssize_t order, Py_ssize_t panel, double *x,
+        double *c, Py_ssize_t step, double *inverse)
+    void factor_rows_f64(
+        Py_ssize_t top, Py_ssize_t bottom, Py_ssize_t first, Py_ssize_t end, Py_ssize_t panel,
+        double *x, double *c, Py_ssize_t step, const double *inverse)
+    void back_substitute_f64(
+        Py_ssize_t first, Py_ssize_t end, Py_ssize_t order, const double *c, Py_ssize_t step,
+        const double *inverse, double *x)
+    double dot_f64(Py_ssize_t n, const double *a, const double *b)
+    void add_multiple_f64(Py_ssize_t n, double factor, const double *a, double *sum)
+    bint all_finite_f64(const double *x, Py_ssize_t n)
     void c_panel_sums(
         Py_ssize_t n_vectors, Py_ssize_t first, Py_ssize_t end, int fresh, const void *delta,
         void *grad)
@@ -185,6 +218,9 @@ include "epochs.pxi"
 include "training.pxi"
 include "lengths.pxi"
 include "calls.pxi"
+include "curved.pxi"
+include "second_order.pxi"
+include "lbfgs.pxi"
 
 
 # ---- threads ------------------------------------------------------------------------------------

@@ -32,12 +32,19 @@ from fastnn.reference.layout import (
 )
 from fastnn.reference.records import record_layouts
 from fastnn.reference.rows import draw_uniform, is_matrix, shuffle
+from fastnn.reference.second_order import (
+    LimitedMemory,
+    NormalEquations,
+    normal_equations_size,
+)
 from fastnn.reference.solvers import solver_update
 from fastnn.reference.training import Epochs, loss_and_grad, train_epoch
 
 __all__ = [
     "Epochs",
     "Forward",
+    "LimitedMemory",
+    "NormalEquations",
     "activate",
     "aligned_bytes",
     "all_finite",
@@ -55,6 +62,7 @@ __all__ = [
     "is_matrix",
     "is_ready",
     "loss_and_grad",
+    "normal_equations_size",
     "open_team",
     "pack",
     "packed_size",

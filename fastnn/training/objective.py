@@ -91,6 +91,11 @@ class MeanLoss:
         )
         self._workspaces = [self._new_workspace()]  # those not in use
 
+    @property
+    def n_parts(self) -> int:
+        """Compiled calls that one loss takes."""
+        return len(self._rows)
+
     def __call__(self, params: NDArray[Any], grads: NDArray[Any]) -> float:
         """The loss; grads, laid out like params, takes the gradient, or is empty."""
         if len(self._rows) > 1:

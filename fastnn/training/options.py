@@ -38,6 +38,8 @@ class SolverOptions(TypedDict, total=False):
     clip_norm: float
     ema: float
     input_noise: float
+    damping: float
+    gain_ratio: bool
     dropout: float | Sequence[float] | Callable[[Any], Any]
 
 
@@ -105,6 +107,7 @@ class Options(dict[str, Any]):
         super().__init__(options)
         self._records: dict[Any, bytes] = {}
         self.schedules = schedules_of(options)
+        self.searches = solvers.BY_NAME[options["solver"]].searches
 
     def new_step(
         self, loss: str, batch_size: int, n_layers: int, loss_numbers: tuple[float, ...] = ()
@@ -166,6 +169,8 @@ def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> Options:
             checked[p.name] = check_number(p.name, checked[p.name], dtype)
     if checked["solver"] == "rprop":
         check_rprop(checked["clip_norm"], not constant)
+    if solvers.BY_NAME[checked["solver"]].searches:
+        _check_search(checked, not constant)
     given = options.get("weight_decay")
     if checked["solver"] != "adamw" and given is not None and checked["weight_decay"] != 0:
         raise ValueError(
@@ -192,6 +197,40 @@ def check_rprop(clip_norm: float, has_schedule: bool) -> None:
         )
 
 
+def _check_search(checked: dict[str, Any], has_schedule: bool) -> None:
+    """Refuse what means nothing to a search over all rows.
+
+    Raises
+    ------
+    ValueError
+    """
+    solver = checked["solver"]
+    if has_schedule:
+        raise ValueError(f'solver "{solver}" takes no schedule of learning_rate: it has none')
+    for name in ("clip_norm", "ema", "input_noise", "dropout"):
+        value = checked[name]
+        if isinstance(value, Checked) or np.any(np.asarray(value) != 0):
+            raise ValueError(
+                f'{name} is not for solver "{solver}", whose steps are not those of gradients'
+            )
+
+
+def check_curvature(loss: str, own: bool, solver: str) -> None:
+    """Refuse a loss that a search knows no curvature of.
+
+    Raises
+    ------
+    ValueError
+    """
+    if own or not losses.BY_NAME[loss].curvature:
+        named = "a loss of one's own" if own else f"the loss {loss!r}"
+        known = ", ".join(row.name for row in losses.LOSSES if row.public and row.curvature)
+        raise ValueError(
+            f'solver "{solver}" needs the curvature of the loss, and for {named} there is no '
+            f"model of it; for these there is: {known}"
+        )
+
+
 # numbers that may be functions of the share of the training done, and what those must be below
 _SCHEDULED = {"weight_decay": math.inf, "dropout": 1.0}
 
@@ -212,17 +251,25 @@ def batch_size(value: Any, n_rows: int, solver: str) -> int:
     Raises
     ------
     TypeError, ValueError
-        For anything but a whole number or "auto", and for mini-batches with "rprop".
+        For anything but a whole number or "auto", and for mini-batches with a solver that needs
+        all rows.
     """
-    if solver != "rprop":
+    if solver not in _OVER_ALL_ROWS:
         return checks.batch_size("batch_size", value, n_rows)
     size = checks.batch_size("batch_size", n_rows if value == "auto" else value, n_rows)
     if size < n_rows:
         raise ValueError(
-            f'solver "rprop" needs all {n_rows} rows as one batch, got batch_size={size}: it '
-            "compares signs of gradients from step to step"
+            f'solver "{solver}" needs all {n_rows} rows as one batch, got batch_size={size}: '
+            f"{_OVER_ALL_ROWS[solver]}"
         )
     return size
+
+
+_OVER_ALL_ROWS = {
+    "rprop": "it compares signs of gradients from step to step",
+    "lm": "it compares losses from step to step",
+    "lbfgs": "it compares gradients from step to step",
+}
 
 
 def layer_dropout(value: Any, n_layers: int) -> list[float]:
@@ -289,6 +336,8 @@ def new_step(
     clip_norm: float = 0.0,
     ema: float = 0.0,
     input_noise: float = 0.0,
+    damping: float = 0.0,
+    gain_ratio: bool = True,
     dropout: Sequence[float] = (),
     sum_coef_grads: bool = False,
     keep_going: bool = False,

@@ -95,6 +95,7 @@ class OwnLossRun(TrainingRun):
     def __init__(self, own: OwnLoss, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._own, self._done, self._one = own, 0, np.zeros(1)
+        self._offset = 0  # of epochs_done to that of the loss_curve
         self._fit: tuple[Any, ...] = ()
         self._schedule: NDArray[np.float64] | None = None
         self._began = 0
@@ -102,7 +103,7 @@ class OwnLossRun(TrainingRun):
     @property
     def epochs_done(self) -> int:
         """Epochs that this run has done."""
-        return self._done
+        return self._offset + self._done
 
     def begin(
         self,
@@ -119,6 +120,7 @@ class OwnLossRun(TrainingRun):
         schedule: NDArray[np.float64] | None = None,
     ) -> None:
         """As of `TrainingRun`, without output, random_state and rule."""
+        self._offset = self.epochs_done - first
         self._data, self._done = (params, x, y), first
         self._fit = params, x, y, loss_curve, order
         self._schedule, self._began = schedule, self.n_steps

@@ -23,6 +23,11 @@ class TrainingRun:
 
     As a context manager it has its threads at work, and holds the data that it trains on.
 
+    Attributes
+    ----------
+    over : bool
+        Whether nothing is left to do before the last epoch: never.
+
     Parameters
     ----------
     layer_units : ndarray of intp, (n_layers + 1,)
@@ -36,6 +41,8 @@ class TrainingRun:
     weighted : bool
         Whether the last column of y is the weight of each row.
     """
+
+    over = False
 
     def __init__(
         self,

@@ -18,12 +18,12 @@ FOLDER = Path(builds.__file__).parent
 CODES = {
     "activations": activations.CODES,
     "losses": losses.CODES,
-    "solvers": solvers.CODES,
+    "solvers": {row.name: row.code for row in solvers.SOLVERS if not row.searches},
     "status": records.STATUS,
 }
 
 
-CLASSES = ("Epochs", "Forward")
+CLASSES = ("Epochs", "Forward", "LimitedMemory", "NormalEquations")
 
 
 def functions_of(module):

@@ -134,6 +134,16 @@ FASTNN_INLINE int uses_logits(int loss)
 #undef CASE
 }
 
+/* Whether second-order training has a model of a loss's curvature; the cases are those of
+ * curvature_root in second_order.h. */
+FASTNN_INLINE int has_curvature(int loss)
+{
+    switch (loss) {
+    case ABSOLUTE_ERROR: case QUANTILE: case GIVEN: return 0;
+    default: return 1;
+    }
+}
+
 /* Vectors of state that a solver carries. */
 FASTNN_INLINE int solver_states(int solver)
 {

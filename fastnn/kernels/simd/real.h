@@ -38,6 +38,9 @@
 #include "noise.h"
 #include "solvers.h"
 #include "sums.h"
+#ifndef FASTNN_FLOAT
+#include "second_order.h"
+#endif
 
 #undef REAL
 #undef BITS
