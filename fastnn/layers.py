@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastnn import kernels, parameters, states, threads
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
+from fastnn.catalog.initializers import InitName
 from fastnn.catalog.losses import LossName
 from fastnn.catalog.names import OTHER_NAMES
 from fastnn.data import checks
@@ -76,6 +77,7 @@ class Layers:
     validation_scores_: list[float] | None
     validation_loss_curve_: list[float] | None
     best_iteration_: int | None
+    loss_curves_: list[list[float]] | None
     _layer_units: tuple[int, ...]
     _activations: tuple[ActivationName, ...]
     _loss: LossOf
@@ -94,6 +96,7 @@ class Layers:
     _random_state: np.random.RandomState
     _trained_on: dict[str, Any] | None
     _drawn: int  # checksum of the first parameters
+    _init: tuple[InitName, float] = ("auto", 1.0)  # how they were drawn
     _no_rate = (
         "learning_rate_ is there for callbacks, while a fit runs; else give learning_rate_init to "
         "fit"
@@ -174,6 +177,7 @@ class Layers:
             validation_scores_=None,
             validation_loss_curve_=None,
             best_iteration_=None,
+            loss_curves_=None,
             _trained_on=None,
             _dropped=0,  # how many losses were dropped before those
             _state=None,

@@ -89,6 +89,9 @@ class Network(Trainable, Displayable):
         loss on X_val.
     validation_loss_curve_ : list of float or None
         The mean loss on X_val after each epoch, of a fit without `scoring`.
+    loss_curves_ : list of list of float, or None
+        Of each start of a `fit` with n_init > 1, the first being that of the network's own
+        parameters.
     best_iteration_ : int or None
         The epoch with the best of these scores, the first being 1; None if none was a number.
 
@@ -136,6 +139,7 @@ class Network(Trainable, Displayable):
         self.n_jobs = n_jobs
         self._make(units, names, loss_of, params)
         draw(self._random_state, self._coefs[:], self._intercepts[:], names)
+        vars(self)["_init"] = init, last_layer_scale
         # tells whether they are still those
         vars(self)["_drawn"] = parameters.checksum(self._params)
 

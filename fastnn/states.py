@@ -17,13 +17,14 @@ import fastnn
 from fastnn import kernels, parameters
 from fastnn.catalog import losses, solvers
 from fastnn.data import checks
+from fastnn.initializers import start_of
 from fastnn.parameters import SolverState
 from fastnn.training.losses import LossOf, check_levels
 
 # what pickles of earlier versions do not have
 _LATER: dict[str, Any] = {
     "validation_scores_": None, "validation_loss_curve_": None, "best_iteration_": None,
-    "_solver": None, "_trained_on": None,
+    "_solver": None, "_trained_on": None, "loss_curves_": None, "_init": ("auto", 1.0),
 }  # fmt: skip
 _NEEDED = (
     "_layer_units", "_activations", "_loss", "_dtype", "_params", "_state", "_random_state",
@@ -118,6 +119,12 @@ def checked(given: Any, cls: type) -> dict[str, Any]:
             raise ValueError(f"{name} must be a whole number, got {checks.shown(state[name])}")
     for name in ("loss_curve_", "validation_scores_", "validation_loss_curve_"):
         _numbers(name, state[name], optional=name != "loss_curve_")
+    if state["loss_curves_"] is not None:
+        if type(state["loss_curves_"]) is not list:
+            raise TypeError("loss_curves_ must be a list of curves")
+        for curve in state["loss_curves_"]:
+            _numbers("a curve of loss_curves_", curve, optional=False)
+    _init(state["_init"])
     check_trained_on(state["_trained_on"])
     solver_state = _solver_state(state["_state"], state["_solver"], n_params, dtype)
     del state["_solver"]
@@ -126,6 +133,12 @@ def checked(given: Any, cls: type) -> dict[str, Any]:
         "_activations": names, "_dtype": dtype, "_params": params, "_state": solver_state,
         "_n_jobs": checks.n_jobs("_n_jobs", state["_n_jobs"]),
     }  # fmt: skip
+
+
+def _init(value: Any) -> None:
+    if type(value) is not tuple or len(value) != 2:
+        raise TypeError(f"_init is a name and a number, got {checks.shown(value)}")
+    start_of(*value)
 
 
 def _loss(loss: Any, n_outputs: int) -> LossOf:

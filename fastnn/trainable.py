@@ -22,7 +22,7 @@ from fastnn.data.rows import Rows
 from fastnn.layers import Layers
 from fastnn.schedules import Blocks, Schedules
 from fastnn.states import trained_on
-from fastnn.training import options, own_loss
+from fastnn.training import options, own_loss, restarts
 from fastnn.training.again import Again, can_train
 from fastnn.training.losses import smoothed
 from fastnn.training.objective import MeanLoss, short_loss
@@ -49,7 +49,7 @@ UNSMOOTHED, TOL = 0.0, 1e-4  # defaults; arguments that are these very objects a
 # what a fit begins with
 _OF_FIT: dict[str, Any] = {
     "loss_curve_": [], "_dropped": 0, "_state": None, "validation_scores_": None,
-    "validation_loss_curve_": None, "best_iteration_": None,
+    "validation_loss_curve_": None, "best_iteration_": None, "loss_curves_": None,
 }  # fmt: skip
 
 
@@ -203,6 +203,7 @@ class Trainable(Layers):
         callback: CallbackLike | Sequence[CallbackLike] | None = None,
         callback_every: int = 1,
         resume: str | os.PathLike[str] | None = None,
+        n_init: int = 1,
         **solver_options: Unpack[SolverOptions],
     ) -> Self:
         """Train for max_iter epochs from the present parameters, the solver starting afresh.
@@ -252,6 +253,11 @@ class Trainable(Layers):
             there, with the file's parameters, and ends with the bits of one that was never
             interrupted. Architecture, data and options must be the same, callbacks may be
             others; without a schedule max_iter may be larger.
+        n_init : int
+            Starts: the present parameters, and n_init - 1 that are drawn as `Network` drew them.
+            Threads fit them side by side, without callbacks, and the network becomes the one with
+            the best validation score or, without a validation set, the lowest last loss;
+            ``loss_curves_`` has the curve of each. A start that diverges does not count.
         {solver options}
 
         Returns
@@ -275,6 +281,15 @@ class Trainable(Layers):
         x, y, step, shuffle, checked = self._check_training(
             X, y, batch_size, shuffle, label_smoothing, solver_options
         )
+        if n_init != 1:
+            given = {
+                "max_iter": max_iter, "batch_size": batch_size, "shuffle": shuffle,
+                "sample_weight": sample_weight, "label_smoothing": label_smoothing,
+                "X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val,
+                "scoring": scoring, "n_iter_no_change": n_iter_no_change, "tol": tol,
+                **solver_options,
+            }  # fmt: skip
+            return self._fit_starts(n_init, X, y, given, callback, resume)
         schedules = checked.schedules
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
         checks.whole_number("callback_every", callback_every)
@@ -325,6 +340,39 @@ class Trainable(Layers):
                     params[:] = before["_params"]
                 names = (*_OF_FIT, "_trained_on", "_random_state")
                 own.update({name: before[name] for name in names})
+            raise
+        return self
+
+    def _fit_starts(
+        self, n_init: Any, X: Any, y: Any, given: dict[str, Any], callback: Any, resume: Any
+    ) -> Self:
+        """Have what the best of several starts came to."""
+        n_init = checks.whole_number("n_init", n_init)
+        if callback is not None or resume is not None:
+            name = "resume" if callback is None else "callback"
+            raise ValueError(f"n_init={n_init} goes without {name}: several fits run side by side")
+        net = cast("Network", self)
+        before = self._random_state.get_state()
+        try:
+            nets = restarts.starts_of(net, n_init)
+            per_epoch = len(X) * work.training_work(self._layer_units)
+            if given.get("solver") == "lm":
+                per_epoch = work.search_work(self._units, len(X))
+            results = restarts.fit_side_by_side(
+                nets, X, y, given, threads.resolve(self._n_jobs), max(1, int(1e8 / per_epoch))
+            )
+        except BaseException:
+            self._random_state.set_state(before)
+            raise
+        best = vars(nets[max(range(n_init), key=results.__getitem__)])
+        found = {name: best[name] for name in (*_OF_FIT, "_trained_on")}
+        found["loss_curves_"] = [one.loss_curve_ for one in nets]
+        try:
+            vars(self).update(found)
+            self._params[:] = best["_params"]
+        except BaseException:  # which may have come in between
+            vars(self).update(found)
+            self._params[:] = best["_params"]
             raise
         return self
 

@@ -24,15 +24,21 @@ def training_work(layer_units: tuple[int, ...]) -> float:
     return sum(3.0 * k * n + 20.0 * n for k, n in itertools.pairwise(layer_units))
 
 
+def search_work(layer_units: NDArray[np.intp], n_rows: int) -> float:
+    """Multiply-adds of one step of Levenberg-Marquardt."""
+    units = layer_units.tolist()
+    n_params = sum((k + 1) * n for k, n in itertools.pairwise(units))
+    total: float = (n_rows * units[-1] / 2 + n_params / 6) * n_params**2
+    return total
+
+
 def search_threads(
     layer_units: NDArray[np.intp], n_rows: int, n_epochs: int, n_jobs: int | None = None
 ) -> int:
     """How many threads to solve equations with in so many epochs."""
     threads.from_environment()
-    units = layer_units.tolist()
-    n_params = sum((k + 1) * n for k, n in itertools.pairwise(units))
-    per_epoch = (n_rows * units[-1] / 2 + n_params / 6) * n_params**2
-    if per_epoch * n_epochs < WORTH_A_THREAD:
+    n_params = sum((k + 1) * n for k, n in itertools.pairwise(layer_units.tolist()))
+    if search_work(layer_units, n_rows) * n_epochs < WORTH_A_THREAD:
         return 1
     most: int = max(1, n_params // 48)
     return min(threads.resolve(n_jobs), most)

@@ -423,6 +423,42 @@ class Machine:
             options["callback_every"] = random.choice([1, 2])
         self.train(random, one, "fit", x, y, options, tuple(values.LAYOUTS))
 
+    def rule_search(self, random):
+        """The loss falls with each step; layout and number of threads change no bit."""
+        one = self.some_net(random)
+        net = one.net
+        x, y = self.data(random, one)
+        options = {"solver": random.choice(values.SEARCHES)}
+        if chance(random, 0.4):
+            options["alpha"] = random.choice([1e-6, 0.1, 10.0])
+        if chance(random, 0.3):
+            options["sample_weight"] = values.weights(random, len(x))
+        if chance(random, 0.2):
+            options["damping"] = random.choice([1e-12, 1.0, 1e6])
+        if chance(random, 0.2):
+            options["gain_ratio"] = False
+        name = random.choice(["fit", "fit", "partial_fit"])
+        if name == "fit":
+            options["max_iter"] = random.choice([1, 2, 3, 8])
+        state, before = pickled(net), everything(net)
+        _, error = outcome(
+            lambda: self.call(f"Network.{name}", getattr(net, name), x, y, **options), EXPECTED
+        )
+        if isinstance(error, REFUSALS):
+            self.settle(one, before, error)
+        self.invariants(one)
+        if error is None:
+            given = {key: options[key] for key in ("alpha", "sample_weight") if key in options}
+            done = options.get("max_iter", 1)
+            losses = [*net.loss_curve_[-min(done, len(net.loss_curve_)) :]]
+            losses.append(net.loss(x, y, **given))
+            if name == "fit" and not (np.diff(losses[:-1]) < 0).all():
+                raise Finding(f"losses of a search rise: {losses}")
+            # a float32 network computes its loss with other rounding than the search
+            if net.dtype == np.float64 and losses[-1] > losses[-2]:
+                raise Finding(f"a search ends with a higher loss: {losses}")
+        self._same_fit(random, net, name, state, error, x, y, options)
+
     def train(self, random, one, name, x, y, options, layouts):
         net = one.net
         if chance(random, 0.2):
@@ -1085,7 +1121,7 @@ def revived(state):
 
 #: how often each rule comes
 WEIGHTS = {
-    "look": 34, "partial_fit": 12, "fit": 6, "edit": 10, "copy": 3, "look_around": 8, "new": 3,
+    "look": 34, "partial_fit": 12, "fit": 6, "search": 4, "edit": 10, "copy": 3, "look_around": 8, "new": 3,
     "reset_solver": 2, "bad_data": 8, "bad_option": 6, "odd_argument": 5, "threads": 1,
     "many_threads": 0.1, "config": 0.2, "find_learning_rate": 0.3, "tutorial": 4,
     "estimator_fits": 0.25, "estimator_looks": 0.6, "estimator_looks_around": 1,

@@ -14,7 +14,8 @@ HIDDEN = [row.name for row in activations.ACTIVATIONS if row.hidden]
 EVERY = [row.name for row in activations.ACTIVATIONS]
 LOSSES = [row.name for row in losses.LOSSES if row.public]
 INITS = [row.name for row in initializers.INITIALIZERS]
-SOLVERS = list(solvers.SPELLINGS)
+SOLVERS = [row.name for row in solvers.SOLVERS if row.public and not row.searches]
+SEARCHES = [row.name for row in solvers.SOLVERS if row.searches]
 SCHEDULES = ["linear", "cosine", "one_cycle", "step", "exponential", "inverse_sqrt"]
 
 

@@ -233,7 +233,7 @@ def test_verbose_says_the_same(capsys):
 
 
 @estimator_checks.parametrize_with_checks(
-    [cls(solver=s, max_iter=100) for cls in CLASSES for s in ("adam", "sgd", "lbfgs")]
+    [cls(solver=s, max_iter=100) for cls in CLASSES for s in ("adam", "sgd", "lbfgs", "lm")]
 )
 def test_estimator_checks(estimator, check):
     check(estimator)
@@ -444,7 +444,7 @@ def test_conversion_is_exact(ours, theirs, solver):
             assert not np.shares_memory(a, b)
     np.testing.assert_array_equal(mlp.predict(X), back.predict(X))
     np.testing.assert_allclose(mlp.predict(X), other.predict(X), rtol=1e-12)
-    if solver != "lbfgs":
+    if solver not in ("lbfgs", "lm"):
         for estimator in (mlp, other, back):
             estimator.partial_fit(X, y)
         assert_same_fit(mlp, other, rtol=1e-10)

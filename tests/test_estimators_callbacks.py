@@ -20,7 +20,7 @@ from fastnn.callbacks import Callback, ProgressBar, Recorder, ValidationLoss
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 callbacks = pytest.mark.skipif(VERSION < (1, 9), reason="scikit-learn has callbacks from 1.9 on")
-SOLVERS = ["sgd", "adam", "lbfgs"]
+SOLVERS = ["sgd", "adam", "lbfgs", "lm"]
 X, Y = load_iris(return_X_y=True)
 
 
@@ -68,13 +68,13 @@ class Listener:
 
 
 @callbacks
-@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs", "lm"])
 def test_callbacks_hear_of_every_step(solver):
     X, y = load_iris(return_X_y=True)
     listener = Listener()
     mlp = fastnn.MLPClassifier(solver=solver, max_iter=6, random_state=0)
     mlp.set_callbacks(listener).fit(X, y)
-    name = "iteration" if solver == "lbfgs" else "epoch"
+    name = "iteration" if solver in ("lbfgs", "lm") else "epoch"
     assert listener.events == [
         "setup", "begin fit", *[f"begin {name}", f"end {name}"] * 6, "end fit", "teardown"
     ]  # fmt: skip
@@ -85,7 +85,7 @@ def test_callbacks_hear_of_every_step(solver):
 
 
 @callbacks
-@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs", "lm"])
 def test_callbacks_stop_and_fail(solver):
     X, y = load_iris(return_X_y=True)
     mlp = fastnn.MLPClassifier(solver=solver, max_iter=50, random_state=0)
@@ -160,7 +160,7 @@ def test_fastnns_callbacks_hear_of_every_step(solver):
     np.testing.assert_array_equal(log.data[0], X)
     np.testing.assert_array_equal(log.data[1], np.eye(3)[Y])
     assert not np.array_equal(log.first, log.last)
-    if solver == "lbfgs":
+    if solver in ("lbfgs", "lm"):
         assert net.loss(X, Y, alpha=mlp.alpha) == pytest.approx(mlp.loss_, rel=1e-12)
         assert log.losses[-1] == mlp.loss_
     else:
@@ -288,7 +288,7 @@ def test_early_stopping_sets_samples_aside(solver):
     log = Log()
     mlp = classifier(solver=solver, early_stopping=True, validation_fraction=0.2, max_iter=20)
     mlp.set_callbacks(log).fit(X, Y)
-    assert [len(a) for a in log.data] == ([150] * 2 if solver == "lbfgs" else [120] * 2)
+    assert [len(a) for a in log.data] == ([150] * 2 if solver in ("lbfgs", "lm") else [120] * 2)
     alone = classifier(solver=solver, early_stopping=True, validation_fraction=0.2, max_iter=20)
     assert_same_params(mlp, alone.fit(X, Y))
     # at the end the best parameters are in place
@@ -377,7 +377,7 @@ def test_validation_loss(solver):
     p = np.clip(mlp.predict_proba(X[held_out]), np.finfo(float).eps, 1 - np.finfo(float).eps)
     loss = -np.log(p[np.arange(110), Y[held_out]]).mean()
     assert loss == pytest.approx(validation.best_loss_, rel=1e-12)
-    if solver != "lbfgs":  # the solver's state belonged to other parameters
+    if solver not in ("lbfgs", "lm"):  # the solver's state belonged to other parameters
         assert getattr(mlp._optimizer, "t", 0) == 0
         state = getattr(mlp._optimizer, "ms", None) or mlp._optimizer.velocities
         assert not any(a.any() for a in state)
@@ -390,7 +390,7 @@ def test_recorder_and_animation(solver, tmp_path):
     assert recorder.epochs_ == [0, 2, 4, 6, 7]
     np.testing.assert_array_equal(recorder[-1].predict(X[:, :2]), mlp.predict_proba(X[:, :2]))
     assert recorder[1].n_iter_ == 2
-    if solver != "lbfgs":
+    if solver not in ("lbfgs", "lm"):
         assert recorder[-1].loss_curve_ == mlp.loss_curve_
     pytest.importorskip("matplotlib")
     from fastnn.plotting import animate
@@ -421,7 +421,7 @@ def test_live_plot(solver, monkeypatch):
         live = LivePlot(every=5)
         mlp = classifier(solver=solver, max_iter=10).set_callbacks(live).fit(X[:, :2], Y)
         assert live.n_frames_ >= 3
-        if solver != "lbfgs":
+        if solver not in ("lbfgs", "lm"):
             curves = [line.get_ydata() for line in live.figure_.axes[1].get_lines()]
             assert any(np.array_equal(curve, mlp.loss_curve_) for curve in curves)
     finally:
@@ -474,7 +474,9 @@ def test_changed_parameters_are_trained_on(way, solver):
 
     mlp.set_callbacks(change).fit(X, Y)
     assert len(seen) == mlp.n_iter_ == 6
-    if solver == "lbfgs":  # an iteration's loss is that at its end
+    if solver == "lm":
+        assert mlp.loss_ == seen[-1] < seen[3] < seen[2]
+    elif solver == "lbfgs":  # an iteration's loss is that at its end
         start = regressor(solver="lbfgs", max_iter=3, alpha=0, warm_start=True, random_state=0)
         start.fit(X, Y)
         for a in start.coefs_ + start.intercepts_:

@@ -113,7 +113,7 @@ def test_validation_weights_that_are_all_zero(ours, theirs):
 
 
 @needs_poisson
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "lm"])
 def test_poisson_loss_refuses_negative_targets(solver):
     """scikit-learn trains on them, with NaN for a loss."""
     X, y = problem("counts", 60, 5, 0)
@@ -174,7 +174,7 @@ def test_subclasses_with_constructors_of_their_own():
     assert kept.n_jobs == 2
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "lm"])
 def test_ctrl_c(solver, monkeypatch):
     X, y = problem("one output", 50, 4, 0)
     calls = []
@@ -348,12 +348,15 @@ def test_regression_on_numbers_of_any_type(kind, solver):
     np.testing.assert_allclose(a.loss_, b.loss_, rtol=1e-6)
 
 
-@pytest.mark.parametrize("how", ["adam", "lbfgs", "early_stopping", "partial_fit"])
+@pytest.mark.parametrize("how", ["adam", "lbfgs", "lm", "early_stopping", "partial_fit"])
 @pytest.mark.parametrize("kind", NO_NUMBERS)
 def test_regression_on_no_numbers_is_a_type_error(kind, how):
     X, y = np.random.RandomState(0).randn(12, 3), NO_NUMBERS[kind]
     for cls in PAIRS[1]:
-        mlp = cls(solver=how if how == "lbfgs" else "adam", early_stopping=how == "early_stopping")
+        mlp = cls(
+            solver=how if how in ("lbfgs", "lm") else "adam",
+            early_stopping=how == "early_stopping",
+        )
         with pytest.raises(TypeError):
             (mlp.partial_fit if how == "partial_fit" else mlp.fit)(X, y)
 
@@ -386,7 +389,7 @@ def test_near_names_are_hinted_at(cls, name, value, hint):
     assert str(info.value).endswith(hint) or f"{hint}." in str(info.value)
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs", "lm"])
 @pytest.mark.parametrize("cls", CLASSES)
 def test_what_is_unknown_is_refused_without_scikit_learns_validation(cls, solver):
     """Some activations are for outputs only: scikit-learn has no name for them."""
@@ -508,7 +511,7 @@ def in_threads(function, n=4):
     return errors
 
 
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "lm"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_threads_may_fit_one_estimator(solver, early_stopping):
     """They take turns: each fit comes to what it comes to alone."""

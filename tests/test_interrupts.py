@@ -168,10 +168,10 @@ def test_a_curve_that_is_cut(monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["first fit", "fit", "partial_fit", "first partial_fit"])
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs", "lm"])
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 def test_estimators(cls, solver, method):
-    if solver == "lbfgs" and "partial" in method:
+    if solver in ("lbfgs", "lm") and "partial" in method:
         return
     y = LABELS if cls is MLPClassifier else Y
     first = "first" in method
@@ -184,7 +184,7 @@ def test_estimators(cls, solver, method):
 
     # what there is after so many epochs
     seen = []
-    for epochs in range(5) if solver != "lbfgs" else ():
+    for epochs in range(5) if solver not in ("lbfgs", "lm") else ():
         one = new()
         if "partial" in method:
             for _ in range(epochs):
@@ -199,7 +199,7 @@ def test_estimators(cls, solver, method):
             assert np.isfinite(mlp.predict(X)).all(), line
         except NotFittedError:
             assert first
-        if solver != "lbfgs":
+        if solver not in ("lbfgs", "lm"):
             found = [one for one in seen if one[0] == params_of(mlp)]
             curve = list(getattr(mlp, "loss_curve_", []))
             if found:  # else a fit has drawn its first parameters

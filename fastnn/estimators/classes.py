@@ -32,6 +32,7 @@ from fastnn.estimators import (
     fitting,
     labels,
     lbfgs,
+    levenberg,
     optimizers,
     quantiles,
     resuming,
@@ -389,14 +390,16 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
         anew: bool,
     ) -> tuple[Any, ...]:
         """What trains, with a solver that begins anew or goes on; here is all that is refused."""
-        by_lbfgs = self.solver == "lbfgs"
+        searches = self.solver in optimizers.SEARCHES
         fits = len(units) == self.n_layers_
-        if not fits or (by_lbfgs and list(units) != self._parameters()[1].tolist()):
+        if not fits or (searches and list(units) != self._parameters()[1].tolist()):
             raise ValueError(
                 "a warm start needs the hidden_layer_sizes of the fit before, which had "
                 f"{self.n_layers_ - 2} hidden layers"
             )
-        if by_lbfgs:
+        if self.solver == "lm":
+            return (levenberg.prepare(self, X, y, sample_weight),)
+        if searches:
             return (lbfgs.prepare(self, X, y, sample_weight),)
         return fitting.prepare(self, X, y, sample_weight, incremental, anew)
 
@@ -448,7 +451,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
 
     def _check_solver(self: Any) -> bool:
         """Whether there is a partial_fit; scikit-learn's AttributeError says why not."""
-        return self.solver in extras.MORE_SOLVERS or bool(super()._check_solver())
+        return self.solver in optimizers.MORE or bool(super()._check_solver())
 
     def _smoothed(self: Any, y: NDArray[Any]) -> NDArray[Any]:
         """The targets, with label_smoothing if there is any."""
@@ -474,7 +477,9 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
             if before is not None:
                 self.__dict__ = before  # not half a net, or one that goes with other data
             raise
-        if self.solver == "lbfgs":
+        if self.solver == "lm":
+            levenberg.train(self, *prepared)
+        elif self.solver == "lbfgs":
             lbfgs.train(self, X, y, *prepared)
         else:
             fitting.train(self, incremental, *prepared)
@@ -507,7 +512,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
         if first:
             vars(self).pop("best_iteration_", None)
             self._initialize(y, units, X.dtype)
-            if self.solver in extras.MORE_SOLVERS:  # scikit-learn leaves it out
+            if self.solver in optimizers.MORE:  # scikit-learn leaves it out
                 fitting.new_rule(self)
         return X, y, sample_weight, units
 

@@ -197,8 +197,10 @@ MORE_LOSSES = tuple(
 MORE_DOCS = {
     "    alpha : float": """
         Also 'adamw', 'nadam', 'rmsprop', whose decay is `beta_2`, and 'rprop',
-        resilient back-propagation, which takes all samples as one batch. Not
-        in scikit-learn's class.
+        resilient back-propagation, which takes all samples as one batch; and
+        'lm', Levenberg-Marquardt, for few parameters and losses with a
+        curvature, which like 'lbfgs' searches over all samples until the
+        gradient is within `tol`. Not in scikit-learn's class.
 
 """,
     "    learning_rate_init :": """
@@ -206,13 +208,14 @@ MORE_DOCS = {
         in `fastnn.schedules`: 'cosine', ``OneCycle()``. It gives the factor of
         ``learning_rate_init`` in each step of ``max_iter`` epochs; with
         ``n_iter_no_change=max_iter`` none of them is left out. Not for
-        ``solver='lbfgs'``, and by `fit` only. Not in scikit-learn's class.
+        ``solver='lbfgs'`` or ``'lm'``, and by `fit` only. Not in
+        scikit-learn's class.
 
 """,
 }
 
 _THEIR_SOLVERS = ("lbfgs", "sgd", "adam")
-MORE_SOLVERS = tuple(optimizers.MORE)
+MORE_SOLVERS = (*optimizers.MORE, "lm")
 
 
 def more_values(original: Any) -> dict[str, list[Any]]:
@@ -254,7 +257,9 @@ def of_step(estimator: Any) -> dict[str, Any]:
     if found.get("weight_decay") == 0 and solver != "adamw":
         del found["weight_decay"]
     for name, value in found.items():
-        if solver == "lbfgs" or (name == "weight_decay" and solver not in ("adam", "adamw")):
+        if solver in optimizers.SEARCHES or (
+            name == "weight_decay" and solver not in ("adam", "adamw")
+        ):
             raise ValueError(f"{name}={checks.shown(value)} is not for solver {solver!r}")
     if solver == "rprop":
         options.check_rprop(

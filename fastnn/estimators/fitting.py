@@ -47,7 +47,7 @@ _FIXED = (
     "validation_fraction", "beta_1", "beta_2", "epsilon", *extras.FIXED,
     "learning_rate_",  # no estimator has it: the network that callbacks get does
 )  # fmt: skip
-FIXED_BY_LBFGS = (*_FIXED, "alpha", "learning_rate_init", "tol", "n_iter_no_change", "max_fun")
+FIXED_BY_SEARCHES = (*_FIXED, "alpha", "learning_rate_init", "tol", "n_iter_no_change", "max_fun")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

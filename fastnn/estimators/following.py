@@ -342,7 +342,7 @@ class _FitTask:
         self._of = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._fit = estimator._init_callback_context(max_subtasks=estimator.max_iter)
         self._fit.call_on_fit_task_begin(**self._of)
-        self._name = "iteration" if estimator.solver == "lbfgs" else "epoch"
+        self._name = "iteration" if estimator.solver in ("lbfgs", "lm") else "epoch"
         self._step: Any = None
 
     def begin_step(self) -> None:

@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeResult, minimize
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastnn.estimators import arrays, optimizers
-from fastnn.estimators.fitting import FIXED_BY_LBFGS, Fixed, not_finite
+from fastnn.estimators.fitting import FIXED_BY_SEARCHES, Fixed, not_finite
 from fastnn.states import trained_on
 from fastnn.training.objective import MeanLoss
 from fastnn.training.run import advice
@@ -138,7 +138,7 @@ class Search:
         self.units = units
         self._estimator, self._objective = estimator, objective
         self._followers = estimator._followers
-        self._fixed = Fixed(estimator, FIXED_BY_LBFGS)
+        self._fixed = Fixed(estimator, FIXED_BY_SEARCHES)
         self._moved, self._evaluations = False, 0
 
     def run(self) -> OptimizeResult:

@@ -29,6 +29,8 @@ MORE = tuple(
     for row in SOLVERS
     if row.public and not row.searches and row.name not in ("adam", "sgd")
 )
+#: those that search over all samples, without epochs
+SEARCHES = ("lbfgs", "lm")
 WEIGHT_DECAY: float = next(p.default for p in PARAMETERS if p.name == "weight_decay")
 #: scikit-learn's own schedules: by epochs and by losses
 THEIRS = ("constant", "invscaling", "adaptive")
@@ -72,7 +74,7 @@ def check_call(estimator: Any, method: str) -> None:
     ValueError
     """
     rate = estimator.learning_rate
-    if method != "partial_fit" or is_theirs(rate) or estimator.solver == "lbfgs":
+    if method != "partial_fit" or is_theirs(rate) or estimator.solver in SEARCHES:
         return
     if callable(rate) or (isinstance(rate, str) and rate in SPELLINGS):  # others are not valid
         raise ValueError(

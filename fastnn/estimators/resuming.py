@@ -51,8 +51,8 @@ def take(estimator: Any, keywords: dict[str, Any]) -> Saved | None:
     path = keywords.pop("resume", None)
     if path is None:
         return None
-    if estimator.solver == "lbfgs":
-        raise ValueError("resume is not for solver 'lbfgs', which has no epochs")
+    if estimator.solver in optimizers.SEARCHES:
+        raise ValueError(f"resume is not for solver {estimator.solver!r}, which has no epochs")
     other, state = fastnn.files.load_with_fit(path)
     if type(other) is not type(estimator):
         raise ValueError(f"resume: the file holds {checks.shown(other)}")

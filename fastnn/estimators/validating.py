@@ -14,7 +14,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn.data import checks
-from fastnn.estimators import quantiles, resuming
+from fastnn.estimators import optimizers, quantiles, resuming
 from fastnn.estimators.fitting import HAS_WEIGHTS
 from fastnn.training.stopping import as_score
 
@@ -76,9 +76,10 @@ def take(estimator: Any, keywords: dict[str, Any]) -> Given | None:
         return None
     if given["X_val"] is None or given["y_val"] is None:
         raise ValueError(f"{names[0]} needs a validation set: give both X_val and y_val")
-    if estimator.solver == "lbfgs":
+    if estimator.solver in optimizers.SEARCHES:
         raise ValueError(
-            "X_val is not for solver 'lbfgs', which has no epochs to take scores after"
+            f"X_val is not for solver {estimator.solver!r}, which has no epochs to take scores "
+            "after"
         )
     return Given(*given.values(), *[None] * (3 - len(given)))
 

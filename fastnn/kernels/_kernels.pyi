@@ -195,6 +195,7 @@ def normal_equations_size(layer_units: Indices, n_rows: int, weighted: bool) -> 
 class NormalEquations:
     weight: float
     largest: float
+    steepest: float
     n_calls: int
     by_pairs: bool
     def __init__(

@@ -71,6 +71,7 @@ cdef class NormalEquations:
     cdef tuple arrays       # which the pointers are of
     cdef readonly double weight     # of all rows
     cdef readonly double largest    # entry of the diagonal
+    cdef readonly double steepest   # entry of the gradient, by its size
     cdef readonly Py_ssize_t n_calls
     cdef readonly bint by_pairs     # of layers, not by rows of J
 
@@ -271,9 +272,10 @@ cdef class NormalEquations:
                     matrix[(at + j) * c.step + at + j] += self.problem.step.alpha
                     matrix[(at + j) * c.step + c.order] += self.problem.step.alpha * plain[at + j]
                 at += (plan.layers[i].fan_in + 1) * plan.layers[i].fan_out
-        self.largest = 0
+        self.largest = self.steepest = 0
         for i in range(c.order):
             self.largest = max(self.largest, matrix[i * c.step + i])
+            self.steepest = max(self.steepest, abs(matrix[i * c.step + c.order]))
 
     def solve(self, double mu, step):
         """step = -(J^T J + mu I)^-1 g, and how much less the loss should be after it.

@@ -122,7 +122,8 @@ class NormalEquations:
             raise ValueError(f"loss {self._numbers.loss} has no curvature")
         self._x, self._y = dense_rows(x, columns, row_starts, layer_units[0]), y
         self.weight = float(weights_of(y, layer_units[-1]).sum())
-        self.largest, self.n_calls, self.by_pairs = 0.0, 0, False
+        self.largest = self.steepest = 0.0
+        self.n_calls, self.by_pairs = 0, False
 
     @quiet
     def sum(self, params: Array) -> None:
@@ -138,6 +139,7 @@ class NormalEquations:
         self._matrix[np.diag_indices(len(params))] += strength
         self._gradient += strength * params
         self.largest = float(np.diag(self._matrix).max())
+        self.steepest = float(np.abs(self._gradient).max())
         self.n_calls += 1
 
     @quiet

@@ -51,7 +51,7 @@ _DEFAULTS: dict[str, Any] = {
 ARGUMENTS = (
     "max_iter", "batch_size", "shuffle", "sample_weight", "label_smoothing", "X_val", "y_val",
     "sample_weight_val", "scoring", "n_iter_no_change", "tol", "callback", "callback_every",
-    "resume",
+    "resume", "n_init",
     *_DEFAULTS,
 )  # fmt: skip
 _BY_NAME = {p.name: p for p in solvers.PARAMETERS}

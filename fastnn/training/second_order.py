@@ -69,6 +69,8 @@ class Search:
         A loss of one's own.
     n_jobs : None or int
         For the losses of steps.
+    tol : float
+        The search is over where no entry of the gradient is larger.
     """
 
     def __init__(
@@ -84,12 +86,13 @@ class Search:
         loss_numbers: Sequence[float] = (),
         own: OwnLoss | None = None,
         n_jobs: int | None = None,
+        tol: float = 0.0,
     ) -> None:
         self.layer_units, self.codes, self.step = layer_units, codes, step
         self.n_threads, self._dtype, self._weighted = n_threads, dtype, weighted
         self._solver: int = step["solver"].item()
         self._options, self._loss_numbers = options, loss_numbers
-        self._own, self._n_jobs = own, n_jobs
+        self._own, self._n_jobs, self._tol = own, n_jobs, tol
         self._team = threads.Team(kernels.build, n_threads)
         self._counted_from = self._offset = 0
         self._params: NDArray[Any] | None = None
@@ -232,6 +235,11 @@ class LevenbergMarquardt(Search):
         return self._reached.epoch
 
     @property
+    def loss_reached(self) -> float:
+        """The loss after the last step."""
+        return self._reached.loss
+
+    @property
     def state(self) -> SolverState:
         """The damping, and how many steps there were."""
         reached = self._reached
@@ -280,6 +288,8 @@ class LevenbergMarquardt(Search):
         damping = at.damping or self._options["damping"] * equations.largest
         most, factor = _MOST_DAMPING * (equations.largest or 1.0), 2.0
         step, reached = np.empty_like(at.params), at._replace(over=True)
+        if equations.steepest <= self._tol * equations.weight:
+            damping = 0.0
         by_gain = self._options["gain_ratio"]
         while 0 < damping <= most:
             promised = equations.solve(damping, step)

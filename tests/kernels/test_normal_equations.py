@@ -136,6 +136,8 @@ def test_equations_and_steps(kernels, net, weighted):
             assert not ours.by_pairs
         assert ours.weight == pytest.approx(theirs.weight, rel=1e-14)
         assert ours.largest == pytest.approx(theirs.largest, rel=1e-12)
+        scale = np.sqrt(theirs.largest * max(theirs.weight, 1))
+        assert ours.steepest == pytest.approx(theirs.steepest, rel=1e-12, abs=1e-12 * scale)
         for a, b in zip(ours.jacobian(params), theirs.jacobian(params), strict=True):
             close(a, b, 1e-12)
         (matrix, gradient), (expected, expected_gradient) = ours.equations(), theirs.equations()

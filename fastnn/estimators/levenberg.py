@@ -1,0 +1,124 @@
+"""One fit by Levenberg-Marquardt, in float64."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn import work
+from fastnn.data.rows import SparseRows
+from fastnn.estimators import arrays, lbfgs, optimizers
+from fastnn.estimators.fitting import FIXED_BY_SEARCHES, Fixed, not_finite
+from fastnn.states import trained_on
+from fastnn.training import options
+from fastnn.training.objective import MeanLoss
+from fastnn.training.run import advice
+from fastnn.training.second_order import LevenbergMarquardt, check_memory
+
+_OPTIONS = {"solver": "lm"}
+
+
+class Prepared(NamedTuple):
+    """A search before its first step."""
+
+    run: LevenbergMarquardt
+    params: NDArray[np.float64]  # the estimator's
+    given: Any  # X, as scikit-learn validated it
+    x: Any  # the same as the search takes it
+    targets: NDArray[np.float64]
+    loss: MeanLoss  # as scikit-learn reports it
+
+
+def prepare(
+    estimator: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None
+) -> Prepared:
+    """What trains; after this nothing is refused any more.
+
+    Parameters are those of `lbfgs.prepare`, and so are errors.
+    """
+    optimizers.check_numbers(estimator, ("alpha", "tol"))
+    params, units = estimator._parameters()
+    name = estimator._loss_name()
+    if name == "mean_squared_error":  # which is no sum over the outputs, as its gradient is
+        name = "squared_error"
+    options.check_curvature(name, False, "lm")
+    check_memory(tuple(units.tolist()), X.shape[0])
+    loss = lbfgs.mean_loss(estimator, units, X, y, sample_weight)
+    dtype = np.dtype(np.float64)
+    x = arrays.as_rows(X, units[0], dtype, to_train=True)
+    targets = arrays.as_targets(estimator._smoothed(y), sample_weight, units[-1], dtype)
+    numbers = estimator._loss_numbers(units[-1].item())
+    step = options.new_step(
+        name, solver="lm", learning_rate_init=1.0, batch_size=len(targets),
+        alpha=float(estimator.alpha), loss_numbers=numbers,
+    )  # fmt: skip
+    run = LevenbergMarquardt(
+        units, estimator._codes(len(units) - 1), step, dtype,
+        n_threads=work.search_threads(
+            units, len(targets), int(estimator.max_iter), estimator.n_jobs
+        ),
+        weighted=sample_weight is not None, options=options.check_options(dtype, _OPTIONS),
+        loss_numbers=numbers, n_jobs=estimator.n_jobs, tol=float(estimator.tol),
+    )  # fmt: skip
+    params = params.astype(np.float64)
+    estimator._take_parameters(params, units)
+    estimator._trained_on = trained_on(None, X.shape[0])
+    return Prepared(run, params, X, x, targets, loss)
+
+
+def train(estimator: Any, prepared: Prepared) -> None:
+    """Fit the estimator's coefs_ and intercepts_.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    prepared : Prepared
+
+    Raises
+    ------
+    ValueError
+        If the loss is not finite where the search begins; the parameters stay as they are. A
+        callback that changes what the search does not take up is refused, too.
+    """
+    run, params, X, x, targets, loss = prepared
+    units, followers = run.layer_units.tolist(), estimator._followers
+    curve, stopped, no_grads = np.zeros(int(estimator.max_iter)), False, np.empty(0)
+    fixed = Fixed(estimator, FIXED_BY_SEARCHES)
+    estimator.n_iter_ = 0
+
+    def data() -> tuple[Any, NDArray[Any]]:
+        rows = X if hasattr(X, "tocsr") else arrays.as_type(params.dtype, X)
+        return rows, targets[:, : units[-1]]
+
+    with followers.hear(params, units, None, data), run:
+        run.begin(params, x, targets, curve)
+        while run.epochs_done < len(curve) and not (run.over or stopped):
+            followers.begin_step()
+            try:
+                run.until(run.epochs_done + 1 if followers else len(curve))
+            except FloatingPointError:
+                numbers = x.values if isinstance(x, SparseRows) else x
+                value = loss(params, no_grads)
+                raise not_finite(True, value, False, advice(numbers, data()[1])) from None
+            finally:
+                estimator.n_iter_ = run.epochs_done
+            if followers:
+                last = run.over or run.epochs_done == len(curve)
+                stopped = followers.end_step(
+                    run.loss_reached, estimator.coefs_, estimator.intercepts_, last
+                )
+                followers.take_up_params(params, None)
+                fixed.check()
+        followers.end_steps()
+    estimator.loss_ = np.float64(loss(params, no_grads))
+    if not (run.over or stopped):
+        warnings.warn(
+            f"lm: maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
+            "converged yet",
+            ConvergenceWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,91 @@
+"""Several starts of one fit, side by side; the best is kept."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import threads
+from fastnn.initializers import start_of
+
+if TYPE_CHECKING:
+    from fastnn.network import Network
+
+
+def starts_of(net: Network, n: int) -> list[Network]:
+    """n copies of a network: the first as it is, the others with parameters drawn anew.
+
+    The network's random state draws them, and then a seed for the shuffles of each.
+    """
+    random_state, copies = net._random_state, [net.copy() for _ in range(n)]
+    draw = start_of(*net._init)
+    for one in copies[1:]:
+        draw(random_state, one._coefs[:], one._intercepts[:], one.activations)
+    for one in copies[1:]:
+        seed = random_state.randint(2**31 - 1)
+        vars(one)["_random_state"] = np.random.RandomState(seed)
+    for one in copies:
+        vars(one)["_n_jobs"] = 1
+    return copies
+
+
+def fit_side_by_side(
+    nets: Sequence[Network], X: Any, y: Any, options: dict[str, Any], n_threads: int, every: int
+) -> list[float]:
+    """Fit them all; returns what each came to: minus infinity for one that diverged.
+
+    That is the best validation score, if there are scores, or else minus the last loss that the
+    fit saw.
+
+    Parameters
+    ----------
+    nets : sequence of Network
+    X, y, options
+        Of `Network.fit`, checked.
+    n_threads : int
+    every : int
+        Epochs after which a fit looks whether another one ended with an error.
+
+    Raises
+    ------
+    FloatingPointError
+        If all of them diverge.
+    """
+    results = [-math.inf] * len(nets)
+    errors: list[FloatingPointError] = []
+    over, left, lock = threading.Event(), [len(nets)], threading.Lock()
+    caller = threading.get_ident()
+
+    def one_after_the_other(numbers: Iterator[int]) -> None:
+        try:
+            for i in numbers:
+                try:
+                    nets[i].fit(
+                        X, y, **options, callback=lambda _: over.is_set(), callback_every=every
+                    )
+                    results[i] = _result(nets[i])
+                except FloatingPointError as error:
+                    errors.append(error)
+                with lock:
+                    left[0] -= 1
+            while threading.get_ident() == caller and left[0] and not over.is_set():
+                over.wait(0.01)  # here Ctrl-C ends the others' fits, too
+        except BaseException:
+            over.set()
+            raise
+
+    threads.side_by_side(n_threads, range(len(nets)), one_after_the_other)
+    if len(errors) == len(nets):
+        raise errors[0]
+    return results
+
+
+def _result(net: Network) -> float:
+    scores = net.validation_scores_
+    if scores is None:
+        return -net.loss_
+    return max((score for score in scores if not math.isnan(score)), default=-math.inf)
