@@ -95,6 +95,7 @@ class Layers:
     _intercepts: ParameterList
     _random_state: np.random.RandomState
     _trained_on: dict[str, Any] | None
+    _evidence: dict[str, Any] | None  # fields of training.evidence.Evidence
     _drawn: int  # checksum of the first parameters
     _init: tuple[InitName, float] = ("auto", 1.0)  # how they were drawn
     _no_rate = (
@@ -178,6 +179,7 @@ class Layers:
             validation_loss_curve_=None,
             best_iteration_=None,
             loss_curves_=None,
+            _evidence=None,
             _trained_on=None,
             _dropped=0,  # how many losses were dropped before those
             _state=None,

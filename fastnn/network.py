@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,7 @@ from fastnn.initializers import start_of
 from fastnn.parameters import RealType
 from fastnn.summary import Summary
 from fastnn.trainable import LONGEST_CURVE, Trainable
+from fastnn.training.evidence import deviations
 from fastnn.training.losses import DELTA, QUANTILE, OwnLoss, check_loss
 from fastnn.training.options import hints_at_keywords
 
@@ -89,6 +90,11 @@ class Network(Trainable, Displayable):
         loss on X_val.
     validation_loss_curve_ : list of float or None
         The mean loss on X_val after each epoch, of a fit without `scoring`.
+    alphas_ : tuple of float
+    effective_parameters_ : float
+    noise_variance_ : float
+        Of a fit with ``alpha="evidence"``: the penalty of each layer, how many parameters the
+        data determine, and the variance of the targets about the function.
     loss_curves_ : list of list of float, or None
         Of each start of a `fit` with n_init > 1, the first being that of the network's own
         parameters.
@@ -169,22 +175,36 @@ class Network(Trainable, Displayable):
         ends = itertools.accumulate(widths)
         return [every[:, end - n : end] for n, end in zip(widths, ends, strict=True)]
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    @overload
+    def predict(self, X: ArrayLike, *, return_std: Literal[False] = ...) -> NDArray[Any]: ...
+    @overload
+    def predict(
+        self, X: ArrayLike, *, return_std: Literal[True]
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def predict(self, X: ArrayLike, *, return_std: bool = False) -> Any:
         """The output's activations; several quantiles are sorted.
 
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
+        return_std : bool
+            Whether to return standard deviations, too, of a new target at each row: of the noise
+            and of what the parameters leave open (Laplace's approximation). For a network that
+            was fitted with ``alpha="evidence"``.
 
         Returns
         -------
         ndarray, (n, layer_units[-1])
+        ndarray, (n, layer_units[-1])
+            If asked for: standard deviations.
 
         Raises
         ------
         TypeError, ValueError
-            If X is not a finite array of that shape.
+            If X is not a finite array of that shape, or there are no standard deviations.
         """
+        if return_std:
+            return self.predict(X), deviations(self, self._check_x(X))
         threads.from_environment()  # a bad number is refused in small work too
         out = self._short_forward(X)
         if out is None:
@@ -238,6 +258,31 @@ class Network(Trainable, Displayable):
             frame or None. A file has it, too.
         """
         return {"n_features": self._layer_units[0], **(self._trained_on or {})}
+
+    # ---- what the data say of it ----
+
+    @property
+    def alphas_(self) -> tuple[float, ...]:
+        """Of a fit with ``alpha="evidence"``: the alpha of each layer."""
+        alphas: tuple[float, ...] = self._of_evidence("alphas")
+        return alphas
+
+    @property
+    def effective_parameters_(self) -> float:
+        """Of a fit with ``alpha="evidence"``: how many parameters the data determine."""
+        number: float = self._of_evidence("effective_parameters")
+        return number
+
+    @property
+    def noise_variance_(self) -> float:
+        """Of a fit with ``alpha="evidence"``: the variance of targets about the function."""
+        variance: float = self._of_evidence("noise_variance")
+        return variance
+
+    def _of_evidence(self, name: str) -> Any:
+        if self._evidence is None:
+            raise AttributeError(f'{name} needs a fit with alpha="evidence" before')
+        return self._evidence[name]
 
     # ---- keeping ----
 

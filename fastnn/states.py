@@ -25,6 +25,7 @@ from fastnn.training.losses import LossOf, check_levels
 _LATER: dict[str, Any] = {
     "validation_scores_": None, "validation_loss_curve_": None, "best_iteration_": None,
     "_solver": None, "_trained_on": None, "loss_curves_": None, "_init": ("auto", 1.0),
+    "_evidence": None,
 }  # fmt: skip
 _NEEDED = (
     "_layer_units", "_activations", "_loss", "_dtype", "_params", "_state", "_random_state",
@@ -125,6 +126,7 @@ def checked(given: Any, cls: type) -> dict[str, Any]:
         for curve in state["loss_curves_"]:
             _numbers("a curve of loss_curves_", curve, optional=False)
     _init(state["_init"])
+    _evidence(state["_evidence"], len(units) - 1, n_params)
     check_trained_on(state["_trained_on"])
     solver_state = _solver_state(state["_state"], state["_solver"], n_params, dtype)
     del state["_solver"]
@@ -133,6 +135,21 @@ def checked(given: Any, cls: type) -> dict[str, Any]:
         "_activations": names, "_dtype": dtype, "_params": params, "_state": solver_state,
         "_n_jobs": checks.n_jobs("_n_jobs", state["_n_jobs"]),
     }  # fmt: skip
+
+
+def _evidence(value: Any, n_layers: int, n_params: int) -> None:
+    if value is None:
+        return
+    names = {"alphas", "effective_parameters", "noise_variance", "covariance"}
+    if not isinstance(value, Mapping) or value.keys() != names:
+        raise ValueError(f"_evidence is {checks.shown(value)}")
+    alphas = value["alphas"]
+    if type(alphas) is not tuple or len(alphas) != n_layers:
+        raise ValueError("_evidence must have an alpha for each layer")
+    numbers = [*alphas, value["effective_parameters"], value["noise_variance"]]
+    if not all(isinstance(one, float) and one >= 0 for one in numbers):
+        raise ValueError("the numbers of _evidence must be >= 0")
+    _array("the covariance", value["covariance"], (n_params, n_params), np.dtype(np.float64))
 
 
 def _init(value: Any) -> None:

@@ -24,6 +24,7 @@ from fastnn.schedules import Blocks, Schedules
 from fastnn.states import trained_on
 from fastnn.training import options, own_loss, restarts
 from fastnn.training.again import Again, can_train
+from fastnn.training.evidence import EvidenceSearch
 from fastnn.training.losses import smoothed
 from fastnn.training.objective import MeanLoss, short_loss
 from fastnn.training.options import Options, SolverOptions, takes_solver_options
@@ -50,6 +51,7 @@ UNSMOOTHED, TOL = 0.0, 1e-4  # defaults; arguments that are these very objects a
 _OF_FIT: dict[str, Any] = {
     "loss_curve_": [], "_dropped": 0, "_state": None, "validation_scores_": None,
     "validation_loss_curve_": None, "best_iteration_": None, "loss_curves_": None,
+    "_evidence": None,
 }  # fmt: skip
 
 
@@ -281,6 +283,8 @@ class Trainable(Layers):
         x, y, step, shuffle, checked = self._check_training(
             X, y, batch_size, shuffle, label_smoothing, solver_options
         )
+        if checked.evidence and resume is not None:
+            raise ValueError('alpha="evidence" goes without resume: no file holds its alphas')
         if n_init != 1:
             given = {
                 "max_iter": max_iter, "batch_size": batch_size, "shuffle": shuffle,
@@ -453,8 +457,11 @@ class Trainable(Layers):
                         "calls will follow; give fit the schedule, or change numbers from call to "
                         "call"
                     )
+            if checked.evidence:
+                raise ValueError('alpha="evidence" is for fit: it takes more than one step')
             if sample_weight is not None:
                 y = self._with_weights(y, sample_weight)
+            own["_evidence"] = None
             own["_trained_on"] = trained_on(X, len(x))
             run = self._train(x, y, step, checked, shuffle, np.zeros(1))
             in_batches = shuffle and step["batch_size"].item() < len(x)
@@ -504,6 +511,10 @@ class Trainable(Layers):
             x, y = (a.copy() if np.may_share_memory(a, self._params) else a for a in (x, y))
         shuffle = checks.boolean("shuffle", shuffle)
         checked = options.check_options(self._dtype, solver_options)
+        if checked.evidence and name != "squared_error":
+            raise ValueError(
+                f'alpha="evidence" is for the loss "squared_error", and the loss is {name!r}'
+            )
         if checked["solver"] == "lm":
             options.check_curvature(name, bool(own), checked["solver"])
             check_memory(units, len(x))
@@ -569,7 +580,9 @@ class Trainable(Layers):
             n_threads = 1
             if checked["solver"] == "lm":
                 n_threads = work.search_threads(self._units, len(x), len(curve), self._n_jobs)
-            search = LevenbergMarquardt if checked["solver"] == "lm" else LimitedMemoryBFGS
+            search: type[Search] = LimitedMemoryBFGS
+            if checked["solver"] == "lm":
+                search = EvidenceSearch if checked.evidence else LevenbergMarquardt
             kind = functools.partial(
                 search, options=checked, loss_numbers=self._loss.numbers, own=functions,
                 n_jobs=self._n_jobs,
@@ -633,6 +646,8 @@ class Trainable(Layers):
                                     draw_order(order, self._random_state)
                                     run.until(epoch + 1)
                             note()
+                    if isinstance(run, EvidenceSearch):
+                        own["_evidence"] = run.evidence()._asdict()
                 except BaseException:  # which may have come before or within
                     note()
                     raise

@@ -1121,8 +1121,8 @@ def revived(state):
 
 #: how often each rule comes
 WEIGHTS = {
-    "look": 34, "partial_fit": 12, "fit": 6, "search": 4, "edit": 10, "copy": 3, "look_around": 8, "new": 3,
-    "reset_solver": 2, "bad_data": 8, "bad_option": 6, "odd_argument": 5, "threads": 1,
+    "look": 34, "partial_fit": 12, "fit": 6, "search": 4, "edit": 10, "copy": 3, "look_around": 8,
+    "new": 3, "reset_solver": 2, "bad_data": 8, "bad_option": 6, "odd_argument": 5, "threads": 1,
     "many_threads": 0.1, "config": 0.2, "find_learning_rate": 0.3, "tutorial": 4,
     "estimator_fits": 0.25, "estimator_looks": 0.6, "estimator_looks_around": 1,
 }  # fmt: skip

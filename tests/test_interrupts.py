@@ -77,13 +77,16 @@ FITS = {
     "own loss, average": {"loss": OWN, "ema": 0.5, "dropout": 0.2},
     "validation": {"X_val": X[:9], "y_val": Y[:9]},
     "two threads": {"n_jobs": 2}, "lm": {"solver": "lm"}, "lbfgs": {"solver": "lbfgs"},
+    "evidence": {"solver": "lm", "alpha": "evidence"},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Alarm])
 @pytest.mark.parametrize("how", FITS)
 def test_network_fit(how, error):
-    batch_size, steps = ("auto", 1) if how in ("lm", "lbfgs") else (16, 3)  # in an epoch
+    batch_size, steps = (
+        ("auto", 1) if how in ("lm", "lbfgs", "evidence") else (16, 3)
+    )  # in an epoch
     options = {"max_iter": 4, "batch_size": batch_size, **FITS[how]}
     made = {name: options.pop(name) for name in ("loss", "n_jobs") if name in options}
     seen = []

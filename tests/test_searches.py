@@ -344,7 +344,6 @@ def test_numbers_beyond_range(solver):
         ({}, {"damping": 0.0}, ValueError, "damping"),
         ({}, {"gain_ratio": "yes"}, TypeError, "gain_ratio"),
     ],
-    ids=str,
 )
 def test_refused(made, given, error, message):
     net = Network([3, 4, 2], random_state=0, **made)

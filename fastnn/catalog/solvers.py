@@ -67,7 +67,9 @@ PARAMETERS = (
     Parameter("learning_rate_init", 0.001, "The step size.", low="smallest"),
     Parameter(
         "alpha", 0.0, "Strength of the penalty alpha / (2 samples) times the sum of the squared "
-        "coefs.",
+        'coefs. With "lm" and squared errors also "evidence": an alpha for each layer, and the '
+        "variance of the noise, that make the data most probable (MacKay, 1992; Foresee and "
+        "Hagan, 1997).",
     ),
     Parameter(
         "momentum", 0.0, 'For "sgd"; 0 is plain gradient descent.', high=1.0, closed="left"

@@ -191,6 +191,7 @@ def _is_users(cls: type, name: str) -> bool:
 _OF_NETWORK = (
     "_random_state", "_n_jobs", "_dropped", "_drawn", "_solver", "_trained_on", "loss_curve_",
     "validation_scores_", "validation_loss_curve_", "best_iteration_", "loss_curves_", "_init",
+    "_evidence",
 )  # fmt: skip
 _MADE = {"_layer_units", "_activations", "_loss", "_sorts", "_dtype", "_params", "_state"}
 

@@ -277,6 +277,59 @@ cdef class NormalEquations:
             self.largest = max(self.largest, matrix[i * c.step + i])
             self.steepest = max(self.steepest, abs(matrix[i * c.step + c.order]))
 
+    def penalise(self, params, strengths):
+        """Add sum_i strengths_i params_i^2 / 2 to the loss that the equations are of."""
+        cdef Curved *c = &self.c
+        cdef double *matrix = self.work + c.matrix
+        cdef const double *plain = <double *> data_of(params, cnp.NPY_FLOAT64, 1)
+        cdef const double *by = <double *> data_of(strengths, cnp.NPY_FLOAT64, 1)
+        cdef Py_ssize_t i
+        same(cnp.PyArray_SIZE(params), c.n_params, "params")
+        same(cnp.PyArray_SIZE(strengths), c.n_params, "strengths")
+        for i in range(c.order):
+            matrix[i * c.step + i] += by[i]
+            matrix[i * c.step + c.order] += by[i] * plain[i]
+
+    def inverse(self, double mu, out):
+        """out = (J^T J + mu I)^-1, (n_params, n_params), and the logarithm of the determinant.
+
+        None if the matrix is not positive definite in float64. Only for matrices as small as one
+        wants to hold; signals are looked at between its columns.
+        """
+        cdef Curved *c = &self.c
+        cdef double *u = self.work + c.factor
+        cdef double *h = self.work + c.solution
+        cdef const double *by = self.work + c.inverse
+        cdef double *to = <double *> data_of(out, cnp.NPY_FLOAT64, 2, True)
+        cdef double determinant = 0
+        cdef Py_ssize_t i, j, k, P = c.n_params
+        same(cnp.PyArray_DIM(out, 0), P, "out")
+        same(cnp.PyArray_DIM(out, 1), P, "a row of out")
+        if not self.factorise(mu):
+            return None
+        for i in range(P):          # row i of out: column i of U^-1, for the time being
+            memset(h, 0, c.n * sizeof(double))
+            h[i] = by[i]
+            determinant -= 2 * log(by[i])
+            with nogil:
+                back_substitute_f64(0, i, i + 1, u, c.step, by, h)
+            memcpy(to + i * P, h, P * sizeof(double))
+            PyErr_CheckSignals()
+        for i in range(P):          # U^-1 U^-T; rows of U^-1 end at the right, so sums are short
+            for j in range(i, P):
+                h[j] = 0
+            with nogil:
+                for k in range(i, P):
+                    for j in range(i, k + 1):
+                        h[j] += to[k * P + i] * to[k * P + j]
+            for j in range(i, P):
+                u[i * c.step + j] = h[j]
+            PyErr_CheckSignals()
+        for i in range(P):
+            for j in range(i, P):
+                to[i * P + j] = to[j * P + i] = u[i * c.step + j]
+        return determinant
+
     def solve(self, double mu, step):
         """step = -(J^T J + mu I)^-1 g, and how much less the loss should be after it.
 

@@ -142,6 +142,25 @@ class NormalEquations:
         self.steepest = float(np.abs(self._gradient).max())
         self.n_calls += 1
 
+    def penalise(self, params: Array, strengths: Array) -> None:
+        """Add sum_i strengths_i params_i^2 / 2 to the loss that the equations are of."""
+        self._matrix[np.diag_indices(len(params))] += strengths
+        self._gradient += strengths * params
+
+    @quiet
+    def inverse(self, mu: float, out: Array) -> float | None:
+        """out = (J^T J + mu I)^-1, (n_params, n_params), and the logarithm of the determinant.
+
+        None if the matrix is not positive definite in float64.
+        """
+        damped = self._matrix + mu * np.eye(len(out))
+        try:
+            factor = np.linalg.cholesky(damped)
+        except np.linalg.LinAlgError:
+            return None
+        out[:] = np.linalg.inv(damped)
+        return float(2 * np.log(np.diag(factor)).sum())
+
     @quiet
     def solve(self, mu: float, step: Array) -> float | None:
         """step = -(J^T J + mu I)^-1 g, and how much less the loss should be after it.

@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, Literal, TypedDict, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class SolverOptions(TypedDict, total=False):
     solver: SolverName
     learning_rate: ScheduleLike
     learning_rate_init: float
-    alpha: float
+    alpha: float | Literal["evidence"]
     momentum: float
     nesterovs_momentum: bool
     beta_1: float
@@ -55,6 +55,7 @@ ARGUMENTS = (
     *_DEFAULTS,
 )  # fmt: skip
 _BY_NAME = {p.name: p for p in solvers.PARAMETERS}
+EVIDENCE = "evidence"  # alpha that follows the data: training/evidence.py
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
@@ -108,6 +109,7 @@ class Options(dict[str, Any]):
         self._records: dict[Any, bytes] = {}
         self.schedules = schedules_of(options)
         self.searches = solvers.BY_NAME[options["solver"]].searches
+        self.evidence = options["alpha"] == EVIDENCE
 
     def new_step(
         self, loss: str, batch_size: int, n_layers: int, loss_numbers: tuple[float, ...] = ()
@@ -118,6 +120,8 @@ class Options(dict[str, Any]):
         if record is not None:
             return kernels.copy_step(record)
         numbers: dict[str, Any] = {**self, "dropout": layer_dropout(self["dropout"], n_layers)}
+        if self.evidence:  # whose penalty is no number
+            numbers["alpha"] = 0.0
         step = new_step(loss, batch_size=batch_size, loss_numbers=loss_numbers, **numbers)
         if len(self._records) < 100:
             self._records[key] = kernels.step_bytes(step).tobytes()
@@ -165,7 +169,9 @@ def _check_options(dtype: np.dtype[Any], options: dict[str, Any]) -> Options:
         if callable(checked[name]):
             checked[name] = Checked(name, checked[name], high)
     for p in solvers.PARAMETERS:
-        if not isinstance(checked[p.name], Checked):
+        if p.name == "alpha" and isinstance(checked["alpha"], str):
+            _check_evidence(checked["alpha"], checked["solver"])
+        elif not isinstance(checked[p.name], Checked):
             checked[p.name] = check_number(p.name, checked[p.name], dtype)
     if checked["solver"] == "rprop":
         check_rprop(checked["clip_norm"], not constant)
@@ -195,6 +201,13 @@ def check_rprop(clip_norm: float, has_schedule: bool) -> None:
             'solver "rprop" takes no schedule of learning_rate: it finds its step sizes itself, '
             "from learning_rate_init on"
         )
+
+
+def _check_evidence(alpha: str, solver: str) -> None:
+    if alpha != EVIDENCE:
+        raise ValueError(f'alpha must be a number or "{EVIDENCE}", got {checks.shown(alpha)}')
+    if solver != "lm":
+        raise ValueError(f'alpha="{EVIDENCE}" is for solver "lm", and the solver is {solver!r}')
 
 
 def _check_search(checked: dict[str, Any], has_schedule: bool) -> None:

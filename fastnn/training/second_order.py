@@ -285,12 +285,20 @@ class LevenbergMarquardt(Search):
             if not math.isfinite(loss):
                 raise self._diverged()
         equations.sum(at.params)
+        reached = self._step(at, loss, lambda params: self._loss(params, nothing))
+        self._curve[at.epoch] = loss
+        self._reached = reached._replace(epoch=at.epoch + 1, steps=at.steps + 1)
+
+    def _step(
+        self, at: Reached, loss: float, loss_of: Callable[[NDArray[np.float64]], float]
+    ) -> Reached:
+        """Where a step gets to that lowers the loss; the same, and over, if there is none."""
+        equations, by_gain = self._equations, self._options["gain_ratio"]
         damping = at.damping or self._options["damping"] * equations.largest
         most, factor = _MOST_DAMPING * (equations.largest or 1.0), 2.0
-        step, reached = np.empty_like(at.params), at._replace(over=True)
+        step = np.empty_like(at.params)
         if equations.steepest <= self._tol * equations.weight:
             damping = 0.0
-        by_gain = self._options["gain_ratio"]
         while 0 < damping <= most:
             promised = equations.solve(damping, step)
             if promised is not None:
@@ -299,16 +307,14 @@ class LevenbergMarquardt(Search):
                     break
                 step += at.params
                 point = step.astype(self._dtype).astype(_DOUBLE)
-                new = self._loss(point, nothing)
+                new = loss_of(point)
                 if new < loss:
                     gain = (loss - new) / promised
                     less = max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3) if by_gain else 0.1
-                    reached = at._replace(params=point, loss=new, damping=damping * less)
-                    break
+                    return at._replace(params=point, loss=new, damping=damping * less)
             damping *= factor if by_gain else 10.0
             factor *= 2.0
-        self._curve[at.epoch] = loss
-        self._reached = reached._replace(epoch=at.epoch + 1, steps=at.steps + 1)
+        return at._replace(loss=loss, over=True)
 
 
 class LimitedMemoryBFGS(Search):

@@ -210,6 +210,27 @@ def test_threads_change_no_bit(kernels, n_threads, units):
     assert results[0] == results[1]
 
 
+def test_penalty_and_inverse(kernels):
+    for net in (NETS[1], NETS[2], ((8, 12, 1), ("tanh", "identity"), "squared_error")):
+        params, *_ = given = problem(net, 300)
+        strengths = np.random.RandomState(0).rand(len(params))
+        both, found = [], []
+        for module in (kernels, reference):
+            equations = equations_of(module, net, given)
+            equations.sum(params)
+            equations.penalise(params, strengths)
+            both.append(equations.equations())
+            out = np.empty((len(params), len(params)))
+            found.append((equations.inverse(0.01, out), out))
+            assert equations.inverse(-1e6, out.copy()) is None
+        for a, b in zip(*both, strict=True):
+            close(a, b, 1e-12)
+        tolerance = of_condition(both[1][0], 0.01)
+        assert found[0][0] == pytest.approx(found[1][0], rel=1e-9)
+        close(found[0][1], found[1][1], tolerance)
+        np.testing.assert_array_equal(found[0][1], found[0][1].T)
+
+
 @EVERY_BUILD
 def test_singular_equations_have_no_solution(module):
     """More parameters than rows; damped they have one."""

@@ -16,7 +16,7 @@ net = Network([2, 4, 1])
 
 # names
 net.fit(X, y, solver="adma")  # error
-net.partial_fit(X, y, solver="lbfgs")  # error
+net.partial_fit(X, y, solver="newton")  # error
 Network([2, 4, 1], "rleu")  # error
 Network([2, 4, 1], ["tanh", "sigmod"])  # error
 Network([2, 4, 1], out_activation="logits")  # error

@@ -1,0 +1,175 @@
+"""Bayesian regularisation: fixed points written out, intervals, and what is refused."""
+
+import pickle
+
+import numpy as np
+import pytest
+from conftest import COMPILED_ONLY
+from sklearn.linear_model import BayesianRidge
+
+import fastnn
+from fastnn import Network, kernels, reference
+
+RNG = np.random.RandomState(0)
+X = RNG.randn(80, 4)
+Y = (X @ [1.0, -0.5, 0.0, 0.2] + 0.7 + 0.3 * RNG.randn(80))[:, np.newaxis]
+SINE = np.linspace(-1, 1, 41)[:, np.newaxis]
+
+
+def fitted(units=(4, 1), x=X, y=Y, **options):
+    options = {"solver": "lm", "alpha": "evidence", "max_iter": 200, **options}
+    made = {name: options.pop(name) for name in ("dtype", "n_jobs") if name in options}
+    net = Network(units, "tanh", out_activation="identity", random_state=0, **made)
+    return net.fit(x, y, **options)
+
+
+def test_the_fixed_point_of_a_linear_model():
+    """MacKay's equations, with an intercept that has no penalty."""
+    net = fitted()
+    design = np.hstack([X, np.ones((80, 1))])
+    alpha, coefs_only = 1.0, np.diag([1.0, 1, 1, 1, 0])
+    for _ in range(500):
+        inverse = np.linalg.inv(design.T @ design + alpha * coefs_only)
+        w = inverse @ design.T @ Y[:, 0]
+        determined = 4 - alpha * np.diag(inverse)[:4].sum()
+        noise = ((design @ w - Y[:, 0]) ** 2).sum() / (80 - determined - 1)
+        alpha = determined * noise / (w[:4] ** 2).sum()
+    assert net.alphas_ == pytest.approx((alpha,), rel=2e-3)
+    assert net.effective_parameters_ == pytest.approx(determined + 1, rel=1e-4)
+    assert net.noise_variance_ == pytest.approx(noise, rel=1e-4)
+    np.testing.assert_allclose(net.params_, w, rtol=1e-3, atol=1e-5)
+    rows = RNG.randn(9, 4)
+    at = np.hstack([rows, np.ones((9, 1))])
+    expected = np.sqrt(noise * (1 + np.einsum("ij,jk,ik->i", at, inverse, at)))
+    mean, std = net.predict(rows, return_std=True)
+    np.testing.assert_array_equal(mean, net.predict(rows))
+    np.testing.assert_allclose(std[:, 0], expected, rtol=1e-3)
+
+
+def test_about_what_bayesian_ridge_finds():
+    ridge = BayesianRidge(tol=1e-9, max_iter=1000).fit(X, Y[:, 0])
+    net = fitted()
+    np.testing.assert_allclose(net.coefs_[0][:, 0], ridge.coef_, rtol=0.01, atol=1e-3)
+    assert net.noise_variance_ == pytest.approx(1 / ridge.alpha_, rel=0.03)
+    _, std = ridge.predict(X, return_std=True)
+    np.testing.assert_allclose(net.predict(X, return_std=True)[1][:, 0], std, rtol=0.03)
+
+
+def test_a_noisy_sine():
+    """20 units for 41 rows: few parameters are used, and intervals hold what they say."""
+    held, errors, noises = [], [], []
+    x = np.linspace(-1, 1, 200)[:, np.newaxis]
+    for seed in range(6):
+        y = np.sin(2 * np.pi * SINE) + 0.1 * np.random.RandomState(seed).randn(41, 1)
+        net = fitted((1, 20, 1), SINE, y, max_iter=100)
+        mean, std = net.predict(x, return_std=True)
+        true = np.sin(2 * np.pi * x)
+        held.append((np.abs(mean - true) < 2 * np.sqrt(std**2 - net.noise_variance_)).mean())
+        errors.append(((mean - true) ** 2).mean())
+        noises.append(net.noise_variance_)
+        assert 5 < net.effective_parameters_ < 30
+        assert len(net.alphas_) == 2
+    assert np.mean(held) > 0.8
+    assert np.median(errors) < 0.006
+    assert 0.005 < np.median(noises) < 0.02
+
+
+def test_the_scale_of_targets_changes_nothing():
+    one = fitted((4, 3, 1), max_iter=1)
+    other = Network([4, 3, 1], "tanh", out_activation="identity", random_state=0)
+    other.coefs_[1][:] *= 1000
+    other.intercepts_[1][:] *= 1000
+    other.fit(X, 1000 * Y, solver="lm", alpha="evidence", max_iter=1)
+    # the first alpha is a share of the mean squared error
+    assert other.noise_variance_ / one.noise_variance_ == pytest.approx(1e6, rel=0.5)
+
+
+def test_weights_are_repetitions():
+    times = np.random.RandomState(0).randint(3, size=80)
+    one = fitted(sample_weight=times, max_iter=20)
+    other = fitted(x=np.repeat(X, times, 0), y=np.repeat(Y, times, 0), max_iter=20)
+    np.testing.assert_allclose(one.params_, other.params_, rtol=1e-7)
+    assert one.noise_variance_ == pytest.approx(other.noise_variance_, rel=1e-8)
+
+
+def test_several_outputs_and_float32():
+    y = np.hstack([Y, X[:, :1] * X[:, 1:2]])
+    net = fitted((4, 6, 2), y=y)
+    mean, std = net.predict(X, return_std=True)
+    assert mean.shape == std.shape == (80, 2)
+    small = fitted((4, 6, 2), y=y, dtype="f4")
+    assert small.predict(X, return_std=True)[1].dtype == np.float32
+    assert small.noise_variance_ == pytest.approx(net.noise_variance_, rel=0.3)
+
+
+@COMPILED_ONLY
+def test_the_oracle_finds_the_same(monkeypatch):
+    net = fitted((4, 3, 1), max_iter=12)
+    monkeypatch.setattr(kernels, "build", reference)
+    own = Network.from_params(
+        Network([4, 3, 1], "tanh", out_activation="identity", random_state=0).params_.copy(),
+        [4, 3, 1], ["tanh", "identity"],
+    ).fit(X, Y, solver="lm", alpha="evidence", max_iter=12)  # fmt: skip
+    np.testing.assert_allclose(net.params_, own.params_, rtol=1e-6, atol=1e-8)
+    assert net.alphas_ == pytest.approx(own.alphas_, rel=1e-6)
+    assert net.effective_parameters_ == pytest.approx(own.effective_parameters_, rel=1e-8)
+
+
+def test_threads_change_no_bit(monkeypatch):
+    monkeypatch.setattr("fastnn.work.WORTH_A_THREAD", 0)
+    monkeypatch.setattr("fastnn.threads._available", lambda: 4)
+    results = [
+        (net.params_.tobytes(), net.alphas_, net.noise_variance_)
+        for net in (fitted((4, 40, 1), max_iter=4, n_jobs=n) for n in (1, 2, 4))
+    ]
+    assert results[0] == results[1] == results[2]
+
+
+def test_pickles_files_and_later_fits(tmp_path):
+    net = fitted((4, 3, 1), max_iter=9)
+    others = [pickle.loads(pickle.dumps(net)), net.copy()]
+    pytest.importorskip("safetensors")
+    net.save(tmp_path / "net.fastnn")
+    others.append(fastnn.load(tmp_path / "net.fastnn"))
+    for other in others:
+        np.testing.assert_array_equal(
+            other.predict(X, return_std=True)[1], net.predict(X, return_std=True)[1]
+        )
+        assert other.alphas_ == net.alphas_
+    for later in (
+        lambda: net.partial_fit(X, Y),
+        lambda: fitted((4, 3, 1)).fit(X, Y, max_iter=1),
+    ):
+        with pytest.raises(AttributeError, match="needs a fit with"):
+            later().noise_variance_  # noqa: B018
+    state = others[0].__getstate__()
+    for changed in (
+        {"noise_variance": -1.0}, {"alphas": (1.0,)}, {"covariance": np.zeros((3, 3))},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"evidence|covariance"):
+            others[1].__setstate__({**state, "_evidence": {**state["_evidence"], **changed}})
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "message"),
+    [
+        ({}, {"alpha": "bayes"}, 'alpha must be a number or "evidence"'),
+        ({}, {"alpha": "evidence", "solver": "adam"}, 'is for solver "lm"'),
+        ({}, {"alpha": "evidence", "solver": "lbfgs"}, 'is for solver "lm"'),
+        ({"loss": "huber"}, {"alpha": "evidence"}, 'is for the loss "squared_error"'),
+        ({}, {"alpha": "evidence", "resume": "nothing"}, "goes without resume"),
+    ],
+    ids=str,
+)
+def test_refused(made, given, message):
+    net = Network([4, 3, 1], "tanh", random_state=0, **made)
+    before = net.params_.copy()
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, Y, **{"solver": "lm", **given})
+    np.testing.assert_array_equal(net.params_, before)
+    with pytest.raises(ValueError, match="is for fit"):
+        Network([4, 1], "tanh").partial_fit(X, Y, solver="lm", alpha="evidence")
+    with pytest.raises(ValueError, match="return_std needs a fit"):
+        net.predict(X, return_std=True)
+    with pytest.raises(AttributeError, match="alphas needs a fit"):
+        net.alphas_  # noqa: B018
