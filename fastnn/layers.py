@@ -154,7 +154,7 @@ class Layers:
         net = cls.__new__(cls)
         net._random_state, net.n_jobs = np.random.RandomState(0), n_jobs
         net._make(units, names, loss_of, params)
-        net._drawn = -1
+        vars(net).update(_drawn=-1, _init=("auto", 1.0))
         return net
 
     # ---- what it is made of ----

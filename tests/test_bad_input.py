@@ -292,8 +292,8 @@ def test_divergence_names_what_is_large():
         (lambda net: net.fit(X, Y, solver="SGD"), "did you mean 'sgd'"),
         (lambda net: net.fit(X, Y, maxiter=3), "'maxiter'; did you mean 'max_iter'"),
         (lambda net: net.fit(X, Y, callbacks=[]), "'callbacks'; did you mean 'callback'"),
-        (lambda net: net.fit(X, Y, solver="lbfgs"),
-         "got 'lbfgs'; fastnn.MLPClassifier and fastnn.MLPRegressor have 'lbfgs'$"),
+        (lambda net: net.fit(X, Y, learning_rate="adaptive"),
+         "got 'adaptive'; fastnn.MLPClassifier and fastnn.MLPRegressor have 'adaptive'$"),
         (lambda net: Network([2, 1], lr=0.1), "'lr'; fit takes 'learning_rate_init'"),
         (lambda net: Network([2, 1], alpha=0.1), "'alpha'; fit takes 'alpha'"),
         (lambda net: Network([2, 1], seed=0), "'seed'; did you mean 'random_state'"),
@@ -344,7 +344,7 @@ def test_misspelt_attributes_of_modules_get_a_hint(room, name, meant):
 
 
 OPTIONS = [
-    ("solver", "lbfgs", ValueError, "solver must be one of 'adam', 'sgd', .*got 'lbfgs'"),
+    ("solver", "newton", ValueError, "solver must be one of 'adam', 'sgd', .*got 'newton'"),
     ("solver", None, TypeError, "solver must be one of"),
     *[("learning_rate_init", v, ValueError, "learning_rate_init must be a finite number in")
       for v in (0, 0.0, -1, -0.1, np.nan, np.inf, 10**400)],

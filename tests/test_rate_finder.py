@@ -279,7 +279,7 @@ def test_plot_without_suggestions():
         ({"random_state": "x"}, TypeError, "random_state"),
         ({"learning_rate_init": 0.1}, TypeError, "takes no learning_rate_init: low and high"),
         ({"learning_rate": "cosine"}, TypeError, "takes no learning_rate: low and high"),
-        ({"solver": "lbfgs"}, ValueError, "solver must be one of"),
+        ({"solver": "newton"}, ValueError, "solver must be one of"),
         ({"momentum": 2}, ValueError, "momentum must be a finite number"),
         ({"optimizer": "adam"}, TypeError, "did you mean 'solver'"),
         ({"low": 1e-320}, ValueError, "learning_rate_init"),

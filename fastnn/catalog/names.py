@@ -39,7 +39,7 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
 NOT_HERE: dict[str, str] = {
     **{
         name: f"; fastnn.MLPClassifier and fastnn.MLPRegressor have {name!r}"
-        for name in ("lbfgs", "invscaling", "adaptive")
+        for name in ("invscaling", "adaptive")
     },
     **dict.fromkeys(("adamax", "adagrad", "adadelta"), ""),
     **dict.fromkeys(("celu", "prelu", "relu6", "hard_sigmoid", "hard_swish", "glu"), ""),
