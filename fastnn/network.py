@@ -176,12 +176,12 @@ class Network(Trainable, Displayable):
         return [every[:, end - n : end] for n, end in zip(widths, ends, strict=True)]
 
     @overload
-    def predict(self, X: ArrayLike, *, return_std: Literal[False] = ...) -> NDArray[Any]: ...
+    def predict(self, X: ArrayLike, return_std: Literal[False] = ...) -> NDArray[Any]: ...
     @overload
     def predict(
-        self, X: ArrayLike, *, return_std: Literal[True]
+        self, X: ArrayLike, return_std: Literal[True]
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
-    def predict(self, X: ArrayLike, *, return_std: bool = False) -> Any:
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
         """The output's activations; several quantiles are sorted.
 
         Parameters
