@@ -90,6 +90,27 @@ def test_options(options, capsys):
         assert "one step" in out
 
 
+@pytest.mark.parametrize("solver", ["lm", "lbfgs", "adam"])
+def test_other_solvers_are_compared_by_time(solver, monkeypatch, capsys):
+    net, X, y = demo_result(monkeypatch, "--solver", solver, "--epochs", "15", "--lr", "0.01")
+    out = capsys.readouterr().out
+    assert f"solver {solver}, float64" in out
+    assert re.search(r"steps +15\n", out)
+    assert "steps of gradient descent, to a loss of" in out
+    assert float(re.search(r"ratio\s+(\d+) x", out)[1]) > 0
+    assert f"{net.loss(X, y):.1e}" in out
+    assert len(net.loss_curve_) == 15
+
+
+def test_the_rings_by_levenberg_marquardt(tmp_path, capsys):
+    assert status("demo", "--solver", "lm", "--no-compare", "--animate", "rings.html") == 0
+    out = capsys.readouterr().out
+    assert "NumPy" not in out
+    assert re.search(r"steps +20\n", out)
+    assert "training accuracy       100.0%" in out
+    assert (tmp_path / "rings.html").stat().st_size > 10_000
+
+
 @pytest.mark.parametrize("name", HIDDEN)
 def test_every_activation_agrees_with_numpy(name, capsys):
     assert status(*QUICK, "--activation", name, "--topology", "2-5-5-1", "--lr", "0.01") == 0
@@ -421,6 +442,7 @@ BAD = [
     (["--output", "x.txt"], "must end in .png"),
     (["--animate", "x.png"], "--animate x.png must end in .gif or .html"),
     (["--animate", "nowhere/x.gif"], "there is no folder"),
+    (["--solver", "newton"], "--solver must be one of 'descent', 'adam'"),
     (["--dataset", "rings"], "--dataset must be one of 'circles'"),
     (["--dataset", "mons"], "did you mean 'moons'?"),
     (["--colour", "red"], "unrecognized arguments: --colour red\n"),

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from fastnn import kernels, plotting
 from fastnn.callbacks import Callback, Recorder
-from fastnn.catalog import activations
+from fastnn.catalog import activations, solvers
 from fastnn.catalog.activations import ActivationName
+from fastnn.catalog.solvers import SolverName
 from fastnn.cli import compare, numpy_network
 from fastnn.cli.compare import Problem
 from fastnn.cli.datasets import DATASETS, Dataset
@@ -27,6 +29,10 @@ from fastnn.plotting import style
 from fastnn.plotting.training import ANIMATIONS, PICTURES
 
 HIDDEN = ", ".join(row.name for row in activations.ACTIVATIONS if row.hidden)
+TUTORIAL = "descent"  # the solver by default
+OTHERS = ", ".join(row.name for row in solvers.SOLVERS if row.public and row.name != "sgd")
+SOLVERS = {TUTORIAL: TUTORIAL, **solvers.SPELLINGS}
+FEWER = {"lm": 20, "lbfgs": 200}  # steps that searches need
 MARKS = 100  # points on the way whose parameters are kept
 DtypeName = Literal["float64", "float32"]
 DTYPES: dict[str, DtypeName] = {"float64": "float64", "float32": "float32"}
@@ -37,7 +43,8 @@ PARSER = {
     "description": "Train the tutorial's network on two classes of points, with fastnn and with "
     "NumPy from the same start; compare them and draw the result. Exit status: 0 if the two "
     "networks agree, either at the end or, where rounding drives them apart, in single steps from "
-    "the same parameters all along the way; 1 if not; 2 for bad input.",
+    "the same parameters all along the way; 1 if not; 2 for bad input. With --solver fastnn "
+    "trains another way, and times are compared.",
 }
 
 
@@ -52,9 +59,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--dataset", f"the points: {', '.join(DATASETS)}", "circles")
     add("--topology", f"units of each layer; 2 inputs and 1 output{suits}")
     add("--activation", f"of the hidden layers: {HIDDEN}", "sigmoid")
+    add("--solver", f"the tutorial's gradient descent, or one of {OTHERS}, whose time is compared "
+        "with that of gradient descent by NumPy", TUTORIAL)  # fmt: skip
     add("--samples", "points to draw", "500")
     add("--noise", f"its standard deviation{suits}")
-    add("--epochs", f"steps of gradient descent{suits}")
+    add("--epochs", f"steps{suits} and the solver")
     add("--lr", "learning rate", "0.05")
     add("--dtype", "float64 or float32", "float64")
     add("--seed", "of points and parameters", "15")
@@ -74,6 +83,7 @@ class Settings:
     dataset: Dataset
     units: tuple[int, ...]
     activation: ActivationName
+    solver: SolverName | Literal["descent"]
     samples: int
     noise: float
     epochs: int
@@ -96,13 +106,16 @@ class Settings:
         """
         dataset = checks.choice("--dataset", given.dataset, DATASETS)
         noise = str(dataset.noise) if given.noise is None else given.noise
-        epochs = str(dataset.epochs) if given.epochs is None else given.epochs
+        solver = checks.choice("--solver", given.solver, SOLVERS)
+        usual = FEWER.get(solver, dataset.epochs)
+        epochs = str(usual) if given.epochs is None else given.epochs
         settings = cls(
             dataset=dataset,
             units=topology(given.topology or dataset.topology),
             activation=checks.choice(
                 "--activation", given.activation, activations.HIDDEN_SPELLINGS
             ),
+            solver=solver,
             samples=whole_number("--samples", given.samples, 2),
             noise=real_number("--noise", noise, 0, closed="left"),
             epochs=whole_number("--epochs", epochs),
@@ -144,14 +157,23 @@ def main(options: argparse.Namespace, words: list[str]) -> int:
     start = settings.problem()
     recorder = Recorder(every=max(1, settings.epochs // 50)) if settings.animate else None
     live = plotting.LivePlot(every=max(1, settings.epochs // 50)) if settings.live else None
-    net, marks = _learn(settings, start, [one for one in (recorder, live) if one is not None])
+    listening = [one for one in (recorder, live) if one is not None]
+    if settings.solver == TUTORIAL:
+        net, marks = _learn(settings, start, listening)
+    else:
+        net, marks = _learn_otherwise(settings, start, listening), []
     if live:
         print("  training is done")
-    agree = _compare(settings, start, net, marks)
+    agree = True
+    if settings.solver == TUTORIAL:
+        agree = _compare(settings, start, net, marks)
+    else:
+        _compare_times(settings, start, net)
     right = (net.predict(start.X) > 0.5) == (start.y > 0.5)
     print(f"  training accuracy    {right.mean():9.1%}")
     if right.mean() < LEARNT:
-        more, other = max(2 * settings.epochs, settings.dataset.epochs), settings.seed ^ 1
+        usual = FEWER.get(settings.solver, settings.dataset.epochs)
+        more, other = max(2 * settings.epochs, usual), settings.seed ^ 1
         noise = ", less --noise" if settings.noise > settings.dataset.noise else ""
         print(
             f"  hint                 not all points are learnt: try --epochs {more}, "
@@ -212,6 +234,22 @@ def _learn(
     return net, marks
 
 
+def _learn_otherwise(settings: Settings, start: Problem, callbacks: list[Callback]) -> Network:
+    """A copy of the network that another solver trained, on all points at once."""
+    print(
+        f"{settings.samples} points in {settings.dataset.words}, network {settings.topology} "
+        f"({settings.activation}), solver {settings.solver}, {settings.dtype}"
+    )
+    return _fit(settings, start, callbacks)
+
+
+def _fit(settings: Settings, start: Problem, callbacks: list[Callback]) -> Network:
+    return start.net.copy().fit(
+        start.X, start.y, solver=settings.solver, max_iter=settings.epochs,
+        batch_size=len(start.X), learning_rate_init=settings.lr, callback=callbacks or None,
+    )  # fmt: skip
+
+
 def _end(callback: Callback, net: Network, kind: object, *rest: object) -> None:
     callback.end(net, completed=kind is None)
 
@@ -235,6 +273,32 @@ def _progress(label: str) -> Iterator[Callable[[float], None]]:
 
 
 # ---- results ------------------------------------------------------------------------------------
+
+
+def _compare_times(settings: Settings, start: Problem, net: Network) -> None:
+    """Print what a fit takes, and what gradient descent by NumPy comes to in its usual steps."""
+    loss, least = net.loss(start.X, start.y), float("inf")
+    for _ in range(5):
+        begin = time.process_time()
+        _fit(settings, start, [])
+        least = min(least, time.process_time() - begin)
+    print(f"  steps                {net.n_iter_:9d}")
+    print(f"  loss                 {loss:9.1e}")
+    print(f"  fastnn ({kernels.ISA})".ljust(23) + f"{1e3 * least:9.2f} ms   CPU time, best of 5")
+    if not settings.compare:
+        return
+    slow, steps = compare.Slow(start), settings.dataset.epochs
+    begin = time.process_time()
+    with np.errstate(over="ignore"):
+        slow.train(steps)
+    seconds = time.process_time() - begin
+    other = start.net.copy()
+    other.params_ = slow.params()
+    print(
+        f"  NumPy                {1e3 * seconds:9.2f} ms   {steps} steps of gradient descent, "
+        f"to a loss of {other.loss(start.X, start.y):.1e}\n"
+        f"  ratio                {seconds / max(least, 1e-9):9.0f} x"
+    )
 
 
 def _compare(settings: Settings, start: Problem, net: Network, marks: list[NDArray[Any]]) -> bool:
@@ -281,7 +345,8 @@ def _compare(settings: Settings, start: Problem, net: Network, marks: list[NDArr
 
 def _draw(settings: Settings, net: Network, start: Problem, recorder: Recorder | None) -> None:
     try:
-        title = f"fastnn: {settings.topology} network, {settings.epochs} steps of gradient descent"
+        how = "of gradient descent" if settings.solver == TUTORIAL else f"by {settings.solver}"
+        title = f"fastnn: {settings.topology} network, {len(net.loss_curve_)} steps {how}"
         plotting.training_picture(settings.output, net, start.X, start.y, title)
     except ImportError:
         print('  no picture: matplotlib is missing; install it with: pip install ".[plot]"')
