@@ -31,8 +31,8 @@ from fastnn.plotting.training import ANIMATIONS, PICTURES
 HIDDEN = ", ".join(row.name for row in activations.ACTIVATIONS if row.hidden)
 TUTORIAL = "descent"  # the solver by default
 OTHERS = ", ".join(row.name for row in solvers.SOLVERS if row.public and row.name != "sgd")
-SOLVERS = {TUTORIAL: TUTORIAL, **solvers.SPELLINGS}
-FEWER = {"lm": 20, "lbfgs": 200}  # steps that searches need
+SOLVERS: dict[str, Any] = {TUTORIAL: None, **solvers.SPELLINGS}
+FEWER: dict[str | None, int] = {"lm": 20, "lbfgs": 200}  # steps that searches need
 MARKS = 100  # points on the way whose parameters are kept
 DtypeName = Literal["float64", "float32"]
 DTYPES: dict[str, DtypeName] = {"float64": "float64", "float32": "float32"}
@@ -83,7 +83,7 @@ class Settings:
     dataset: Dataset
     units: tuple[int, ...]
     activation: ActivationName
-    solver: SolverName | Literal["descent"]
+    solver: SolverName | None  # None: the tutorial's descent
     samples: int
     noise: float
     epochs: int
@@ -157,15 +157,15 @@ def main(options: argparse.Namespace, words: list[str]) -> int:
     start = settings.problem()
     recorder = Recorder(every=max(1, settings.epochs // 50)) if settings.animate else None
     live = plotting.LivePlot(every=max(1, settings.epochs // 50)) if settings.live else None
-    listening = [one for one in (recorder, live) if one is not None]
-    if settings.solver == TUTORIAL:
+    listening: list[Callback] = [one for one in (recorder, live) if one is not None]
+    if settings.solver is None:
         net, marks = _learn(settings, start, listening)
     else:
         net, marks = _learn_otherwise(settings, start, listening), []
     if live:
         print("  training is done")
     agree = True
-    if settings.solver == TUTORIAL:
+    if settings.solver is None:
         agree = _compare(settings, start, net, marks)
     else:
         _compare_times(settings, start, net)
@@ -244,6 +244,7 @@ def _learn_otherwise(settings: Settings, start: Problem, callbacks: list[Callbac
 
 
 def _fit(settings: Settings, start: Problem, callbacks: list[Callback]) -> Network:
+    assert settings.solver is not None
     return start.net.copy().fit(
         start.X, start.y, solver=settings.solver, max_iter=settings.epochs,
         batch_size=len(start.X), learning_rate_init=settings.lr, callback=callbacks or None,
@@ -345,7 +346,7 @@ def _compare(settings: Settings, start: Problem, net: Network, marks: list[NDArr
 
 def _draw(settings: Settings, net: Network, start: Problem, recorder: Recorder | None) -> None:
     try:
-        how = "of gradient descent" if settings.solver == TUTORIAL else f"by {settings.solver}"
+        how = "of gradient descent" if settings.solver is None else f"by {settings.solver}"
         title = f"fastnn: {settings.topology} network, {len(net.loss_curve_)} steps {how}"
         plotting.training_picture(settings.output, net, start.X, start.y, title)
     except ImportError:
