@@ -31,7 +31,7 @@ from fastnn.plotting.training import ANIMATIONS, PICTURES
 HIDDEN = ", ".join(row.name for row in activations.ACTIVATIONS if row.hidden)
 TUTORIAL = "descent"  # the solver by default
 OTHERS = ", ".join(row.name for row in solvers.SOLVERS if row.public and row.name != "sgd")
-SOLVERS: dict[str, Any] = {TUTORIAL: None, **solvers.SPELLINGS}
+SOLVERS: dict[str, Any] = {TUTORIAL: TUTORIAL, **solvers.SPELLINGS}
 FEWER: dict[str | None, int] = {"lm": 20, "lbfgs": 200}  # steps that searches need
 MARKS = 100  # points on the way whose parameters are kept
 DtypeName = Literal["float64", "float32"]
@@ -107,6 +107,7 @@ class Settings:
         dataset = checks.choice("--dataset", given.dataset, DATASETS)
         noise = str(dataset.noise) if given.noise is None else given.noise
         solver = checks.choice("--solver", given.solver, SOLVERS)
+        solver = None if solver == TUTORIAL else solver
         usual = FEWER.get(solver, dataset.epochs)
         epochs = str(usual) if given.epochs is None else given.epochs
         settings = cls(
