@@ -48,6 +48,13 @@ cdef void perform_curved(void *context, int part, int parts) noexcept nogil:
         curved_columns(job, max(job.first, end - GROUP), end)
 
 
+cdef inline int look_now_and_then(Py_ssize_t row) except -1:
+    """At signals, between rows that take microseconds each."""
+    if row % 256 == 255:
+        PyErr_CheckSignals()
+    return 0
+
+
 cdef class NormalEquations:
     """J^T J and the gradient of a net's mean loss over all rows, and damped steps from them.
 
@@ -193,7 +200,7 @@ cdef class NormalEquations:
             self.share(&job, <double> padded * job.end * pair.n_rows)
             pair += 1
 
-    cdef void clear(self) noexcept nogil:
+    cdef int clear(self) except -1:
         cdef Curved *c = &self.c
         cdef double *matrix = self.work + c.matrix
         cdef Py_ssize_t i
@@ -201,8 +208,10 @@ cdef class NormalEquations:
             memset(self.work + c.sums, 0, (c.matrix - c.sums) * sizeof(double))
         for i in range(c.n):
             memset(matrix + i * c.step, 0, c.n * sizeof(double))
+            look_now_and_then(i)
+        return 0
 
-    cdef void spread_pairs(self) noexcept nogil:
+    cdef int spread_pairs(self) except -1:
         """The pairs' sums to their places in the upper triangle."""
         cdef Curved *c = &self.c
         cdef Pair *pair = <Pair *> (self.work + c.pairs)
@@ -220,9 +229,11 @@ cdef class NormalEquations:
                 high_at = low_at
             sums, ij = self.work + pair.sums, 0
             for i in range(a * d if pair.entries else 0):
+                look_now_and_then(i)
                 for j in range(i if pair.low == pair.high else 0, b * e):
                     matrix[(low_at + i) * c.step + high_at + j] = sums[i * pair.columns + j]
             for i in range(0 if pair.entries else a):
+                PyErr_CheckSignals()
                 for j in range(i if pair.low == pair.high else 0, b):
                     op = 0
                     for o in range(d):
@@ -240,6 +251,7 @@ cdef class NormalEquations:
             if pair.high == n_layers:
                 low_at += a * d
             pair += 1
+        return 0
 
     def sum(self, params):
         """Sum the equations at these parameters."""
@@ -347,10 +359,13 @@ cdef class NormalEquations:
         memset(h, 0, c.n * sizeof(double))
         for i in range(c.order):
             h[i] = self.work[c.factor + i * c.step + c.order]
-        with nogil:
-            back_substitute_f64(0, c.order, c.order, self.work + c.factor, c.step,
-                                self.work + c.inverse, h)
-        PyErr_CheckSignals()
+        i = c.order
+        while i > 0:
+            with nogil:
+                back_substitute_f64(max(0, i - 1024), i, c.order, self.work + c.factor, c.step,
+                                    self.work + c.inverse, h)
+            PyErr_CheckSignals()
+            i -= 1024
         for i in range(c.order):
             less += h[i] * (mu * h[i] + matrix[i * c.step + c.order])
             out[i] = -h[i]
@@ -373,6 +388,7 @@ cdef class NormalEquations:
                    (c.n - first) * sizeof(double))
             if i < c.order:
                 u[i * c.step + i] += mu
+            look_now_and_then(i)
         while top < c.order:
             bottom = min(top + FACTOR_ROWS, round_up(c.order, TILE_ROWS))
             with nogil:
