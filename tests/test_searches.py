@@ -327,6 +327,28 @@ def test_numbers_beyond_range(solver):
     assert all(np.diff(steep.loss_curve_) < 0)
 
 
+@pytest.mark.parametrize("way", ["inputs", "coefs", "penalty"])
+def test_second_derivatives_beyond_range(way):
+    """The loss is finite and its matrix is not: an error, and the parameters stay."""
+    x, options = X.copy(), {}
+    net = Network([3, 5, 2], "tanh", random_state=0)
+    if way == "inputs":
+        x[3, 1] = 1e160
+        net.coefs_[0][:] = 0
+    elif way == "coefs":
+        net.coefs_[0][:], net.intercepts_[0][:], net.coefs_[1][:] = 0, 0, 1e160
+    else:
+        options = {"alpha": 1.7e308, "sample_weight": np.full(60, 1e250)}
+    before = net.params_.copy()
+    try:
+        net.fit(x, Y, solver="lm", max_iter=5, **options)
+    except FloatingPointError as error:
+        assert "beyond float64's range" in str(error) or "no longer finite" in str(error)
+        np.testing.assert_array_equal(net.params_, before)
+    assert np.isfinite(net.params_).all()
+    assert way != "inputs" or net.loss_curve_ == []
+
+
 @pytest.mark.parametrize(
     ("made", "given", "error", "message"),
     [

@@ -286,8 +286,13 @@ cdef class NormalEquations:
                 at += (plan.layers[i].fan_in + 1) * plan.layers[i].fan_out
         self.largest = self.steepest = 0
         for i in range(c.order):
-            self.largest = max(self.largest, matrix[i * c.step + i])
-            self.steepest = max(self.steepest, abs(matrix[i * c.step + c.order]))
+            # NaN is never larger, and would be overlooked
+            if not matrix[i * c.step + i] <= self.largest:
+                self.largest = matrix[i * c.step + i]
+            if not abs(matrix[i * c.step + c.order]) <= self.steepest:
+                self.steepest = abs(matrix[i * c.step + c.order])
+            if not (isfinite(self.largest) and isfinite(self.steepest)):
+                break
 
     def penalise(self, params, strengths):
         """Add sum_i strengths_i params_i^2 / 2 to the loss that the equations are of."""

@@ -28,6 +28,7 @@ MOST_BYTES = 2 << 30
 # Damping beyond the largest entry of the diagonal times this: steps are lost in rounding.
 _MOST_DAMPING = 1e18
 _EPSILON = float(np.finfo(np.float64).eps)
+_LARGEST = float(np.finfo(np.float64).max)
 _DOUBLE = np.dtype(np.float64)
 
 
@@ -184,12 +185,12 @@ class Search:
         name = losses.BY_CODE[loss].name
         return MeanLoss(*net, name, alpha, x, y, self._n_jobs, self._loss_numbers)
 
-    def _diverged(self) -> FloatingPointError:
+    def _diverged(self, what: str = NOT_FINITE) -> FloatingPointError:
         x, y = self._data
         x = x.values if isinstance(x, SparseRows) else x
         return FloatingPointError(
             f"training diverged in epoch {self.epochs_done - self._counted_from + 1}: "
-            f"{NOT_FINITE}. The parameters are those before that epoch. "
+            f"{what}. The parameters are those before that epoch. "
             + advice(x, y[:, : self.layer_units[-1]])
         )
 
@@ -294,8 +295,11 @@ class LevenbergMarquardt(Search):
     ) -> Reached:
         """Where a step gets to that lowers the loss; the same, and over, if there is none."""
         equations, by_gain = self._equations, self._options["gain_ratio"]
+        if not (math.isfinite(equations.largest) and math.isfinite(equations.steepest)):
+            raise self._diverged("the second derivatives of the loss are beyond float64's range")
         damping = at.damping or self._options["damping"] * equations.largest
-        most, factor = _MOST_DAMPING * (equations.largest or 1.0), 2.0
+        most = min(_MOST_DAMPING * (equations.largest or 1.0), _LARGEST)
+        factor = 2.0
         step = np.empty_like(at.params)
         if equations.steepest <= self._tol * equations.weight:
             damping = 0.0
