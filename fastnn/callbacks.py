@@ -266,6 +266,8 @@ class Checkpoint(Callback):
     ------
     ImportError
         By a fit, without safetensors, the extra "files".
+    TypeError
+        By a fit, before it begins, if the model is none that a file holds.
     OSError
         By a fit, before it begins, if there is no such folder, and when a file cannot be written;
         the last one stays.
@@ -276,8 +278,9 @@ class Checkpoint(Callback):
         self.every = checks.whole_number("every", every)
 
     def begin(self, net: Network, X: NDArray[Any], y: NDArray[Any], max_iter: int) -> None:
-        """Refuse a path that cannot be written to."""
+        """Refuse a path that cannot be written to, and a model that no file holds."""
         fastnn.files.check_path(self.path)
+        fastnn.files.check_model(getattr(net, "_estimator", None) or net)
 
     def __call__(self, net: Network) -> None:
         """Save it."""

@@ -140,14 +140,16 @@ def checked(given: Any, cls: type) -> dict[str, Any]:
 def _evidence(value: Any, n_layers: int, n_params: int) -> None:
     if value is None:
         return
-    names = {"alphas", "effective_parameters", "noise_variance", "covariance"}
+    names = {"alphas", "effective_parameters", "noise_variance", "log_evidence", "covariance"}
     if not isinstance(value, Mapping) or value.keys() != names:
         raise ValueError(f"_evidence is {checks.shown(value)}")
     alphas = value["alphas"]
     if type(alphas) is not tuple or len(alphas) != n_layers:
         raise ValueError("_evidence must have an alpha for each layer")
     numbers = [*alphas, value["effective_parameters"], value["noise_variance"]]
-    if not all(isinstance(one, float) and one >= 0 for one in numbers):
+    if type(value["log_evidence"]) is not float or not all(
+        isinstance(one, float) and one >= 0 for one in numbers
+    ):
         raise ValueError("the numbers of _evidence must be >= 0")
     _array("the covariance", value["covariance"], (n_params, n_params), np.dtype(np.float64))
 

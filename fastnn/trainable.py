@@ -258,8 +258,9 @@ class Trainable(Layers):
         n_init : int
             Starts: the present parameters, and n_init - 1 that are drawn as `Network` drew them.
             Threads fit them side by side, without callbacks, and the network becomes the one with
-            the best validation score or, without a validation set, the lowest last loss;
-            ``loss_curves_`` has the curve of each. A start that diverges does not count.
+            the best validation score or, without a validation set, the lowest loss, or the
+            highest evidence; ``loss_curves_`` has the curve of each. A start that diverges does
+            not count.
         {solver options}
 
         Returns
@@ -280,11 +281,14 @@ class Trainable(Layers):
         KeyboardInterrupt
             On Ctrl-C; the parameters are those reached.
         """
+        targets = y
         x, y, step, shuffle, checked = self._check_training(
             X, y, batch_size, shuffle, label_smoothing, solver_options
         )
         if checked.evidence and resume is not None:
             raise ValueError('alpha="evidence" goes without resume: no file holds its alphas')
+        if checked.evidence and X_val is not None:
+            raise ValueError('alpha="evidence" goes without X_val: no validation set is needed')
         if n_init != 1:
             given = {
                 "max_iter": max_iter, "batch_size": batch_size, "shuffle": shuffle,
@@ -293,7 +297,7 @@ class Trainable(Layers):
                 "scoring": scoring, "n_iter_no_change": n_iter_no_change, "tol": tol,
                 **solver_options,
             }  # fmt: skip
-            return self._fit_starts(n_init, X, y, given, callback, resume)
+            return self._fit_starts(n_init, X, targets, len(x), given, callback, resume)
         schedules = checked.schedules
         curve = np.zeros(checks.whole_number("max_iter", max_iter))
         checks.whole_number("callback_every", callback_every)
@@ -348,8 +352,9 @@ class Trainable(Layers):
         return self
 
     def _fit_starts(
-        self, n_init: Any, X: Any, y: Any, given: dict[str, Any], callback: Any, resume: Any
-    ) -> Self:
+        self, n_init: Any, X: Any, y: Any, n_rows: int, given: dict[str, Any], callback: Any,
+        resume: Any,
+    ) -> Self:  # fmt: skip
         """Have what the best of several starts came to."""
         n_init = checks.whole_number("n_init", n_init)
         if callback is not None or resume is not None:
@@ -359,9 +364,9 @@ class Trainable(Layers):
         before = self._random_state.get_state()
         try:
             nets = restarts.starts_of(net, n_init)
-            per_epoch = len(X) * work.training_work(self._layer_units)
+            per_epoch = n_rows * work.training_work(self._layer_units)
             if given.get("solver") == "lm":
-                per_epoch = work.search_work(self._units, len(X))
+                per_epoch = work.search_work(self._units, n_rows)
             results = restarts.fit_side_by_side(
                 nets, X, y, given, threads.resolve(self._n_jobs), max(1, int(1e8 / per_epoch))
             )
@@ -646,7 +651,8 @@ class Trainable(Layers):
                                     draw_order(order, self._random_state)
                                     run.until(epoch + 1)
                             note()
-                    if isinstance(run, EvidenceSearch):
+                    # of these parameters, not of those that a callback put there at the end
+                    if isinstance(run, EvidenceSearch) and run.is_at(self._params):
                         own["_evidence"] = run.evidence()._asdict()
                 except BaseException:  # which may have come before or within
                     note()

@@ -478,3 +478,17 @@ def test_killed_at_any_moment(path, kind):
     print(f"{kills} kills, {finished + 1} fits went on to the end, the same bits")
     fastnn.load(path).save(path)  # which removes what killed writers left
     assert os.listdir(path.parent) == [path.name]
+
+
+class Own(Network):
+    pass
+
+
+@pytest.mark.parametrize("how", ["subclass", "own loss"])
+def test_a_model_that_no_file_holds_is_refused_at_once(how, path):
+    loss = (lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y)
+    net = Own([3, 5, 1], "tanh") if how == "subclass" else Network([3, 5, 1], "tanh", loss=loss)
+    before = net.params_.copy()
+    with pytest.raises(TypeError, match=r"subclass|loss of one's own"):
+        net.fit(X, y, max_iter=30, callback=Checkpoint(path, every=10))
+    np.testing.assert_array_equal(net.params_, before)

@@ -286,8 +286,10 @@ def torch_module():
             self.weight = Tensor(rng.standard_normal((n_out, n_in)).astype(dtype))
             self.bias = Tensor(rng.standard_normal(n_out).astype(dtype)) if bias else None
 
+    Linear.__module__ = "torch.nn.modules.linear"
     defaults = {
-        "LeakyReLU": {"negative_slope": 0.01}, "ELU": {"alpha": 1.0}, "Softplus": {"beta": 1.0},
+        "LeakyReLU": {"negative_slope": 0.01}, "ELU": {"alpha": 1.0},
+        "Softplus": {"beta": 1.0, "threshold": 20.0}, "Flatten": {"start_dim": 1},
         "GELU": {"approximate": "none"}, "Softmax": {"dim": None},
     }  # fmt: skip
 
@@ -295,15 +297,16 @@ def torch_module():
         def init(self, **options):
             vars(self).update({**defaults.get(name, {}), **options})
 
-        return type(name, (), {"__init__": init, "__repr__": lambda self: f"{name}()"})
+        body = {"__init__": init, "__repr__": lambda self: f"{name}()"}
+        return type(name, (), {**body, "__module__": "torch.nn.modules.activation"})
 
     names = (
         "Sigmoid Tanh ReLU LeakyReLU ELU SELU SiLU GELU Mish Softplus Softmax Identity Dropout "
         "Flatten Hardswish"
     )
-    sequential = type(
-        "Sequential", (tuple,), {"__new__": lambda cls, *layers: tuple.__new__(cls, layers)}
-    )
+    body = {"__new__": lambda cls, *layers: tuple.__new__(cls, layers)}
+    body["__module__"] = "torch.nn.modules.container"
+    sequential = type("Sequential", (tuple,), body)
     return types.SimpleNamespace(
         Linear=Linear, Sequential=sequential, Tensor=Tensor,
         **{name: layer(name) for name in names.split()},
@@ -373,6 +376,9 @@ def test_what_from_torch_refuses():
         ((dense, nn.LeakyReLU(negative_slope=0.2)), ValueError, "negative_slope = 0.01, not 0.2"),
         ((dense, nn.ELU(alpha=2.0)), ValueError, "alpha = 1.0, not 2.0"),
         ((dense, nn.Softplus(beta=2.0)), ValueError, "beta = 1.0, not 2.0"),
+        ((dense, nn.Softplus(threshold=1.0)), ValueError, "threshold = 20.0, not 1.0"),
+        ((nn.Flatten(start_dim=0), dense), ValueError, "makes all rows one"),
+        ((dense, type("Tanh", (), {})()), TypeError, "Tanh"),
         ((dense, nn.GELU(approximate="other")), ValueError, "approximate = 'none', not 'other'"),
         ((dense, nn.Softmax()), ValueError, "dim = -1, not None"),
         ((dense, nn.Softmax(dim=1), nn.Linear(4, 1)), ValueError, "softmax"),
@@ -387,6 +393,32 @@ def test_what_from_torch_refuses():
         with pytest.raises(error, match=message) as caught:
             from_torch(nn.Sequential(*layers))
         assert "\n" not in str(caught.value)
+
+
+def test_classes_and_hooks_of_ones_own_are_refused():
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+
+    class Linear(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    class Sequential(nn.Sequential):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    for module in (nn.Sequential(Linear(3, 4)), Sequential(nn.Linear(3, 4))):
+        with pytest.raises(TypeError, match="none that fastnn has"):
+            from_torch(module)
+    for before in (False, True):
+        module = nn.Sequential(nn.Linear(3, 4), nn.Tanh())
+        hook = lambda module, x, out=None: None  # noqa: E731
+        if before:
+            module[0].register_forward_pre_hook(hook)
+        else:
+            module.register_forward_hook(hook)
+        with pytest.raises(ValueError, match="has hooks"):
+            from_torch(module)
 
 
 def test_with_pytorch_itself():
@@ -433,7 +465,7 @@ def keras_module():
             vars(self).update({**defaults, **options})
 
         body = {"__init__": init, "get_weights": get_weights, "__repr__": lambda self: f"<{name}>"}
-        return type(name, (), body)
+        return type(name, (), {**body, "__module__": "keras.src.layers"})
 
     class Dense:
         def __init__(self, n_in, n_out, activation=None, bias=True):
@@ -450,6 +482,7 @@ def keras_module():
         def __init__(self, layers):
             self.layers = layers
 
+    Dense.__module__ = Sequential.__module__ = "keras.src.models"
     layers = {
         "InputLayer": {}, "Dropout": {}, "Flatten": {}, "BatchNormalization": {},
         "ReLU": {"max_value": None, "negative_slope": 0.0, "threshold": 0.0},
@@ -488,7 +521,8 @@ def test_from_keras(name):
 
 def test_activations_that_are_layers():
     k = keras_module()
-    keras_2 = type("LeakyReLU", (), {"alpha": np.array(0.01, np.float32)})()
+    body = {"alpha": np.array(0.01, np.float32), "__module__": "tf_keras.src.layers"}
+    keras_2 = type("LeakyReLU", (), body)()
     for layer, name in (
         (k.ReLU(), "relu"), (k.LeakyReLU(negative_slope=0.01), "leaky_relu"), (k.ELU(), "elu"),
         (k.Softmax(), "softmax"), (keras_2, "leaky_relu"), (k.Activation("exponential"), "exp"),

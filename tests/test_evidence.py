@@ -74,22 +74,55 @@ def test_a_noisy_sine():
     assert 0.005 < np.median(noises) < 0.02
 
 
-def test_the_scale_of_targets_changes_nothing():
-    one = fitted((4, 3, 1), max_iter=1)
-    other = Network([4, 3, 1], "tanh", out_activation="identity", random_state=0)
-    other.coefs_[1][:] *= 1000
-    other.intercepts_[1][:] *= 1000
-    other.fit(X, 1000 * Y, solver="lm", alpha="evidence", max_iter=1)
-    # the first alpha is a share of the mean squared error
-    assert other.noise_variance_ / one.noise_variance_ == pytest.approx(1e6, rel=0.5)
+@pytest.mark.parametrize("scale", [1e-3, 10.0, 100.0])
+def test_targets_of_other_scales(scale):
+    x = np.random.RandomState(0).uniform(-2, 2, (100, 1))
+    y = np.sin(2 * x) + 0.1 * np.random.RandomState(1).randn(100, 1)
+    net = fitted((1, 8, 1), x, scale * y, max_iter=500)
+    assert net.noise_variance_ == pytest.approx(0.01 * scale**2, rel=0.4)
+    assert np.mean((net.predict(x) / scale - np.sin(2 * x)) ** 2) < 0.003
 
 
-def test_weights_are_repetitions():
-    times = np.random.RandomState(0).randint(3, size=80)
-    one = fitted(sample_weight=times, max_iter=20)
-    other = fitted(x=np.repeat(X, times, 0), y=np.repeat(Y, times, 0), max_iter=20)
-    np.testing.assert_allclose(one.params_, other.params_, rtol=1e-7)
-    assert one.noise_variance_ == pytest.approx(other.noise_variance_, rel=1e-8)
+def test_weights_count_relatively():
+    weights = np.random.RandomState(0).rand(80)
+    weights[:9] = 0
+    nets = [fitted((4, 3, 1), sample_weight=c * weights, max_iter=20) for c in (1, 1e-300, 1e9)]
+    for net in nets[1:]:
+        np.testing.assert_allclose(net.params_, nets[0].params_, rtol=1e-6, atol=1e-9)
+        assert net.noise_variance_ == pytest.approx(nets[0].noise_variance_, rel=1e-6)
+    without = fitted((4, 3, 1), X[9:], Y[9:], sample_weight=weights[9:], max_iter=20)
+    np.testing.assert_allclose(without.params_, nets[0].params_, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fewer_rows_than_parameters(seed):
+    """A net that could know all rows by heart does not, and tells the noise."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, (20, 1))
+    net = fitted((1, 20, 1), x, np.sin(4 * x) + 0.2 * rng.normal(size=x.shape), max_iter=100)
+    rows = np.linspace(-0.9, 0.9, 100)[:, np.newaxis]
+    assert np.mean((net.predict(rows) - np.sin(4 * rows)) ** 2) < 0.06
+    assert net.effective_parameters_ < 12
+    assert 0.01 < net.noise_variance_ < 0.1
+
+
+def test_constant_targets():
+    net = fitted((4, 3, 1), y=np.full((80, 1), 7.0), max_iter=50)
+    np.testing.assert_allclose(net.predict(X), 7, rtol=1e-3)
+    assert np.isfinite(net.predict(X, return_std=True)[1]).all()
+
+
+def test_the_best_start_has_the_highest_evidence():
+    options = {"n_init": 4, "max_iter": 30}
+    net = fitted((4, 6, 1), **options)
+    alone = fitted((4, 6, 1), max_iter=30)
+    assert net._evidence["log_evidence"] >= alone._evidence["log_evidence"]
+
+
+def test_parameters_that_a_callback_put_there_have_none():
+    net = fitted((4, 3, 1), max_iter=4, callback=lambda net: net.params_.fill(0.1))
+    with pytest.raises(AttributeError, match="needs a fit"):
+        net.alphas_  # noqa: B018
 
 
 def test_several_outputs_and_float32():
@@ -145,6 +178,7 @@ def test_pickles_files_and_later_fits(tmp_path):
     state = others[0].__getstate__()
     for changed in (
         {"noise_variance": -1.0}, {"alphas": (1.0,)}, {"covariance": np.zeros((3, 3))},
+        {"log_evidence": None},
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"evidence|covariance"):
             others[1].__setstate__({**state, "_evidence": {**state["_evidence"], **changed}})
@@ -158,6 +192,7 @@ def test_pickles_files_and_later_fits(tmp_path):
         ({}, {"alpha": "evidence", "solver": "lbfgs"}, 'is for solver "lm"'),
         ({"loss": "huber"}, {"alpha": "evidence"}, 'is for the loss "squared_error"'),
         ({}, {"alpha": "evidence", "resume": "nothing"}, "goes without resume"),
+        ({}, {"alpha": "evidence", "X_val": X, "y_val": Y}, "goes without X_val"),
     ],
     ids=str,
 )

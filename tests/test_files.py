@@ -653,3 +653,73 @@ def test_skops_and_the_types_that_it_must_trust(path, options):
     again = io.load(path, trusted=needed)
     assert (again.predict_proba(X) == pipe.predict_proba(X)).all()
     again[-1].partial_fit(X, LABELS)
+
+
+# ---- slips --------------------------------------------------------------------------------------
+
+
+def test_names_that_look_alike_keep_their_arrays(tmp_path):
+    model = net()
+    model.note = {"b.c": np.zeros(2), "b": {"c": np.ones(2)}, 1: np.full(2, 2.0), "1": [3.0]}
+    model.save(tmp_path / "net.fastnn")
+    note = fastnn.load(tmp_path / "net.fastnn").note
+    for name, value in (("b.c", 0), (1, 2), ("1", 3)):
+        np.testing.assert_array_equal(note[name], np.full(len(note[name]), float(value)))
+    np.testing.assert_array_equal(note["b"]["c"], np.ones(2))
+
+
+def test_text_shorter_than_its_type(tmp_path):
+    model = net()
+    for text in (np.array(["a"], "U50"), np.array([], "U5"), np.array(["abc", "d"])):
+        model.note = text
+        model.save(tmp_path / "net.fastnn")
+        np.testing.assert_array_equal(fastnn.load(tmp_path / "net.fastnn").note, text)
+
+
+def test_attributes_in_another_order_make_the_same_file(tmp_path):
+    one, other = net(), net()
+    one.a, one.b = 1, 2
+    other.b, other.a = 2, 1
+    one.save(tmp_path / "one")
+    other.save(tmp_path / "other")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+@pytest.mark.parametrize("what", [0, 1, True, None, 2.5])
+def test_a_path_is_no_number(what):
+    """0 and 1 would be standard input and output."""
+    with pytest.raises(TypeError):
+        fastnn.load(what)
+    with pytest.raises(TypeError):
+        net().save(what)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="of POSIX")
+def test_a_private_file_stays_private(tmp_path):
+    path = tmp_path / "net.fastnn"
+    net().save(path)
+    path.chmod(0o600)
+    net().save(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="of POSIX")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="not a regular file"):
+        fastnn.load(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "lm"])
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_a_search_leaves_nothing_of_the_solver_before(cls, solver, tmp_path):
+    """Whose vectors are of other shapes."""
+    targets = BINARY if cls is MLPClassifier else y
+    model = estimator(cls, targets)
+    model.set_params(hidden_layer_sizes=(6,), solver=solver).fit(X[:, :2], targets)
+    pickle.loads(pickle.dumps(model))
+    model.save(tmp_path / "model.fastnn")
+    again = fastnn.load(tmp_path / "model.fastnn")
+    np.testing.assert_array_equal(again.predict(X[:, :2]), model.predict(X[:, :2]))
+    model.set_params(solver="adam", warm_start=False).fit(X, targets)
+    pickle.loads(pickle.dumps(model))

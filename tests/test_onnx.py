@@ -784,3 +784,37 @@ def test_examples_of_the_page(tmp_path, monkeypatch, skl2onnx):
         with contextlib.redirect_stdout(printed):
             exec(compile(code, page.name, "exec"), names)
         assert printed.getvalue() == output
+
+
+@pytest.mark.parametrize("op", ["Gemm", "Add"])
+@pytest.mark.parametrize(
+    ("shape", "taken"), [((), True), ((1,), True), ((4,), True), ((1, 4), True), ((4, 1), False),
+                         ((1, 1, 4), False)],
+)  # fmt: skip
+def test_a_bias_is_for_each_unit(op, shape, taken):
+    """One for each row is none."""
+    onnx = pytest.importorskip("onnx")
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    W, bias = (
+        np.ones((3, 4), "f"),
+        np.arange(max(1, int(np.prod(shape))), dtype="f").reshape(shape),
+    )
+    if op == "Gemm":
+        nodes = [helper.make_node("Gemm", ["X", "W", "B"], ["Y"])]
+    else:
+        nodes = [
+            helper.make_node("MatMul", ["X", "W"], ["Z"]),
+            helper.make_node("Add", ["Z", "B"], ["Y"]),
+        ]
+    graph = helper.make_graph(
+        nodes, "graph", [helper.make_tensor_value_info("X", 1, [None, 3])],
+        [helper.make_tensor_value_info("Y", 1, None)],
+        [numpy_helper.from_array(W, "W"), numpy_helper.from_array(bias, "B")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    if taken:
+        net = fastnn.from_onnx(model)
+        np.testing.assert_array_equal(net.intercepts_[0], np.broadcast_to(bias.ravel(), 4))
+    else:
+        with pytest.raises((TypeError, ValueError)):
+            fastnn.from_onnx(model)

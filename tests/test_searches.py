@@ -340,13 +340,10 @@ def test_second_derivatives_beyond_range(way):
     else:
         options = {"alpha": 1.7e308, "sample_weight": np.full(60, 1e250)}
     before = net.params_.copy()
-    try:
+    with pytest.raises(FloatingPointError, match=r"beyond float64's range|no longer finite"):
         net.fit(x, Y, solver="lm", max_iter=5, **options)
-    except FloatingPointError as error:
-        assert "beyond float64's range" in str(error) or "no longer finite" in str(error)
-        np.testing.assert_array_equal(net.params_, before)
-    assert np.isfinite(net.params_).all()
-    assert way != "inputs" or net.loss_curve_ == []
+    np.testing.assert_array_equal(net.params_, before)
+    assert net.loss_curve_ == []
 
 
 @pytest.mark.parametrize(

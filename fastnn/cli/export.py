@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,9 @@ def main(options: argparse.Namespace, words: list[str]) -> int:
     from fastnn.files.c_source import check_name, to_c
 
     name = check_name("--name", options.name)
+    if options.output is not None and os.path.exists(options.output):
+        if os.path.samefile(options.model, options.output):
+            raise ValueError(f"--output is the model itself: {checks.shown(options.output)}")
     source = to_c(
         load(options.model), options.output, dtype=dtype, name=name, libm=not options.no_libm
     )

@@ -397,10 +397,11 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
                 "a warm start needs the hidden_layer_sizes of the fit before, which had "
                 f"{self.n_layers_ - 2} hidden layers"
             )
-        if self.solver == "lm":
-            return (levenberg.prepare(self, X, y, sample_weight),)
         if searches:
-            return (lbfgs.prepare(self, X, y, sample_weight),)
+            prepare = levenberg.prepare if self.solver == "lm" else lbfgs.prepare
+            search = prepare(self, X, y, sample_weight)
+            self._forget_optimizer()
+            return (search,)
         return fitting.prepare(self, X, y, sample_weight, incremental, anew)
 
     # ---- around them ----

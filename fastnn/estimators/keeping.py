@@ -239,6 +239,11 @@ class Keeping:
         vars(self).pop("_solver", None)
         vars(self)["_optimizer"], self._looked_at = optimizer, False
 
+    def _forget_optimizer(self: Any) -> None:
+        """Of a fit before, which a search does not take up, and whose shapes may be others."""
+        for name in ("_solver", "_optimizer", "_training"):
+            vars(self).pop(name, None)
+
     def _optimizer_to_go_on(self: Any) -> Any:
         """The optimizer with its state, and with what others may have changed in it."""
         solver = vars(self).get("_solver")

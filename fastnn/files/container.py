@@ -106,7 +106,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
     OSError
         If it cannot be read.
     """
-    safetensors = library()
+    safetensors, path = library(), os.fspath(path)
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe would be waited for
+        raise ValueError(f"{_shown(path)} is not a regular file")
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -222,6 +225,8 @@ def _temporary_file(target: str) -> Iterator[tuple[IO[bytes], str]]:
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
         with os.fdopen(handle, "wb") as file:
             try:
+                with contextlib.suppress(OSError):  # as private as the one before
+                    os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
                 if fcntl is not None:
                     with contextlib.suppress(OSError):  # a file system without locks
                         fcntl.flock(file, fcntl.LOCK_EX)

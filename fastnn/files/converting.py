@@ -212,7 +212,13 @@ def from_keras(model: Any, *, loss: Any = None) -> Network:
 
 
 def _flat(module: Any) -> Iterator[Any]:
-    """The layers of nested Sequentials, in order."""
+    """The layers of nested Sequentials, in order, none of a class or with hooks of the user's."""
+    room = type(module).__module__.split(".")
+    if room[0] not in ("torch", "keras", "tf_keras", "tensorflow"):
+        raise _unknown(module)
+    for name in ("_forward_hooks", "_forward_pre_hooks"):
+        if getattr(module, name, None):
+            raise ValueError(f"{_shown(module)} has hooks, which may change what it computes")
     if type(module).__name__ != "Sequential":
         yield module
         return
@@ -227,6 +233,8 @@ def _network(layers: Iterator[Any], read: Callable[[Any], list[_Part]], loss: An
     names: list[str] = []  # one for each of coefs but the last, until its activation comes
     for layer in layers:
         if type(layer).__name__ == "Flatten" and not coefs:
+            if getattr(layer, "start_dim", 1) != 1:
+                raise ValueError(f"{_shown(layer)} makes all rows one")
             continue
         for part in read(layer):
             if isinstance(part, tuple):
@@ -296,6 +304,8 @@ def _of_torch(layer: Any) -> list[_Part]:
         raise _unknown(layer)
     if name in _TORCH_NEEDS:
         _need(layer, *_TORCH_NEEDS[name])
+    if name == "Softplus":
+        _need(layer, "threshold", 20.0)
     return [_TORCH[name]]
 
 

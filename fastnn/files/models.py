@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Model: TypeAlias = Network | MLPClassifier | MLPRegressor
 
 Path: TypeAlias = str | os.PathLike[str]
+_OWN_LOSS = "a file does not hold a loss of one's own, whose functions are code"
 
 
 def save(model: Model, path: Path, *, date: bool = False) -> None:
@@ -135,6 +136,20 @@ def check_path(path: Path) -> None:
     container.check_path(path)
 
 
+def check_model(model: Any) -> None:
+    """Refuse a model that no file holds, whatever its fit comes to.
+
+    Raises
+    ------
+    TypeError
+        If it is of a subclass, or has a loss of its own.
+    """
+    _kind_of(model)
+    loss = vars(model).get("_loss")
+    if isinstance(loss, LossOf) and loss.own is not None:
+        raise CannotSave(_OWN_LOSS)
+
+
 def _load(path: Path) -> tuple[Any, dict[str, Any] | None]:
     description, tensors = container.read(path)
     try:
@@ -152,18 +167,23 @@ def _load(path: Path) -> tuple[Any, dict[str, Any] | None]:
 
 def describe(model: Model, written: Writer) -> dict[str, Any]:
     """A model's description in JSON; its tensors go to `written`."""
-    for kind, (class_of, content, _) in _KINDS.items():
+    kind = _kind_of(model)
+    try:
+        parts = _KINDS[kind][1](model, written)
+    except RecursionError:
+        raise CannotSave("the model holds something within itself") from None
+    described = {"kind": kind, "fastnn": fastnn.__version__, "content": parts}
+    fit = model.fit_state()
+    return described if fit is None else {**described, "fit": written(fit, "fit")}
+
+
+def _kind_of(model: Any) -> str:
+    for kind, (class_of, _, _) in _KINDS.items():
         if type(model).__name__ == kind and type(model) is class_of():
-            try:
-                parts = content(model, written)
-            except RecursionError:
-                raise CannotSave("the model holds something within itself") from None
-            described = {"kind": kind, "fastnn": fastnn.__version__, "content": parts}
-            fit = model.fit_state()
-            return described if fit is None else {**described, "fit": written(fit, "fit")}
+            return kind
     raise TypeError(
-        "files hold a Network, MLPClassifier or MLPRegressor of fastnn, not objects of a "
-        f"subclass; got {checks.shown(model)}"
+        "files hold a Network, MLPClassifier or MLPRegressor of fastnn, not other objects, nor "
+        f"those of a subclass; got {checks.shown(model)}"
     )
 
 
@@ -179,7 +199,7 @@ def restore(description: dict[str, Any], reader: Reader) -> Model:
 
 def _own_attributes(model: Any, attributes: dict[str, Any]) -> dict[str, Any]:
     """Those that the user put there."""
-    return {name: value for name, value in attributes.items() if _is_users(type(model), name)}
+    return {name: attributes[name] for name in sorted(attributes) if _is_users(type(model), name)}
 
 
 def _is_users(cls: type, name: str) -> bool:
@@ -201,7 +221,7 @@ def _network_content(net: Network, written: Writer) -> dict[str, Any]:
     parameters.check_finite((net.coefs_, net.intercepts_))
     loss: LossOf = state["_loss"]
     if loss.own is not None:
-        raise CannotSave("a file does not hold a loss of one's own, whose functions are code")
+        raise CannotSave(_OWN_LOSS)
     coefs, intercepts = parameters.split_params(state["_params"], net.layer_units)
     content = {
         "layer_units": list(net.layer_units), "activations": list(net.activations),

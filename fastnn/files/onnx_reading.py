@@ -317,7 +317,9 @@ class _Reading:
             intercept = constants.get(node.inputs[2])
         else:
             intercept, z = self._added(z, coef.shape[1], used)
-        if intercept is None or intercept.size not in (1, coef.shape[1]):
+        n_units = coef.shape[1]
+        shapes = {(), (1,), (1, 1), (n_units,), (1, n_units)}  # of others, each row has its own
+        if intercept is None or intercept.shape not in shapes:
             return None
         self._found.used += used
         return coef, np.broadcast_to(intercept.ravel(), coef.shape[1:]), z

@@ -79,11 +79,19 @@ class Writer:
             "of other packages can be pickled only"
         )
 
+    def _put(self, name: str, tensor: NDArray[Any]) -> str:
+        """Keep a tensor under this name, or under the next that is free."""
+        number, where = 1, name
+        while where in self.tensors:
+            number, where = number + 1, f"{name}~{number + 1}"
+        self.tensors[where] = tensor
+        return where
+
     def _list(self, values: list[Any], name: str) -> Any:
         kind = type(values[0]) if values else None
         if kind in (float, np.float64) and all(type(one) is kind for one in values):
-            self.tensors[name] = np.array(values)  # a curve may be long
-            return {"floats" if kind is float else "float64s": name}
+            where = self._put(name, np.array(values))  # a curve may be long
+            return {"floats" if kind is float else "float64s": where}
         return [self(one, f"{name}.{i}") for i, one in enumerate(values)]
 
     def _array(self, array: NDArray[Any], name: str) -> Any:
@@ -91,10 +99,12 @@ class Writer:
             raise CannotSave(f"{name} is a {type(array).__name__}, and a file holds plain arrays")
         if array.dtype.name in _SCALARS:
             native = array.dtype.newbyteorder("=")
-            self.tensors[name] = np.asarray(array, native, order="C")
-            return {"tensor": name}
+            return {"tensor": self._put(name, np.asarray(array, native, order="C"))}
         if array.dtype.kind == "U":
-            return {"strings": [array.dtype.str[1:], list(array.shape), array.ravel().tolist()]}
+            items = array.ravel().tolist()
+            longest = max(map(len, items), default=0)
+            size = min(array.dtype.itemsize // 4, max(1, 2 * longest))  # what a reader takes
+            return {"strings": [f"U{size}", list(array.shape), items]}
         if array.dtype.kind == "O":
             items = [self(one, f"{name}.{i}") for i, one in enumerate(array.ravel().tolist())]
             return {"objects": [list(array.shape), items]}

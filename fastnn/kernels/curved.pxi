@@ -7,6 +7,7 @@ cdef enum:
     PANEL_ROWS = 256        # of J in a chunk, at most; three panels of them fill
     PANEL_L1 = 24576        # bytes of the first-level cache,
     PANEL_L2 = 1 << 20      # and all panels these of the second, but
+    DELTAS = 1 << 22        # numbers
     PANEL_FEWEST = 48       # rows at least: else sums are loaded and stored too often
     FACTOR_ROWS = 64        # rows of a block of the factorisation
 
@@ -103,7 +104,7 @@ cdef void make_curved(
 ) noexcept nogil:
     """The plan of a workspace; without layers (NULL) sizes alone."""
     cdef Py_ssize_t i, low, high, at, unit = 3 * LANES_F64, n_products, widest = 0, sums = 0
-    cdef Py_ssize_t most_rows = 0, samples
+    cdef Py_ssize_t most_rows = 0, samples, at_all = 0
     cdef double by_rows, by_pairs = 0
     cdef Pair pair
     c.n_params, c.n_outputs, n_products, c.n_pairs = 0, layer_units[n_layers], 0, 0
@@ -128,6 +129,11 @@ cdef void make_curved(
     if c.n_pairs == 0:
         samples //= c.n_outputs
     c.samples = max(samples // unit * unit, <Py_ssize_t> LANES_F64)
+    # the deltas of all outputs are kept for a chunk
+    for i in range(n_layers):
+        at_all += layer_units[i + 1]
+    while c.samples > LANES_F64 and c.samples * at_all * c.n_outputs > DELTAS:
+        c.samples = round_up(c.samples // 2, LANES_F64)
     c.samples = min(c.samples, round_up(n_rows, LANES_F64))
     make_plan(&c.plan, layer_units, activations, n_layers, loss, c.samples, 8, -1, 1, weighted,
               layers)
@@ -164,6 +170,23 @@ cdef void make_curved(
     c.solution = at
     at += c.n
     c.size = at
+
+
+cdef int check_places(
+    const Py_ssize_t *layer_units, Py_ssize_t n_layers, Py_ssize_t n_rows
+) except -1:
+    """Refuse nets whose matrix has more than 64-bit sizes, or whose features lie too far apart."""
+    cdef Curved c
+    cdef Py_ssize_t i
+    cdef double n_params = 0
+    for i in range(n_layers):
+        n_params += (layer_units[i] + 1.0) * layer_units[i + 1]
+    if n_params > 1 << 24 or layer_units[0] > 1 << 24:
+        raise ValueError(f"second order takes at most {1 << 24} parameters, got {n_params:.0f}")
+    make_curved(&c, layer_units, NULL, n_layers, 0, n_rows, False, NULL)
+    if c.pairs >= <Py_ssize_t> 1 << 31:
+        raise ValueError("second order takes fewer outputs: their deltas are too many")
+    return 0
 
 
 # ---- which features are multiplied --------------------------------------------------------------

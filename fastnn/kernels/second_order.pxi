@@ -91,6 +91,7 @@ cdef class NormalEquations:
         cdef unsigned char *memory
         self.arrays = layer_units, activations, step, x, columns, row_starts, y, workspace, team
         set_problem(p, layer_units, activations, step, x, columns, row_starts, y)
+        check_places(p.layer_units, p.n_layers, p.n_rows)
         if not has_curvature(p.step.loss):
             raise ValueError(f"loss {p.step.loss} has no curvature")
         memory = <unsigned char *> data_of(workspace, cnp.NPY_UINT8, 1, True)
@@ -479,5 +480,6 @@ def normal_equations_size(const Py_ssize_t[::1] layer_units, Py_ssize_t n_rows, 
     cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
     count_params(&layer_units[0], n_layers + 1, n_layers)
     enough(n_rows, 1, "the rows")
+    check_places(&layer_units[0], n_layers, n_rows)
     make_curved(&c, &layer_units[0], NULL, n_layers, 0, n_rows, weighted, NULL)
     return round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128) + 8 * c.size

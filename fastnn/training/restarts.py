@@ -38,8 +38,8 @@ def fit_side_by_side(
 ) -> list[float]:
     """Fit them all; returns what each came to: minus infinity for one that diverged.
 
-    That is the best validation score, if there are scores, or else minus the last loss that the
-    fit saw.
+    That is the best validation score, if there are scores, else the logarithm of the evidence, or
+    else minus the mean loss.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def fit_side_by_side(
                     nets[i].fit(
                         X, y, **options, callback=lambda _: over.is_set(), callback_every=every
                     )
-                    results[i] = _result(nets[i])
+                    results[i] = _result(nets[i], X, y, options)
                 except FloatingPointError as error:
                     errors.append(error)
                 with lock:
@@ -84,8 +84,12 @@ def fit_side_by_side(
     return results
 
 
-def _result(net: Network) -> float:
+def _result(net: Network, X: Any, y: Any, options: dict[str, Any]) -> float:
     scores = net.validation_scores_
+    if net._evidence is not None:
+        evidence: float = net._evidence["log_evidence"]
+        return evidence
     if scores is None:
-        return -net.loss_
+        given = {name: options[name] for name in ("alpha", "sample_weight") if name in options}
+        return -net.loss(X, y, **given)
     return max((score for score in scores if not math.isnan(score)), default=-math.inf)

@@ -40,13 +40,19 @@ def check_memory(layer_units: tuple[int, ...], n_rows: int) -> None:
     ValueError
     """
     n_params = parameters.count_params(layer_units)
-    size = 8 * n_params**2
-    if size > MOST_BYTES:
-        raise ValueError(
-            f'solver "lm" needs {size / 2**30:.1f} GiB for the matrix of {n_params} parameters '
-            f"({n_rows} rows), more than {MOST_BYTES / 2**30:.1f} GiB "
-            '(fastnn.training.second_order.MOST_BYTES); solver "lbfgs" needs no matrix'
-        )
+    size, what = 8 * n_params**2, f"the matrix of {n_params} parameters"
+    if size <= MOST_BYTES:
+        # with its factor, sums, and what is computed of some rows at a time for each output
+        units = np.array(layer_units, np.intp)
+        size = kernels.build.normal_equations_size(units, n_rows, False)
+        if size <= 3 * MOST_BYTES:
+            return
+        what = f"{n_params} parameters and {layer_units[-1]} outputs"
+    raise ValueError(
+        f'solver "lm" needs {size / 2**30:.1f} GiB for {what} ({n_rows} rows), more than '
+        f"{MOST_BYTES / 2**30:.1f} GiB for a matrix (fastnn.training.second_order.MOST_BYTES); "
+        'solver "lbfgs" needs no matrix'
+    )
 
 
 class Search:
@@ -297,10 +303,11 @@ class LevenbergMarquardt(Search):
         equations, by_gain = self._equations, self._options["gain_ratio"]
         if not (math.isfinite(equations.largest) and math.isfinite(equations.steepest)):
             raise self._diverged("the second derivatives of the loss are beyond float64's range")
-        damping = at.damping or self._options["damping"] * equations.largest
+        usual = self._options["damping"] * equations.largest
+        damping = at.damping or usual
         most = min(_MOST_DAMPING * (equations.largest or 1.0), _LARGEST)
         factor = 2.0
-        step = np.empty_like(at.params)
+        step, reduced = np.empty_like(at.params), False
         if equations.steepest <= self._tol * equations.weight:
             damping = 0.0
         while 0 < damping <= most:
@@ -308,7 +315,10 @@ class LevenbergMarquardt(Search):
             if promised is not None:
                 promised /= equations.weight
                 if not promised > _EPSILON * abs(loss):
-                    break
+                    if damping <= usual or reduced:
+                        break
+                    damping, reduced = usual, True  # it was for other data
+                    continue
                 step += at.params
                 point = step.astype(self._dtype).astype(_DOUBLE)
                 new = loss_of(point)
