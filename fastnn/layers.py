@@ -97,6 +97,7 @@ class Layers:
     _trained_on: dict[str, Any] | None
     _evidence: dict[str, Any] | None  # fields of training.evidence.Evidence
     _drawn: int  # checksum of the first parameters
+    _saved_at: str | None = None  # the date in the file that it came from
     _init: tuple[InitName, float] = ("auto", 1.0)  # how they were drawn
     _no_rate = (
         "learning_rate_ is there for callbacks, while a fit runs; else give learning_rate_init to "
@@ -145,7 +146,8 @@ class Layers:
             raise ValueError(
                 f"params must be a vector of {n_params} numbers, got {checks.shown(params)}"
             )
-        every_loss = {name: name for name in losses.BY_NAME} | losses.SPELLINGS
+        # "given" is nothing without functions
+        every_loss = {name: name for name in losses.BY_NAME if name != "given"} | losses.SPELLINGS
         loss_of = check_loss(loss, units[-1], delta, quantile, every_loss)
         names = checks.layer_activations(activation, None, loss_of.name, units)
         parameters.as_dtype(params.dtype)

@@ -255,9 +255,11 @@ class Network(Trainable, Displayable):
         dict
             ``"n_features"``, and after a training ``"fastnn"``, its version, ``"build"``, the
             kernels' instruction set, ``"n_samples"``, and ``"feature_names"``, those of a data
-            frame or None. A file has it, too.
+            frame or None. A file has it, too. ``"date"`` is when the file was written from which
+            it was loaded, if the file tells.
         """
-        return {"n_features": self._layer_units[0], **(self._trained_on or {})}
+        saved = {"date": self._saved_at} if self._saved_at else {}
+        return {"n_features": self._layer_units[0], **(self._trained_on or {}), **saved}
 
     # ---- what the data say of it ----
 

@@ -77,7 +77,7 @@ def apart(state: SolverState | None, plain: NDArray[Any] | None) -> dict[str, An
 #: what a network makes of its state
 MADE = (
     "_coefs", "_intercepts", "_units", "_codes", "_step", "_running", "_short_forward", "_again",
-    "_no_rate", "_estimator",
+    "_no_rate", "_estimator", "_saved_at",
 )  # fmt: skip
 
 
@@ -174,6 +174,8 @@ def _loss(loss: Any, n_outputs: int) -> LossOf:
     for value in loss.numbers:
         checks.real_number(number or "", value, 0)
     own = loss.own
+    if own is None and loss.name == "given":
+        raise ValueError("a loss of one's own is without its functions")
     if own is not None and loss.name != "given":
         raise ValueError(f"the loss {loss.name!r} and its functions do not belong together")
     if own is not None and not (len(own) == 2 and all(map(callable, own))):

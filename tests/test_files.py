@@ -1,10 +1,12 @@
 """Models in files: what comes back, what is refused, and what survives."""
 
+import copy
 import json
 import multiprocessing
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -21,6 +23,7 @@ import fastnn
 from fastnn import MLPClassifier, MLPRegressor, Network, schedules
 from fastnn.catalog import losses
 from fastnn.files import container
+from fastnn.training.losses import LossOf
 
 pytest.importorskip("safetensors")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -723,3 +726,24 @@ def test_a_search_leaves_nothing_of_the_solver_before(cls, solver, tmp_path):
     np.testing.assert_array_equal(again.predict(X[:, :2]), model.predict(X[:, :2]))
     model.set_params(solver="adam", warm_start=False).fit(X, targets)
     pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("name", ["adam", "three classes", "regression"])
+def test_the_date_is_in_the_metadata_of_what_is_loaded(name, tmp_path):
+    model = MODELS[name]()
+    path = tmp_path / "model.fastnn"
+    model.save(path, date=True)
+    again = fastnn.load(path)
+    assert again.metadata == {**model.metadata, "date": again.metadata["date"]}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", again.metadata["date"])
+    again.save(path)  # it is no part of the model
+    assert fastnn.load(path).metadata == model.metadata
+    assert "date" not in copy.deepcopy(again).metadata
+
+
+def test_a_loss_of_ones_own_without_functions():
+    with pytest.raises(ValueError, match="loss"):
+        Network.from_params(np.zeros(21), [3, 4, 1], "tanh", loss="given")
+    state = net().__getstate__()
+    with pytest.raises(ValueError, match="without its functions"):
+        net().__setstate__({**state, "_loss": LossOf("given")})

@@ -125,12 +125,15 @@ class Converting:
         dict
             ``"n_features"``, ``"fastnn"``, the version, ``"build"``, the kernels' instruction
             set, ``"n_samples"``, and ``"feature_names"``, those of a data frame or None.
+            ``"date"`` is when the file was written from which it was loaded, if the file tells.
         """
         if not hasattr(self, "n_features_in_"):
             return {}
         names = getattr(self, "feature_names_in_", None)
         known = {"n_features": self.n_features_in_, **(vars(self).get("_trained_on") or {})}
-        return {**known, "feature_names": None if names is None else list(map(str, names))}
+        known["feature_names"] = None if names is None else list(map(str, names))
+        date = vars(self).get("_saved_at")
+        return known if date is None else {**known, "date": date}
 
     def summary(self: Any, n_samples: int | None = None) -> Summary:
         """What a fitted estimator is made of: layers, shapes, activations, parameters, memory.

@@ -41,7 +41,8 @@ def save(model: Model, path: Path, *, date: bool = False) -> None:
     path : path-like
         The file is replaced in one step: killed or out of disk space, the one before stays.
     date : bool
-        Whether the file tells when it was written. Without, equal models give equal files.
+        Whether the file tells when it was written, and ``metadata`` of what is loaded from it.
+        Without, equal models give equal files.
 
     Raises
     ------
@@ -159,6 +160,10 @@ def _load(path: Path) -> tuple[Any, dict[str, Any] | None]:
         reader.finish()
         if not (fit is None or type(fit) is dict):
             raise ValueError(f"this is no fit: {checks.shown(fit)}")
+        if "date" in description:
+            if type(description["date"]) is not str:
+                raise ValueError(f"this is no date: {checks.shown(description['date'])}")
+            vars(model)["_saved_at"] = description["date"]
     except (ValueError, TypeError, RecursionError) as error:
         what = textwrap.shorten(str(error), 300, placeholder=" ...")
         raise ValueError(f"{os.fspath(path)!r} does not hold together: {what}") from None
