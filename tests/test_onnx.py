@@ -117,7 +117,7 @@ def test_every_hidden_activation_with_every_output(hidden, dtype):
 
 
 @TYPES
-@pytest.mark.parametrize(("loss", "out"), OUTPUTS, ids=str)
+@pytest.mark.parametrize(("loss", "out"), [o for o in OUTPUTS if o[0] != "given"], ids=str)
 def test_every_loss(loss, out, dtype):
     """With every hidden activation and every shape in a thorough run."""
     rng = np.random.default_rng(0)
