@@ -747,3 +747,17 @@ def test_a_loss_of_ones_own_without_functions():
     state = net().__getstate__()
     with pytest.raises(ValueError, match="without its functions"):
         net().__setstate__({**state, "_loss": LossOf("given")})
+
+
+@pytest.mark.parametrize("binarizer", ["none", "no kind", "another kind"])
+def test_classes_without_their_numbers_are_refused(binarizer, tmp_path):
+    """Whatever the checksum; they would be missed by `predict`."""
+    model = MODELS["three classes"]()
+    if binarizer == "none":
+        model._label_binarizer = None
+    elif binarizer == "no kind":
+        del model._label_binarizer.y_type_
+    else:
+        model._label_binarizer.y_type_ = "adam"
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        pickle.loads(pickle.dumps(model))

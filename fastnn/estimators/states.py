@@ -116,15 +116,18 @@ def _shapes(coefs: Any, intercepts: Any) -> list[tuple[int, ...]]:
 
 
 def _check_classes(state: Mapping[str, Any], n_outputs: int) -> None:
-    classes, binarizer = state.get("classes_"), state.get("_label_binarizer")
-    if classes is None or binarizer is None:
+    if "classes_" not in state or "_label_binarizer" not in state:
         return
+    classes, binarizer = state["classes_"], state["_label_binarizer"]
     known: Any = getattr(binarizer, "classes_", None)
     if type(binarizer) is not LabelBinarizer or not isinstance(classes, np.ndarray):
         raise TypeError("classes_ or their numbers are of another type")
     if classes.ndim != 1 or not np.array_equal(known, classes):
         raise ValueError("classes_ and their numbers do not belong together")
-    binary = binarizer.y_type_ == "binary"
+    kind = getattr(binarizer, "y_type_", None)
+    if kind not in ("binary", "multiclass", "multilabel-indicator"):
+        raise ValueError(f"classes_ are numbered as {checks.shown(kind)}")
+    binary = kind == "binary"
     if n_outputs != (1 if binary else len(classes)) or (binary and len(classes) > 2):
         raise ValueError(f"{n_outputs} outputs do not stand for {len(classes)} classes")
 
