@@ -147,18 +147,24 @@ class NormalEquations:
         self._matrix[np.diag_indices(len(params))] += strengths
         self._gradient += strengths * params
 
+    def _factor(self, mu: float) -> Array | None:
+        """The Cholesky factor of J^T J + mu I, or None if that is not positive definite."""
+        try:
+            return np.linalg.cholesky(self._matrix + mu * np.eye(len(self._matrix)))
+        except np.linalg.LinAlgError:
+            return None
+
     @quiet
     def inverse(self, mu: float, out: Array) -> float | None:
         """out = (J^T J + mu I)^-1, (n_params, n_params), and the logarithm of the determinant.
 
         None if the matrix is not positive definite in float64.
         """
-        damped = self._matrix + mu * np.eye(len(out))
-        try:
-            factor = np.linalg.cholesky(damped)
-        except np.linalg.LinAlgError:
+        factor = self._factor(mu)
+        if factor is None:
             return None
-        out[:] = np.linalg.inv(damped)
+        half = np.linalg.inv(factor)
+        out[:] = half.T @ half
         return float(2 * np.log(np.diag(factor)).sum())
 
     @quiet
@@ -167,10 +173,8 @@ class NormalEquations:
 
         None if the matrix is not positive definite in float64.
         """
-        damped = self._matrix + mu * np.eye(len(step))
-        try:
-            factor = np.linalg.cholesky(damped)
-        except np.linalg.LinAlgError:
+        factor = self._factor(mu)
+        if factor is None:
             return None
         h = np.linalg.solve(factor.T, np.linalg.solve(factor, self._gradient))
         step[:] = -h
