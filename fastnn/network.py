@@ -204,7 +204,12 @@ class Network(Trainable, Displayable):
             If X is not a finite array of that shape, or there are no standard deviations.
         """
         if return_std:
-            return self.predict(X), deviations(self, self._check_x(X))
+            if self._evidence is None:
+                raise ValueError('return_std needs a fit with alpha="evidence" before')
+            std = deviations(
+                self._units, self._codes, self._params, self._evidence, self._check_x(X)
+            )
+            return self.predict(X), std.astype(self._dtype)
         threads.from_environment()  # a bad number is refused in small work too
         out = self._short_forward(X)
         if out is None:

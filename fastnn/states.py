@@ -126,7 +126,8 @@ def checked(given: Any, cls: type) -> dict[str, Any]:
         for curve in state["loss_curves_"]:
             _numbers("a curve of loss_curves_", curve, optional=False)
     _init(state["_init"])
-    _evidence(state["_evidence"], len(units) - 1, n_params)
+    if state["_evidence"] is not None:
+        check_evidence(state["_evidence"], len(units) - 1, n_params)
     check_trained_on(state["_trained_on"])
     solver_state = _solver_state(state["_state"], state["_solver"], n_params, dtype)
     del state["_solver"]
@@ -137,9 +138,13 @@ def checked(given: Any, cls: type) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _evidence(value: Any, n_layers: int, n_params: int) -> None:
-    if value is None:
-        return
+def check_evidence(value: Any, n_layers: int, n_params: int) -> None:
+    """Refuse what is not as `training.evidence.Evidence` has it, by name.
+
+    Raises
+    ------
+    ValueError
+    """
     names = {"alphas", "effective_parameters", "noise_variance", "log_evidence", "covariance"}
     if not isinstance(value, Mapping) or value.keys() != names:
         raise ValueError(f"_evidence is {checks.shown(value)}")

@@ -522,7 +522,7 @@ class Trainable(Layers):
             )
         if checked["solver"] == "lm":
             options.check_curvature(name, bool(own), checked["solver"])
-            check_memory(units, len(x))
+            check_memory(units, len(x), evidence=checked.evidence)
         batch_size = options.batch_size(batch_size, len(x), checked["solver"])
         step = checked.new_step(name, batch_size, len(units) - 1, numbers)
         if smoothing is not UNSMOOTHED:

@@ -24,12 +24,25 @@ def training_work(layer_units: tuple[int, ...]) -> float:
     return sum(3.0 * k * n + 20.0 * n for k, n in itertools.pairwise(layer_units))
 
 
-def search_work(layer_units: NDArray[np.intp], n_rows: int) -> float:
-    """Multiply-adds of one step of Levenberg-Marquardt."""
+def order_of_matrix(layer_units: NDArray[np.intp], n_rows: int) -> tuple[int, bool]:
+    """The order of the matrix of a step of Levenberg-Marquardt, and whether it is the dual one.
+
+    That has a row for each output of each sample, the other for each parameter; the smaller is
+    taken.
+    """
     units = layer_units.tolist()
     n_params = sum((k + 1) * n for k, n in itertools.pairwise(units))
-    total: float = (n_rows * units[-1] / 2 + n_params / 6) * n_params**2
-    return total
+    dual = n_rows * units[-1] < n_params
+    return (n_rows * units[-1] if dual else n_params), dual
+
+
+def search_work(layer_units: NDArray[np.intp], n_rows: int) -> float:
+    """Multiply-adds of one step of Levenberg-Marquardt."""
+    order, dual = order_of_matrix(layer_units, n_rows)
+    depth: float = n_rows * layer_units[-1].item()
+    if dual:
+        depth = 2.0 * layer_units.sum().item()
+    return (depth / 2 + order / 6) * order**2
 
 
 def search_threads(
@@ -37,10 +50,9 @@ def search_threads(
 ) -> int:
     """How many threads to solve equations with in so many epochs."""
     threads.from_environment()
-    n_params = sum((k + 1) * n for k, n in itertools.pairwise(layer_units.tolist()))
     if search_work(layer_units, n_rows) * n_epochs < WORTH_A_THREAD:
         return 1
-    most: int = max(1, n_params // 48)
+    most: int = max(1, order_of_matrix(layer_units, n_rows)[0] // 48)
     return min(threads.resolve(n_jobs), most)
 
 

@@ -1,15 +1,18 @@
 """The estimators by Levenberg-Marquardt."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Network
+from fastnn import MLPClassifier, MLPRegressor, Network, work
 from fastnn.training import second_order
 
 X, LABELS = load_iris(return_X_y=True)
@@ -20,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 def regressor(**params):
     given = {"hidden_layer_sizes": (5,), "activation": "tanh", "alpha": 0.1, "random_state": 0}
-    return MLPRegressor(solver="lm", **(given | params))
+    return MLPRegressor(**({"solver": "lm"} | given | params))
 
 
 def classifier(**params):
@@ -135,8 +138,13 @@ def test_warm_start_and_copies(tmp_path):
         ({}, {"resume": "nothing"}, ValueError, "resume is not for solver 'lm'"),
         ({"ema": 0.5}, {}, ValueError, "ema=0.5 is not for solver 'lm'"),
         ({"dropout": 0.5}, {}, ValueError, "dropout=0.5 is not for solver 'lm'"),
+        ({"learning_rate": "cosine"}, {}, ValueError, "learning_rate='cosine' is not for solver"),
+        ({"alpha": "much"}, {}, ValueError, "The 'alpha' parameter"),
+        ({"alpha": "evidence", "loss": "huber"}, {}, ValueError, "is for loss='squared_error'"),
+        ({"alpha": "evidence", "solver": "lbfgs"}, {}, ValueError, "is for solver 'lm', and not"),
+        ({"alpha": "evidence", "solver": "adam"}, {}, ValueError, "is for solver 'lm', and not"),
     ],
-    ids=["loss", "X_val", "resume", "ema", "dropout"],
+    ids=["loss", "X_val", "resume", "ema", "dropout", "rate", "alpha", "huber", "lbfgs", "adam"],
 )
 def test_refused(params, given, error, message):
     model = regressor(**params)
@@ -166,3 +174,123 @@ def test_a_loss_beyond_range():
     with pytest.raises(ValueError, match="The loss is inf"):
         model.fit(D, 1e200 * TARGETS)
     np.testing.assert_array_equal(model.predict(D), before)
+
+
+# ---- alpha="evidence" ---------------------------------------------------------------------------
+
+
+def as_network(model):
+    params = [
+        a.ravel() for pair in zip(model.coefs_, model.intercepts_, strict=True) for a in pair
+    ]
+    return Network.from_params(np.concatenate(params), [10, 5, 1], ["tanh", "identity"])
+
+
+def test_evidence_is_the_networks():
+    start = as_network(MLPRegressor(
+        hidden_layer_sizes=(5,), activation="tanh", random_state=0, max_iter=1,
+        learning_rate_init=1e-300,
+    ).fit(D, TARGETS))  # fmt: skip
+    start.fit(D, TARGETS, solver="lm", alpha="evidence", max_iter=30)
+    model = regressor(alpha="evidence", max_iter=30, tol=0).fit(D, TARGETS)
+    assert model.alphas_ == pytest.approx(start.alphas_, rel=1e-6)
+    assert model.effective_parameters_ == pytest.approx(start.effective_parameters_, rel=1e-6)
+    assert model.noise_variance_ == pytest.approx(start.noise_variance_, rel=1e-6)
+    assert model.loss_ == pytest.approx(start.loss(D, TARGETS), rel=1e-9)
+    assert model.covariance_.shape == (61, 61)
+    for one, other in zip(
+        model.predict(D, return_std=True), start.predict(D, return_std=True), strict=True
+    ):
+        assert one.shape == (442,)
+        np.testing.assert_allclose(one, other[:, 0], rtol=1e-6)
+    assert model.score(D, TARGETS) > 0.4
+
+
+def test_evidence_generalises_without_tuning():
+    half, rest = slice(0, None, 2), slice(1, None, 2)
+    model = regressor(alpha="evidence", max_iter=200).fit(D[half], TARGETS[half])
+    found, std = model.predict(D[rest], return_std=True)
+    assert model.n_iter_ < 200
+    tuned = max(
+        regressor(alpha=alpha, max_iter=200)
+        .fit(D[half], TARGETS[half])
+        .score(D[rest], TARGETS[rest])
+        for alpha in np.logspace(-2, 3, 6)
+    )
+    assert model.score(D[rest], TARGETS[rest]) > tuned - 0.05
+    assert 0.9 < np.mean(np.abs(found - TARGETS[rest]) < 1.96 * std) < 1
+
+
+def test_evidence_of_several_outputs_weights_and_sparse_rows():
+    y = np.column_stack([TARGETS, D[:, 2] ** 2])
+    weights = np.random.RandomState(0).randint(3, size=len(D)).astype(float)
+    dense = np.where(np.abs(D) < 0.5, 0, D)
+    options = {"alpha": "evidence", "max_iter": 40}
+    one = regressor(**options).fit(dense, y, sample_weight=weights)
+    other = regressor(**options).fit(csr_array(dense), y, sample_weight=weights)
+    for ours, its in zip(
+        one.predict(dense, return_std=True), other.predict(csr_array(dense), return_std=True),
+        strict=True,
+    ):  # fmt: skip
+        assert ours.shape == (442, 2)
+        np.testing.assert_allclose(ours, its, rtol=1e-9)
+
+
+def test_what_the_evidence_found_goes_with_the_fit(tmp_path):
+    import pickle
+
+    model = regressor(alpha="evidence", max_iter=20, warm_start=True)
+    with pytest.raises(NotFittedError):
+        model.predict(D, return_std=True)
+    model.fit(D, TARGETS)
+    expected = model.predict(D, return_std=True)
+    copies = [pickle.loads(pickle.dumps(model))]
+    if importlib.util.find_spec("safetensors"):
+        model.save(tmp_path / "model.fastnn")
+        copies.append(fastnn.load(tmp_path / "model.fastnn"))
+    for copy in copies:
+        for one, other in zip(copy.predict(D, return_std=True), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    state = model.__getstate__()
+    for wrong in (
+        {"covariance_": np.zeros((3, 3))}, {"alphas_": (1.0,)}, {"noise_variance_": -1.0},
+        {"noise_variance_": None}, {"effective_parameters_": "many"},
+    ):  # fmt: skip
+        with pytest.raises((ValueError, TypeError)):
+            regressor().__setstate__({**state, **wrong})
+    with pytest.warns(UserWarning, match="alpha='evidence'"):
+        theirs = model.to_sklearn()
+    assert theirs.alpha == 0.0001
+    assert not hasattr(theirs, "covariance_")
+    np.testing.assert_allclose(theirs.predict(D), expected[0], rtol=1e-12)
+    # a fit that is refused, or fails, loses nothing
+    with pytest.raises(ValueError, match="solver 'lm'"):
+        model.set_params(solver="adam").fit(D, TARGETS)
+    np.testing.assert_array_equal(model.predict(D, return_std=True)[1], expected[1])
+    # another kind of fit has no evidence
+    model.set_params(solver="lm", alpha=0.1).fit(D, TARGETS)
+    assert not any(hasattr(model, name) for name in ("alphas_", "covariance_", "noise_variance_"))
+    with pytest.raises(ValueError, match="alpha='evidence'"):
+        model.predict(D, return_std=True)
+
+
+def test_evidence_with_callbacks_and_searches():
+    heard = []
+    model = regressor(alpha="evidence", max_iter=6).set_callbacks(
+        lambda net: heard.append(net.loss_)
+    )
+    quiet = regressor(alpha="evidence", max_iter=6).fit(D, TARGETS)
+    np.testing.assert_array_equal(model.fit(D, TARGETS).covariance_, quiet.covariance_)
+    assert len(heard) == 6
+    search = GridSearchCV(regressor(max_iter=5), {"alpha": [0.1, "evidence"]}, cv=2)
+    assert set(search.fit(D, TARGETS).cv_results_["param_alpha"]) == {0.1, "evidence"}
+
+
+def test_dual_form_of_estimators():
+    """Fewer rows than parameters; local minima are near each other."""
+    few, labels = X[::15], LABELS[::15]
+    assert work.order_of_matrix(np.array([4, 30, 3]), len(few))[1]
+    model = classifier(hidden_layer_sizes=(30,), max_iter=100, tol=1e-8, alpha=1.0)
+    other = clone(model).set_params(solver="lbfgs", tol=1e-8, max_iter=2000)
+    model.fit(few, labels)
+    assert model.loss_ == pytest.approx(other.fit(few, labels).loss_, rel=0.02)

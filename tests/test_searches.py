@@ -8,7 +8,7 @@ import pytest
 from conftest import UNCHECKED_ONLY
 from sklearn.datasets import make_circles
 
-from fastnn import Network, kernels, reference
+from fastnn import Network, kernels, reference, work
 from fastnn.catalog import losses
 from fastnn.training import second_order
 
@@ -64,6 +64,37 @@ def test_every_step_is_the_oracles(monkeypatch, loss, weighted, given):
         np.testing.assert_allclose(ours.params_, own.params_, rtol=1e-9, atol=1e-9)
         assert ours.loss_ == pytest.approx(own.loss_, rel=1e-12)
         assert ours._state.last_loss == pytest.approx(own._state.last_loss, rel=1e-8)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.01])
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss", "poisson"])
+def test_every_step_of_the_dual_form_is_the_oracles(monkeypatch, loss, alpha):
+    """Fewer rows than parameters."""
+    ours, y = new(loss, (3, 40, 2)), targets(loss)
+    assert work.order_of_matrix(ours._units, 60) == (120, True)
+    for _ in range(8):
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels, "build", reference)
+            own = Network.from_params(
+                ours.params_.copy(), ours.layer_units, ours.activations, loss=loss
+            )
+            own._state = ours._state  # which holds no vectors
+            own.partial_fit(X, y, solver="lm", alpha=alpha)
+        ours.partial_fit(X, y, solver="lm", alpha=alpha)
+        np.testing.assert_allclose(ours.params_, own.params_, rtol=1e-9, atol=1e-9)
+        assert ours._state.last_loss == pytest.approx(own._state.last_loss, rel=1e-8)
+
+
+def test_both_forms_take_the_same_step(monkeypatch):
+    """From the same damping, which is a share of each matrix's diagonal."""
+    state = new(units=(3, 40, 2)).partial_fit(X, Y, solver="lm")._state
+    steps = []
+    for dual in (True, False):
+        monkeypatch.setattr(second_order.LevenbergMarquardt, "_may_be_dual", dual)
+        net = new(units=(3, 40, 2))
+        net._state = state
+        steps.append(net.partial_fit(X, Y, solver="lm", alpha=0.01).params_)
+    np.testing.assert_allclose(*steps, rtol=1e-9, atol=1e-9)
 
 
 def test_a_step_solves_the_damped_normal_equations():
@@ -375,8 +406,16 @@ def test_refused(made, given, error, message):
 
 def test_more_memory_than_allowed_is_refused(monkeypatch):
     net = Network([100, 200, 10], random_state=0)
-    with pytest.raises(ValueError, match=r"3\.7 GiB for the matrix of 22210 parameters \(5 rows"):
-        net.fit(np.zeros((5, 100)), np.zeros((5, 10)), solver="lm")
+    x, y = np.zeros((2300, 100)), np.zeros((2300, 10))
+    sizes = r"22210 parameters \(3\.7 GiB\), or of 2300 rows of 10 outputs \(3\.9 GiB\)"
+    with pytest.raises(ValueError, match=rf"needs 3\.7 GiB for the matrix of {sizes}"):
+        net.fit(x, y, solver="lm")
+    with pytest.raises(ValueError, match=r"needs 3\.7 GiB for the matrix of 22210 parameters \("):
+        net.fit(x[:5], y[:5], solver="lm", alpha="evidence")
+    # which takes the matrix of rows without
+    x[:, 0], y[:5] = range(2300), 1
+    net.fit(x[:5], y[:5], solver="lm", max_iter=5)
+    assert net.loss_curve_[-1] < 0.5 * net.loss_curve_[0]
     monkeypatch.setattr(second_order, "MOST_BYTES", 1000)
     with pytest.raises(ValueError, match='solver "lm" needs'):
         new().fit(X, Y, solver="lm")

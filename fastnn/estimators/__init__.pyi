@@ -5,7 +5,7 @@ compares the parameters below with those of the classes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, Self, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, Protocol, Self, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 import sklearn.neural_network
@@ -34,7 +34,7 @@ _Activation: TypeAlias = Literal[
     "mish",
     "softplus",
 ]
-_Solver: TypeAlias = Literal["lbfgs", "sgd", "adam", "adamw", "nadam", "rmsprop", "rprop"]
+_Solver: TypeAlias = Literal["lbfgs", "sgd", "adam", "adamw", "nadam", "rmsprop", "rprop", "lm"]
 _LearningRate: TypeAlias = Literal["constant", "invscaling", "adaptive"] | ScheduleLike
 _RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 _Scoring: TypeAlias = str | Callable[..., Any] | None
@@ -45,7 +45,7 @@ _RegressionLoss: TypeAlias = Literal[
 
 class _Options(TypedDict, total=False):
     solver: _Solver
-    alpha: float
+    alpha: float | Literal["evidence"]
     batch_size: int | Literal["auto"]
     learning_rate: _LearningRate
     learning_rate_init: float
@@ -85,7 +85,7 @@ class _Perceptron:
     hidden_layer_sizes: _HiddenLayerSizes
     activation: _Activation
     solver: _Solver
-    alpha: float
+    alpha: float | Literal["evidence"]
     batch_size: int | Literal["auto"]
     learning_rate: _LearningRate
     learning_rate_init: float
@@ -174,6 +174,11 @@ class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: i
     delta: float
     quantile: float | Sequence[float]
 
+    alphas_: tuple[float, ...]
+    effective_parameters_: float
+    noise_variance_: float
+    covariance_: NDArray[np.float64]
+
     # the order is that of scikit-learn 1.7 and later
     def __init__(
         self,
@@ -185,4 +190,10 @@ class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: i
     def partial_fit(  # pyright: ignore[reportIncompatibleVariableOverride]
         self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self: ...
+    @overload
+    def predict(self, X: _Data, return_std: Literal[False] = False) -> NDArray[Any]: ...
+    @overload
+    def predict(
+        self, X: _Data, return_std: Literal[True]
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
     def to_sklearn(self) -> sklearn.neural_network.MLPRegressor: ...

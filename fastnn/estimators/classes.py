@@ -24,7 +24,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnn import kernels, parameters, threads
-from fastnn.catalog import activations, losses
+from fastnn.catalog import losses
 from fastnn.data import checks
 from fastnn.estimators import (
     arrays,
@@ -45,14 +45,6 @@ from fastnn.estimators.following import NOBODY, CallbackSupportMixin, Followers,
 from fastnn.estimators.keeping import Keeping
 from fastnn.schedules import Checked
 from fastnn.training.losses import check_loss, smoothed
-
-# beside scikit-learn's attributes
-_BEST_ITERATION = """
-    best_iteration_ : int or None
-        Which of `validation_scores_` is the best, the first being 1. None
-        without validation. Not an attribute of scikit-learn's class.
-
-    n_features_in_ : int"""
 
 
 class _Turns(dict[int, Any]):
@@ -131,7 +123,8 @@ def _predict(original: type) -> Any:
 def _compiled(cls: Any) -> Any:
     """Class decorator: the constructor of scikit-learn's class, of any version, and the extras."""
     original = cls._original
-    rows = extras.rows_of("classifier" if issubclass(original, ClassifierMixin) else "regressor")
+    kind = "classifier" if issubclass(original, ClassifierMixin) else "regressor"
+    rows = extras.rows_of(kind)
     defaults = {row.name: row.default for row in rows}
     signature = inspect.signature(original.__init__)
     parameters = [*signature.parameters.values(), *extras.keywords(rows)]
@@ -164,7 +157,7 @@ def _compiled(cls: Any) -> Any:
     for heading_of_next, more in extras.MORE_DOCS.items():
         before = before.replace(heading_of_next, more + heading_of_next, 1)
     cls.__doc__ = before.rstrip() + "\n" + "".join(row.doc for row in rows) + heading + after
-    cls.__doc__ = cls.__doc__.replace("\n    n_features_in_ : int", _BEST_ITERATION, 1)
+    cls.__doc__ = cls.__doc__.replace("\n    n_features_in_ : int", extras.attributes_doc(kind), 1)
     cls._valid = shortcuts.KnownParameters(p.name for p in parameters[1:])
     cls._parameter_constraints = {
         **original._parameter_constraints,
@@ -175,20 +168,6 @@ def _compiled(cls: Any) -> Any:
     for row in rows:  # for a subclass whose constructor does not set it
         setattr(cls, row.name, row.default)
     return cls
-
-
-def _hint(name: str, value: str, options: set[str]) -> str:
-    """What to use instead of a value that scikit-learn does not know, or nothing."""
-    known = activations.SPELLINGS if name == "activation" else losses.SPELLINGS
-    spelling = value.casefold()
-    if name in ("activation", "loss") and spelling in known:
-        for option in options:
-            if known.get(option) == known[spelling]:
-                return f" Did you mean {option!r}?"
-        if name == "activation":
-            return f" fastnn.Network has {spelling!r}."
-        return " The loss of MLPClassifier is the log loss."
-    return checks.did_you_mean(value, options).replace("; did", " Did")
 
 
 class InPlace(ABCMeta):
@@ -320,7 +299,9 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
                 value = getattr(self, name, None)
                 options = {o for c in constraints if isinstance(c, StrOptions) for o in c.options}
                 if isinstance(value, str) and options and f"The {name!r} param" in str(error):
-                    raise InvalidParameterError(f"{error}{_hint(name, value, options)}") from None
+                    raise InvalidParameterError(
+                        f"{error}{extras.hint(name, value, options)}"
+                    ) from None
             raise
 
     def _settings(self: Any) -> tuple[Any, ...]:
@@ -474,6 +455,9 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
             X, y, sample_weight, units = self._begin_fit(X, y, sample_weight, incremental, first)
             prepared = self._prepare(X, y, sample_weight, units, incremental, anew)
             self.n_outputs_ = y.shape[1]
+            if "covariance_" in vars(self):  # of another fit
+                for name in levenberg.OF_EVIDENCE:
+                    del vars(self)[name]
         except BaseException:
             if before is not None:
                 self.__dict__ = before  # not half a net, or one that goes with other data
@@ -614,7 +598,34 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
     _original = originals.MLPRegressor
     fit = _in_turn(_original, "fit")
     partial_fit = _partial_fit(_original)
-    predict = _predict(_original)
+
+    def predict(self: Any, X: Any, return_std: bool = False) -> Any:
+        """Predict with the fitted network.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, (n, n_features)
+        return_std : bool, default=False
+            Whether to return standard deviations, too, of a new target at each row: of the noise
+            and of what the parameters leave open (Laplace's approximation). After a fit with
+            ``alpha='evidence'``. Not in scikit-learn's class.
+
+        Returns
+        -------
+        ndarray, (n,) or (n, n_outputs)
+        ndarray of the same shape
+            If asked for: standard deviations.
+
+        Raises
+        ------
+        ValueError
+            If X is not as it was in `fit`, or there are no standard deviations.
+        """
+        if return_std:
+            return levenberg.predict_with_deviations(self, X)
+        if shortcuts.is_fitted(self):
+            return self._predict(X)
+        return super().predict(X)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         plain = shortcuts.is_plain(X, 2) if reset else shortcuts.fits(self, X)

@@ -12,12 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 import fastnn
 from fastnn.data import checks
-from fastnn.estimators import extras, optimizers
+from fastnn.estimators import extras, levenberg, optimizers
 from fastnn.estimators.keeping import NOT_COPIED, attributes_of
 from fastnn.summary import Summary
 
 # what is not carried over to scikit-learn
-_NOT_CONVERTED = (*extras.NAMES, "_trained_on", "_skl_callbacks", "_parent_callback_ctx")
+_NOT_CONVERTED = (
+    *extras.NAMES, *levenberg.OF_EVIDENCE, "_trained_on", "_skl_callbacks", "_parent_callback_ctx",
+)  # fmt: skip
 
 
 class Converting:
@@ -59,6 +61,9 @@ class Converting:
             lost.append(f"loss {self.loss!r}")
         if not theirs:
             lost.append(f"learning_rate={checks.shown(self.learning_rate)}")
+        penalises = not isinstance(self.alpha, str)
+        if not penalises:
+            lost.append(f"alpha={self.alpha!r}")
         if lost:
             warnings.warn(
                 f"scikit-learn's {self._original.__name__} has no {', '.join(lost)}: it predicts "
@@ -70,6 +75,8 @@ class Converting:
             converted.learning_rate = "constant"
         if other_loss:
             converted.loss = "poisson" if self.loss == "gamma" else "squared_error"
+        if not penalises:
+            converted.alpha = self._original().alpha
         if more:
             converted.solver = "adam"
             vars(converted).pop("_optimizer", None)

@@ -203,6 +203,16 @@ MORE_DOCS = {
         gradient is within `tol`. Not in scikit-learn's class.
 
 """,
+    "    batch_size :": """
+        Of a regressor with ``solver='lm'`` and squared errors also 'evidence',
+        Bayesian regularization: a penalty of each layer's own, which follows
+        from the data while the fit goes on and needs no validation set
+        (MacKay, 1992; Foresee and Hagan, 1997). The fit ends where the
+        evidence no longer rises, whatever `tol` is; `loss_` is without a
+        penalty, and `predict` gives standard deviations. Not in
+        scikit-learn's class.
+
+""",
     "    learning_rate_init :": """
         Also a name, an object or a function of the share of training done, as
         in `fastnn.schedules`: 'cosine', ``OneCycle()``. It gives the factor of
@@ -213,6 +223,26 @@ MORE_DOCS = {
 
 """,
 }
+
+_BEST_ITERATION = """
+    best_iteration_ : int or None
+        Which of `validation_scores_` is the best, the first being 1. None
+        without validation. Not an attribute of scikit-learn's class.
+"""
+_OF_EVIDENCE = """
+    alphas_ : tuple of float
+        After a fit with ``alpha='evidence'``: the penalty of each layer. This
+        and the three that follow are no attributes of scikit-learn's class.
+
+    effective_parameters_ : float
+        How many parameters the data determine.
+
+    noise_variance_ : float
+        The variance of targets about the function.
+
+    covariance_ : ndarray of shape (n_params, n_params)
+        Of coefs and intercepts, layer by layer.
+"""
 
 _THEIR_SOLVERS = ("lbfgs", "sgd", "adam")
 MORE_SOLVERS = (*optimizers.MORE, "lm")
@@ -225,10 +255,21 @@ def more_values(original: Any) -> dict[str, list[Any]]:
         "solver": [StrOptions({*_THEIR_SOLVERS, *MORE_SOLVERS})],
         "learning_rate": [StrOptions({*optimizers.THEIRS, *schedules.SPELLINGS}), callable],
     }
+    if issubclass(original, RegressorMixin):
+        values["alpha"] = [
+            *original._parameter_constraints["alpha"],
+            StrOptions({options.EVIDENCE}),
+        ]
     # scikit-learn 1.6 has one loss
     if issubclass(original, RegressorMixin) and "loss" in original._parameter_constraints:
         values["loss"] = [StrOptions({*_THEIR_LOSSES, *MORE_LOSSES})]
     return values
+
+
+def attributes_doc(kind: str) -> str:
+    """Attributes that scikit-learn's class does not have, up to the name of the next."""
+    more = _OF_EVIDENCE if kind == "regressor" else ""
+    return more + _BEST_ITERATION + "\n    n_features_in_ : int"
 
 
 def rows_of(kind: str) -> tuple[Extra, ...]:
@@ -261,6 +302,13 @@ def of_step(estimator: Any) -> dict[str, Any]:
             name == "weight_decay" and solver not in ("adam", "adamw")
         ):
             raise ValueError(f"{name}={checks.shown(value)} is not for solver {solver!r}")
+    if isinstance(estimator.alpha, str) and solver != "lm":
+        raise ValueError(f"alpha={estimator.alpha!r} is for solver 'lm', and not for {solver!r}")
+    if solver in optimizers.SEARCHES and not optimizers.is_theirs(estimator.learning_rate):
+        raise ValueError(
+            f"learning_rate={checks.shown(estimator.learning_rate)} is not for solver "
+            f"{solver!r}, which has none"
+        )
     if solver == "rprop":
         options.check_rprop(
             found.get("clip_norm", 0.0), not optimizers.is_theirs(estimator.learning_rate)
@@ -294,3 +342,17 @@ def given(estimator: Any) -> list[str]:
 def _is_given(estimator: Any, row: Extra) -> bool:
     value = getattr(estimator, row.name, row.default)
     return value is not row.default and not (isinstance(value, Real) and value == row.default)
+
+
+def hint(name: str, value: str, options: set[str]) -> str:
+    """What to use instead of a value that scikit-learn does not know, or nothing."""
+    known = activations.SPELLINGS if name == "activation" else losses.SPELLINGS
+    spelling = value.casefold()
+    if name in ("activation", "loss") and spelling in known:
+        for option in options:
+            if known.get(option) == known[spelling]:
+                return f" Did you mean {option!r}?"
+        if name == "activation":
+            return f" fastnn.Network has {spelling!r}."
+        return " The loss of MLPClassifier is the log loss."
+    return checks.did_you_mean(value, options).replace("; did", " Did")

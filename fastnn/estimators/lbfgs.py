@@ -84,6 +84,11 @@ def train(estimator: Any, X: Any, y: NDArray[Any], search: Search) -> None:
         followers.end_steps()
 
 
+def penalty_of(estimator: Any) -> float:
+    """Its alpha; 0 if that follows the evidence, which no loss of an estimator's has."""
+    return 0.0 if isinstance(estimator.alpha, str) else float(estimator.alpha)
+
+
 def mean_loss(
     estimator: Any,
     units: NDArray[np.intp],
@@ -102,7 +107,7 @@ def mean_loss(
         raise ZeroDivisionError("Weights sum to zero, can't be normalized")
     dtype = np.dtype(np.float64)
     return MeanLoss(
-        units, estimator._codes(len(units) - 1), estimator._loss_name(), float(estimator.alpha),
+        units, estimator._codes(len(units) - 1), estimator._loss_name(), penalty_of(estimator),
         arrays.as_rows(X, units[0], dtype, to_train=True),
         arrays.as_targets(estimator._smoothed(y), sample_weight, units[-1], dtype),
         estimator.n_jobs,

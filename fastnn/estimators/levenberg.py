@@ -8,18 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import validate_data
 
 from fastnn import work
 from fastnn.data.rows import SparseRows
-from fastnn.estimators import arrays, lbfgs, optimizers
+from fastnn.estimators import arrays, lbfgs, optimizers, shortcuts
 from fastnn.estimators.fitting import FIXED_BY_SEARCHES, Fixed, not_finite
 from fastnn.states import trained_on
 from fastnn.training import options
+from fastnn.training.evidence import EvidenceSearch, deviations
 from fastnn.training.objective import MeanLoss
 from fastnn.training.run import advice
 from fastnn.training.second_order import LevenbergMarquardt, check_memory
 
 _OPTIONS = {"solver": "lm"}
+OF_EVIDENCE = ("alphas_", "effective_parameters_", "noise_variance_", "covariance_")
 
 
 class Prepared(NamedTuple):
@@ -40,13 +43,19 @@ def prepare(
 
     Parameters are those of `lbfgs.prepare`, and so are errors.
     """
-    optimizers.check_numbers(estimator, ("alpha", "tol"))
+    evidence = isinstance(estimator.alpha, str)
+    optimizers.check_numbers(estimator, ("tol",) if evidence else ("alpha", "tol"))
     params, units = estimator._parameters()
     name = estimator._loss_name()
     if name == "mean_squared_error":  # which is no sum over the outputs, as its gradient is
         name = "squared_error"
+    if evidence and name != "squared_error":
+        raise ValueError(
+            f"alpha={estimator.alpha!r} is for loss='squared_error', and the loss is "
+            f"{estimator.loss!r}"
+        )
     options.check_curvature(name, False, "lm")
-    check_memory(tuple(units.tolist()), X.shape[0])
+    check_memory(tuple(units.tolist()), X.shape[0], evidence=evidence)
     loss = lbfgs.mean_loss(estimator, units, X, y, sample_weight)
     dtype = np.dtype(np.float64)
     x = arrays.as_rows(X, units[0], dtype, to_train=True)
@@ -54,15 +63,17 @@ def prepare(
     numbers = estimator._loss_numbers(units[-1].item())
     step = options.new_step(
         name, solver="lm", learning_rate_init=1.0, batch_size=len(targets),
-        alpha=float(estimator.alpha), loss_numbers=numbers,
+        alpha=lbfgs.penalty_of(estimator), loss_numbers=numbers,
     )  # fmt: skip
-    run = LevenbergMarquardt(
+    search = EvidenceSearch if evidence else LevenbergMarquardt
+    run = search(
         units, estimator._codes(len(units) - 1), step, dtype,
         n_threads=work.search_threads(
             units, len(targets), int(estimator.max_iter), estimator.n_jobs
         ),
         weighted=sample_weight is not None, options=options.check_options(dtype, _OPTIONS),
-        loss_numbers=numbers, n_jobs=estimator.n_jobs, tol=float(estimator.tol),
+        loss_numbers=numbers, n_jobs=estimator.n_jobs,
+        tol=0.0 if evidence else float(estimator.tol),
     )  # fmt: skip
     params = params.astype(np.float64)
     estimator._take_parameters(params, units)
@@ -94,6 +105,10 @@ def train(estimator: Any, prepared: Prepared) -> None:
         rows = X if hasattr(X, "tocsr") else arrays.as_type(params.dtype, X)
         return rows, targets[:, : units[-1]]
 
+    def fails() -> ValueError:
+        numbers = x.values if isinstance(x, SparseRows) else x
+        return not_finite(True, loss(params, no_grads), False, advice(numbers, data()[1]))
+
     with followers.hear(params, units, None, data), run:
         run.begin(params, x, targets, curve)
         while run.epochs_done < len(curve) and not (run.over or stopped):
@@ -101,9 +116,7 @@ def train(estimator: Any, prepared: Prepared) -> None:
             try:
                 run.until(run.epochs_done + 1 if followers else len(curve))
             except FloatingPointError:
-                numbers = x.values if isinstance(x, SparseRows) else x
-                value = loss(params, no_grads)
-                raise not_finite(True, value, False, advice(numbers, data()[1])) from None
+                raise fails() from None
             finally:
                 estimator.n_iter_ = run.epochs_done
             if followers:
@@ -113,6 +126,13 @@ def train(estimator: Any, prepared: Prepared) -> None:
                 )
                 followers.take_up_params(params, None)
                 fixed.check()
+        # of these parameters, not of those that a callback put there at the end
+        if isinstance(run, EvidenceSearch) and run.is_at(params):
+            try:
+                found = run.evidence()._asdict()
+            except FloatingPointError:
+                raise fails() from None
+            vars(estimator).update({name: found[name[:-1]] for name in OF_EVIDENCE})
         followers.end_steps()
     estimator.loss_ = np.float64(loss(params, no_grads))
     if not (run.over or stopped):
@@ -122,3 +142,24 @@ def train(estimator: Any, prepared: Prepared) -> None:
             ConvergenceWarning,
             stacklevel=2,
         )
+
+
+def predict_with_deviations(estimator: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What a regressor predicts, and the standard deviations of targets, of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If it was not fitted by evidence, or X is not valid.
+    """
+    predicted = estimator.predict(X)  # which says what is wrong with X
+    if "covariance_" not in vars(estimator):
+        raise ValueError("return_std needs a fit with alpha='evidence' before")
+    if not shortcuts.fits(estimator, X):
+        X = validate_data(estimator, X, accept_sparse="csr", reset=False)
+    params, units = estimator._parameters()
+    std = deviations(
+        units, estimator._codes(len(units) - 1), params,
+        {name[:-1]: getattr(estimator, name) for name in OF_EVIDENCE}, X,
+    )  # fmt: skip
+    return predicted, std.reshape(predicted.shape).astype(predicted.dtype)

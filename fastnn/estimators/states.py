@@ -11,10 +11,11 @@ from sklearn.base import is_classifier
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 from sklearn.preprocessing import LabelBinarizer
 
+from fastnn import parameters
 from fastnn.data import checks
-from fastnn.estimators import arrays
+from fastnn.estimators import arrays, levenberg
 from fastnn.parameters import SolverState
-from fastnn.states import check_trained_on
+from fastnn.states import check_evidence, check_trained_on
 
 _OUT_ACTIVATIONS = ("identity", "logistic", "softmax", "exp")
 _NEEDED = ("coefs_", "intercepts_", "n_features_in_", "n_outputs_", "n_layers_", "out_activation_")
@@ -65,6 +66,10 @@ def check(estimator: Any, state: Mapping[str, Any]) -> None:
     if "_random_state" in state and not isinstance(state["_random_state"], np.random.RandomState):
         raise TypeError(f"_random_state is {checks.shown(state['_random_state'])}")
     check_trained_on(state.get("_trained_on"))
+    if any(name in state for name in levenberg.OF_EVIDENCE):
+        found = {name[:-1]: state.get(name) for name in levenberg.OF_EVIDENCE}
+        n_params = parameters.count_params(tuple(units))
+        check_evidence({"log_evidence": 0.0, **found}, len(units) - 1, n_params)
     if is_classifier(estimator):
         _check_classes(state, units[-1])
     if "_optimizer" in state:

@@ -5,8 +5,8 @@
 # Files. records.pxi: records and enumerations; layout.pxi: where everything is in memory;
 #   rows.pxi: rows to tiles and back; forward.pxi, backward.pxi: one chunk through the net, and the
 #   functions on whole nets; epochs.pxi: between epochs; training.pxi: epochs; calls.pxi: the short
-#   way from Python; curved.pxi, second_order.pxi, lbfgs.pxi: searches over all rows, in float64.
-#   The vector code is C, in simd/.
+#   way from Python; curved.pxi, second_order.pxi, dual.pxi, lbfgs.pxi: searches over all rows, in
+#   float64. The vector code is C, in simd/.
 # Memory. Python provides every byte that a call uses: packed parameters (each layer's panels of
 #   outputs, then its intercepts; see simd/real.h), the solver's state in the same layout, and a
 #   workspace. The workspace begins with a table of layers; offsets after it count numbers and are
@@ -154,6 +154,19 @@ cdef extern from "simd.h" nogil:
     void gram_f64(
         Py_ssize_t first, Py_ssize_t end, Py_ssize_t top, Py_ssize_t depth, Py_ssize_t panel,
         const double *x, double *c, Py_ssize_t step, int subtract)
+    ctypedef struct layer_panels:
+        Py_ssize_t fan_in, fan_out
+        double *a
+        double *delta
+    void to_panels_f64(Py_ssize_t n_vectors, Py_ssize_t units, const double *x, double *out)
+    void feature_dots_f64(
+        Py_ssize_t n_vectors, Py_ssize_t units, const double *x, const double *y, double *sums)
+    void add_weighted_f64(
+        Py_ssize_t n_vectors, Py_ssize_t units, const double *x, const double *weights,
+        double *out)
+    void dual_products_f64(
+        Py_ssize_t first, Py_ssize_t end, Py_ssize_t n_vectors, Py_ssize_t n_layers,
+        const layer_panels *layers, double *coefs, double *intercepts, Py_ssize_t step)
     bint factor_block_f64(
         Py_ssize_t top, Py_ssize_t bottom, Py_ssize_t order, Py_ssize_t panel, double *x,
         double *c, Py_ssize_t step, double *inverse)
@@ -220,6 +233,7 @@ include "lengths.pxi"
 include "calls.pxi"
 include "curved.pxi"
 include "second_order.pxi"
+include "dual.pxi"
 include "lbfgs.pxi"
 
 

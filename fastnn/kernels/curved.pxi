@@ -1,7 +1,7 @@
 # What second-order training has in memory: its data, and the plan of its workspace.
 #
-# simd/second_order.h has the two ways to sum a matrix; here is which one a net takes, and the
-# table of products that go into it.
+# simd/second_order.h has the ways to sum a matrix; here is where everything is, which way a net
+# takes to J^T J, and the table of products that go into it.
 
 cdef enum:
     PANEL_ROWS = 256        # of J in a chunk, at most; three panels of them fill
@@ -23,6 +23,9 @@ cdef struct Curved:         # sizes and places in the workspace, in numbers
     Py_ssize_t n_pairs      # of layers; 0: by rows of J
     Py_ssize_t ones, zeros, residuals, roots, pairs, products, panels, rows, sums
     Py_ssize_t matrix, factor, inverse, solution, size
+    # of the dual form, whose matrix is the coefs' share of J J^T
+    Py_ssize_t vectors          # of samples, for each output
+    Py_ssize_t layers, linear, no_intercept, targets, along, point, product, intercepts
 
 cdef struct Pair:           # of layers, their block of the matrix
     Py_ssize_t low, high        # low <= high; high = n_layers: residuals
@@ -41,6 +44,11 @@ cdef struct Problem:        # a net and the data that it is to fit, in float64
     Rows x
     Py_ssize_t n_layers, n_params, n_rows
     bint weighted
+
+# A function that plans the workspace of `Curved`; without layers (NULL) sizes alone.
+ctypedef void (*make_workspace)(
+    Curved *c, const Py_ssize_t *layer_units, const int *activations, Py_ssize_t n_layers,
+    int loss, Py_ssize_t n_rows, bint weighted, Layer *layers) noexcept nogil
 
 
 cdef int set_problem(
@@ -98,13 +106,58 @@ cdef void set_pair(Pair *pair, const Py_ssize_t *layer_units, Py_ssize_t n_layer
         pair.n_rows, pair.columns = a * d, round_up(b * e, LANES_F64)
 
 
+cdef Py_ssize_t place_deltas(
+    Curved *c, const int *activations, Py_ssize_t n_layers, int loss, Py_ssize_t n_rows,
+    bint weighted, Layer *layers,
+) noexcept nogil:
+    """The plan of the passes of a chunk of at most c.samples, and the deltas of every output."""
+    cdef Py_ssize_t i, at, at_all = 0
+    for i in range(n_layers):
+        at_all += c.layer_units[i + 1]
+    while c.samples > LANES_F64 and c.samples * at_all * c.n_outputs > DELTAS:
+        c.samples = round_up(c.samples // 2, LANES_F64)
+    c.samples = min(c.samples, round_up(n_rows, LANES_F64))
+    make_plan(&c.plan, c.layer_units, activations, n_layers, loss, c.samples, 8, -1, 1, weighted,
+              layers)
+    c.samples = min(c.samples, c.plan.chunk)    # which may be shorter
+    at = c.plan.size
+    c.ones = at
+    at += round_up(MAX_TILE, 16)
+    c.zeros = at
+    at += round_up(MAX_TILE, 16)
+    c.residuals = at            # of one output; then its deltas, layer by layer
+    at += round_up(c.samples, 16)
+    c.roots = at
+    for i in range(n_layers):
+        at += round_up(c.samples * c.layer_units[i + 1], 16)
+    c.stride = at - c.residuals
+    return at + (c.n_outputs - 1) * c.stride
+
+
+cdef void set_order(Curved *c, Py_ssize_t order) noexcept nogil:
+    """Of the matrix, which has a column more; `order` rows of it count."""
+    c.order = order
+    c.n = round_up(order + 1, max(<Py_ssize_t> TILE_ROWS, <Py_ssize_t> LANES_F64))
+    c.step = c.n + (<Py_ssize_t> PANEL_F64 if c.n % 512 == 0 else 0)
+
+
+cdef void place_factor(Curved *c, Py_ssize_t at) noexcept nogil:
+    c.factor = at
+    at += c.n * c.step
+    c.inverse = at
+    at += c.n
+    c.solution = at
+    at += c.n
+    c.size = at
+
+
 cdef void make_curved(
     Curved *c, const Py_ssize_t *layer_units, const int *activations, Py_ssize_t n_layers,
     int loss, Py_ssize_t n_rows, bint weighted, Layer *layers,
 ) noexcept nogil:
-    """The plan of a workspace; without layers (NULL) sizes alone."""
-    cdef Py_ssize_t i, low, high, at, unit = 3 * LANES_F64, n_products, widest = 0, sums = 0
-    cdef Py_ssize_t most_rows = 0, samples, at_all = 0
+    """A `make_workspace`, of J^T J."""
+    cdef Py_ssize_t low, high, at, unit = 3 * LANES_F64, n_products, widest = 0, sums = 0
+    cdef Py_ssize_t most_rows = 0, samples
     cdef double by_rows, by_pairs = 0
     cdef Pair pair
     c.n_params, c.n_outputs, n_products, c.n_pairs = 0, layer_units[n_layers], 0, 0
@@ -118,9 +171,7 @@ cdef void make_curved(
             sums += round_up(pair.n_rows * pair.columns, 16)
             widest, most_rows = max(widest, pair.columns), max(most_rows, pair.n_rows)
             by_pairs += cost_of(pair.n_rows, pair.columns)
-    c.order = c.n_params
-    c.n = round_up(c.n_params + 1, max(<Py_ssize_t> TILE_ROWS, <Py_ssize_t> LANES_F64))
-    c.step = c.n + (<Py_ssize_t> PANEL_F64 if c.n % 512 == 0 else 0)
+    set_order(c, c.n_params)
     by_rows = c.n_outputs * (0.5 * c.n + 1.5 * LANES_F64 + 5) * c.n
     if by_rows <= by_pairs:
         c.n_pairs, n_products, widest, most_rows, sums = 0, c.n, c.n, 0, 0
@@ -129,27 +180,7 @@ cdef void make_curved(
     if c.n_pairs == 0:
         samples //= c.n_outputs
     c.samples = max(samples // unit * unit, <Py_ssize_t> LANES_F64)
-    # the deltas of all outputs are kept for a chunk
-    for i in range(n_layers):
-        at_all += layer_units[i + 1]
-    while c.samples > LANES_F64 and c.samples * at_all * c.n_outputs > DELTAS:
-        c.samples = round_up(c.samples // 2, LANES_F64)
-    c.samples = min(c.samples, round_up(n_rows, LANES_F64))
-    make_plan(&c.plan, layer_units, activations, n_layers, loss, c.samples, 8, -1, 1, weighted,
-              layers)
-    c.samples = min(c.samples, c.plan.chunk)    # which may be shorter
-    at = c.plan.size
-    c.ones = at
-    at += round_up(MAX_TILE, 16)
-    c.zeros = at
-    at += round_up(MAX_TILE, 16)
-    c.residuals = at            # of one output; then its deltas, layer by layer
-    at += round_up(c.samples, 16)
-    c.roots = at
-    for i in range(n_layers):
-        at += round_up(c.samples * layer_units[i + 1], 16)
-    c.stride = at - c.residuals
-    at += (c.n_outputs - 1) * c.stride
+    at = place_deltas(c, activations, n_layers, loss, n_rows, weighted, layers)
     c.pairs = at
     at += round_up(c.n_pairs * <Py_ssize_t> sizeof(Pair) // 8 + 1, 16)
     c.products = at
@@ -162,14 +193,45 @@ cdef void make_curved(
     c.sums = at
     at += sums
     c.matrix = at
+    place_factor(c, at + c.n * c.step)
+
+
+cdef void make_dual(
+    Curved *c, const Py_ssize_t *layer_units, const int *activations, Py_ssize_t n_layers,
+    int loss, Py_ssize_t n_rows, bint weighted, Layer *layers,
+) noexcept nogil:
+    """A `make_workspace`, of J J^T."""
+    cdef Py_ssize_t i, at, unit = max(<Py_ssize_t> TILE_ROWS, <Py_ssize_t> LANES_F64)
+    cdef Py_ssize_t widest = 0, units = 0
+    c.n_params, c.n_outputs, c.n_pairs, c.layer_units = 0, layer_units[n_layers], 0, layer_units
+    for i in range(n_layers):
+        c.n_params += (layer_units[i] + 1) * layer_units[i + 1]
+        widest = max(widest, layer_units[i + 1])
+        units += layer_units[i] + c.n_outputs * layer_units[i + 1]
+    c.vectors = round_up(n_rows, unit) // LANES_F64
+    set_order(c, c.n_outputs * c.vectors * LANES_F64)
+    c.samples = PANEL_ROWS // LANES_F64 * LANES_F64
+    at = place_deltas(c, activations, n_layers, loss, n_rows, weighted, layers)
+    c.linear = at               # a W of a chunk
+    at += round_up(c.samples * widest, 16)
+    c.no_intercept = at
+    at += round_up(widest, max(16, <Py_ssize_t> PANEL_F64))
+    c.layers = at
+    at += round_up(n_layers * <Py_ssize_t> sizeof(layer_panels) // 8 + 1, 16)
+    c.panels = at
+    at += max(units * c.vectors * LANES_F64, c.n * <Py_ssize_t> FACTOR_ROWS)
+    c.targets = at
+    at += c.order
+    c.along = at
+    at += c.order
+    c.point = at
+    at += round_up(c.n_params, 16)
+    c.product = at
+    at += round_up(c.n_params, 16)
+    c.matrix = at
     at += c.n * c.step
-    c.factor = at
-    at += c.n * c.step
-    c.inverse = at
-    at += c.n
-    c.solution = at
-    at += c.n
-    c.size = at
+    c.intercepts = at
+    place_factor(c, at + c.n * c.step)
 
 
 cdef int check_places(

@@ -1,4 +1,5 @@
-# The normal equations of a net: J^T J and J^T q over all rows, and damped solutions.
+# What damped steps have in common, and the normal equations of a net: J^T J and J^T q over all
+# rows. dual.pxi has the other form.
 #
 # simd/second_order.h has what they are and how they are summed. Work is cut into pieces of some
 # milliseconds, between which signals are looked at.
@@ -13,6 +14,9 @@ cdef struct CurvedJob:      # a team's work on some columns of a matrix
     Py_ssize_t top, bottom, first, end, depth, panel
     const double *rows      # of a pair, ...
     Py_ssize_t n_rows, step     # ... so many; step: between rows of c
+    const layer_panels *layers  # of the dual form, ...
+    double *intercepts
+    Py_ssize_t n_layers, vectors    # ... the latter of samples
     Py_ssize_t next         # group of columns that nobody has taken
 
 cdef enum:                  # phases of a CurvedJob
@@ -20,6 +24,7 @@ cdef enum:                  # phases of a CurvedJob
     ROWS_OF_U = 1           # rows top .. bottom of the factor
     LESS_PRODUCTS = 2       # c -= x^T x
     PAIR = 3                # c += rows^T x
+    DUAL = 4                # c and intercepts: the products of the layers' panels
     GROUP = 6               # vectors of columns that a thread takes at a time
 
 
@@ -29,6 +34,9 @@ cdef void curved_columns(CurvedJob *job, Py_ssize_t first, Py_ssize_t end) noexc
                         job.inverse)
     elif job.phase == PAIR:
         cross_f64(job.n_rows, first, end, job.depth, job.rows, job.x, job.c, job.step)
+    elif job.phase == DUAL:
+        dual_products_f64(first, end, job.vectors, job.n_layers, job.layers, job.c,
+                          job.intercepts, job.step)
     else:
         gram_f64(first, end, job.top, job.depth, job.panel, job.x, job.c, job.step,
                  job.phase == LESS_PRODUCTS)
@@ -55,17 +63,19 @@ cdef inline int look_now_and_then(Py_ssize_t row) except -1:
     return 0
 
 
-cdef class NormalEquations:
-    """J^T J and the gradient of a net's mean loss over all rows, and damped steps from them.
+cdef inline double larger_or_nan(double so_far, double x) noexcept nogil:
+    return x if x != x or x > so_far else so_far
 
-    Everything is in float64, in sums over the rows: `weight` times the means.
+
+cdef class DampedEquations:
+    """A net, its data and its workspace; passes of a chunk, and a Cholesky factorisation.
 
     Parameters
     ----------
     layer_units, activations, step, x, columns, row_starts, y
         As of `loss_and_grad`.
     workspace : ndarray of uint8
-        normal_equations_size(layer_units, n_rows, weighted) bytes, at a multiple of 128.
+        As many bytes as the form needs, at a multiple of 128.
     team : ndarray of uint8 or None
     n_threads : int
         At work in the team.
@@ -78,40 +88,39 @@ cdef class NormalEquations:
     cdef tuple arrays       # which the pointers are of
     cdef readonly double weight     # of all rows
     cdef readonly double largest    # entry of the diagonal
-    cdef readonly double steepest   # entry of the gradient, by its size
     cdef readonly Py_ssize_t n_calls
-    cdef readonly bint by_pairs     # of layers, not by rows of J
 
     def __cinit__(
         self, layer_units, activations, step, x, columns, row_starts, y, workspace, team=None,
         int n_threads=1,
     ):
         cdef Problem *p = &self.problem
-        cdef Py_ssize_t size
-        cdef unsigned char *memory
         self.arrays = layer_units, activations, step, x, columns, row_starts, y, workspace, team
         set_problem(p, layer_units, activations, step, x, columns, row_starts, y)
-        check_places(p.layer_units, p.n_layers, p.n_rows)
         if not has_curvature(p.step.loss):
             raise ValueError(f"loss {p.step.loss} has no curvature")
-        memory = <unsigned char *> data_of(workspace, cnp.NPY_UINT8, 1, True)
-        size = round_up(p.n_layers * <Py_ssize_t> sizeof(Layer), 128)
-        make_curved(&self.c, p.layer_units, NULL, p.n_layers, p.step.loss, p.n_rows, p.weighted,
-                    NULL)
-        enough(cnp.PyArray_SIZE(workspace), size + 8 * self.c.size, "workspace")
-        make_curved(&self.c, p.layer_units, p.activations, p.n_layers, p.step.loss, p.n_rows,
-                    p.weighted, <Layer *> memory)
-        self.work = <double *> (memory + size)
-        self.by_pairs = self.c.n_pairs > 0
         self.n_threads = 1
         if team is not None:
             self.team, self.n_threads = data_of(team, cnp.NPY_UINT8, 1, True), max(1, n_threads)
             enough(cnp.PyArray_SIZE(team), team_bytes(self.n_threads), "team")
         self.weight = p.n_rows
         if p.weighted:
-            self.weight = weight_of(p.y, NULL, 0, p.n_rows, self.c.plan.n_targets)
-        memset(self.work + self.c.plan.params, 0, self.c.plan.packed_size * sizeof(double))
-        set_products(&self.c, self.work)
+            self.weight = weight_of(p.y, NULL, 0, p.n_rows, p.layer_units[p.n_layers] + 1)
+
+    cdef int lay_out(self, make_workspace make) except -1:
+        """Plan the workspace, whose length is compared."""
+        cdef Problem *p = &self.problem
+        cdef Curved *c = &self.c
+        cdef unsigned char *memory = <unsigned char *> data_of(
+            self.arrays[7], cnp.NPY_UINT8, 1, True)
+        cdef Py_ssize_t size = round_up(p.n_layers * <Py_ssize_t> sizeof(Layer), 128)
+        make(c, p.layer_units, NULL, p.n_layers, p.step.loss, p.n_rows, p.weighted, NULL)
+        enough(cnp.PyArray_SIZE(self.arrays[7]), size + 8 * c.size, "workspace")
+        make(c, p.layer_units, p.activations, p.n_layers, p.step.loss, p.n_rows, p.weighted,
+             <Layer *> memory)
+        self.work = <double *> (memory + size)
+        memset(self.work + c.plan.params, 0, c.plan.packed_size * sizeof(double))
+        return 0
 
     cdef void share(self, CurvedJob *job, double vectors) noexcept nogil:
         """Have the team do a job of so many vector multiply-adds."""
@@ -121,8 +130,8 @@ cdef class NormalEquations:
         else:
             team_run(self.team, perform_curved, job, parts_of(vectors, self.n_threads))
 
-    cdef Py_ssize_t deltas_of_chunk(self, Py_ssize_t row) noexcept nogil:
-        """The samples from `row` on through the net, and back for each output.
+    cdef Py_ssize_t deltas_of_chunk(self, Py_ssize_t row, Py_ssize_t lowest) noexcept nogil:
+        """The samples from `row` on through the net, and back to layer `lowest` for each output.
 
         Returns how many samples that are, with those that fill the last vector.
         """
@@ -145,7 +154,7 @@ cdef class NormalEquations:
                 chunk.count, last.fan_out, k, work + chunk.desk + last.a, work + chunk.y, kept,
                 block + delta_at(c, plan.n_layers - 1), block + c.residuals, p.step.loss,
                 last.activation, loss_numbers_of(p.step), p.weighted)
-            for i in range(plan.n_layers - 1, 0, -1):
+            for i in range(plan.n_layers - 1, lowest, -1):
                 layer = &plan.layers[i]
                 c_propagate_delta(
                     chunk.n_vectors, layer.fan_in, layer.fan_out, 0, layer.fan_in, layer.panel,
@@ -153,6 +162,88 @@ cdef class NormalEquations:
                     work + chunk.desk + plan.layers[i - 1].derived, block + delta_at(c, i - 1),
                     plan.layers[i - 1].derivative)
         return chunk.n_vectors * LANES_F64
+
+    cdef bint factorise(self) except *:
+        """U^T U = what is in the upper triangle, in place; whether all pivots are positive."""
+        cdef Curved *c = &self.c
+        cdef double *u = self.work + c.factor
+        cdef double *panels = self.work + c.panels
+        cdef Py_ssize_t top = 0, bottom, first, end, columns = c.n // LANES_F64
+        cdef Py_ssize_t panel = FACTOR_ROWS * LANES_F64
+        cdef CurvedJob job
+        cdef bint positive
+        job.x, job.c, job.step, job.panel = panels, u, c.step, panel
+        while top < c.order:
+            bottom = min(top + FACTOR_ROWS, round_up(c.order, TILE_ROWS))
+            with nogil:
+                positive = factor_block_f64(top, bottom, c.order, panel, panels, u, c.step,
+                                            self.work + c.inverse)
+                if positive:
+                    job.phase, job.top, job.bottom = ROWS_OF_U, top, bottom
+                    job.first, job.end = bottom // LANES_F64, columns
+                    self.share(&job, 0.5 * (bottom - top)**2 * (job.end - job.first))
+            if not positive:
+                return False
+            first = bottom // LANES_F64
+            while first < columns:
+                end = min(columns, first + max(1, <Py_ssize_t> (
+                    PIECE // (<double> FACTOR_ROWS * c.n * LANES_F64))))
+                with nogil:
+                    job.phase, job.top, job.depth = LESS_PRODUCTS, bottom, bottom - top
+                    job.first, job.end = first, end
+                    self.share(&job, <double> job.depth * end * LANES_F64 * (end - first))
+                PyErr_CheckSignals()
+                first = end
+            top = bottom
+        return True
+
+    cdef int substitute(self) except -1:
+        """The solution of U h = the last column."""
+        cdef Curved *c = &self.c
+        cdef double *h = self.work + c.solution
+        cdef Py_ssize_t i
+        memset(h, 0, c.n * sizeof(double))
+        for i in range(c.order):
+            h[i] = self.work[c.factor + i * c.step + c.order]
+        i = c.order
+        while i > 0:
+            with nogil:
+                back_substitute_f64(max(0, i - 1024), i, c.order, self.work + c.factor, c.step,
+                                    self.work + c.inverse, h)
+            PyErr_CheckSignals()
+            i -= 1024
+        return 0
+
+
+cdef class NormalEquations(DampedEquations):
+    """J^T J and the gradient of a net's mean loss over all rows, and damped steps from them.
+
+    Everything is in float64, in sums over the rows: `weight` times the means. Parameters are those
+    of `DampedEquations`, with normal_equations_size(layer_units, n_rows, weighted) bytes.
+    """
+    cdef readonly double steepest   # entry of the gradient, by its size
+    cdef readonly bint by_pairs     # of layers, not by rows of J
+
+    def __cinit__(self, *given, **named):
+        check_places(self.problem.layer_units, self.problem.n_layers, self.problem.n_rows)
+        self.lay_out(make_curved)
+        self.by_pairs = self.c.n_pairs > 0
+        set_products(&self.c, self.work)
+
+    cdef bint factorise_with(self, double mu) except *:
+        """U^T U = the matrix + mu I; whether all pivots are positive."""
+        cdef Curved *c = &self.c
+        cdef double *matrix = self.work + c.matrix
+        cdef double *u = self.work + c.factor
+        cdef Py_ssize_t i, first
+        for i in range(c.n):
+            first = i // TILE_ROWS * TILE_ROWS
+            memcpy(u + i * c.step + first, matrix + i * c.step + first,
+                   (c.n - first) * sizeof(double))
+            if i < c.order:
+                u[i * c.step + i] += mu
+            look_now_and_then(i)
+        return self.factorise()
 
     cdef void add_rows(self, Py_ssize_t padded) noexcept nogil:
         """Products of a chunk's rows of J, of so many samples."""
@@ -270,9 +361,9 @@ cdef class NormalEquations:
             with nogil:
                 while row < self.problem.n_rows and done < PIECE:
                     if c.n_pairs:
-                        self.add_pairs(self.deltas_of_chunk(row))
+                        self.add_pairs(self.deltas_of_chunk(row, 0))
                     else:
-                        self.add_rows(self.deltas_of_chunk(row))
+                        self.add_rows(self.deltas_of_chunk(row, 0))
                     row += c.samples
                     done += work
             self.n_calls += 1
@@ -287,13 +378,8 @@ cdef class NormalEquations:
                 at += (plan.layers[i].fan_in + 1) * plan.layers[i].fan_out
         self.largest = self.steepest = 0
         for i in range(c.order):
-            # NaN is never larger, and would be overlooked
-            if not matrix[i * c.step + i] <= self.largest:
-                self.largest = matrix[i * c.step + i]
-            if not abs(matrix[i * c.step + c.order]) <= self.steepest:
-                self.steepest = abs(matrix[i * c.step + c.order])
-            if not (isfinite(self.largest) and isfinite(self.steepest)):
-                break
+            self.largest = larger_or_nan(self.largest, matrix[i * c.step + i])
+            self.steepest = larger_or_nan(self.steepest, abs(matrix[i * c.step + c.order]))
 
     def penalise(self, params, strengths):
         """Add sum_i strengths_i params_i^2 / 2 to the loss that the equations are of."""
@@ -323,7 +409,7 @@ cdef class NormalEquations:
         cdef Py_ssize_t i, j, k, P = c.n_params
         same(cnp.PyArray_DIM(out, 0), P, "out")
         same(cnp.PyArray_DIM(out, 1), P, "a row of out")
-        if not self.factorise(mu):
+        if not self.factorise_with(mu):
             return None
         for i in range(P):          # row i of out: column i of U^-1, for the time being
             memset(h, 0, c.n * sizeof(double))
@@ -360,64 +446,13 @@ cdef class NormalEquations:
         cdef double less = 0
         cdef Py_ssize_t i
         same(cnp.PyArray_SIZE(step), c.n_params, "step")
-        if not self.factorise(mu):
+        if not self.factorise_with(mu):
             return None
-        memset(h, 0, c.n * sizeof(double))
-        for i in range(c.order):
-            h[i] = self.work[c.factor + i * c.step + c.order]
-        i = c.order
-        while i > 0:
-            with nogil:
-                back_substitute_f64(max(0, i - 1024), i, c.order, self.work + c.factor, c.step,
-                                    self.work + c.inverse, h)
-            PyErr_CheckSignals()
-            i -= 1024
+        self.substitute()
         for i in range(c.order):
             less += h[i] * (mu * h[i] + matrix[i * c.step + c.order])
             out[i] = -h[i]
         return 0.5 * less
-
-    cdef bint factorise(self, double mu) except *:
-        """U^T U = the matrix + mu I; whether all pivots are positive."""
-        cdef Curved *c = &self.c
-        cdef double *matrix = self.work + c.matrix
-        cdef double *u = self.work + c.factor
-        cdef double *panels = self.work + c.panels
-        cdef Py_ssize_t top = 0, bottom, first, end, i, columns = c.n // LANES_F64
-        cdef Py_ssize_t panel = FACTOR_ROWS * LANES_F64
-        cdef CurvedJob job
-        cdef bint positive
-        job.x, job.c, job.step, job.panel = panels, u, c.step, panel
-        for i in range(c.n):
-            first = i // TILE_ROWS * TILE_ROWS
-            memcpy(u + i * c.step + first, matrix + i * c.step + first,
-                   (c.n - first) * sizeof(double))
-            if i < c.order:
-                u[i * c.step + i] += mu
-            look_now_and_then(i)
-        while top < c.order:
-            bottom = min(top + FACTOR_ROWS, round_up(c.order, TILE_ROWS))
-            with nogil:
-                positive = factor_block_f64(top, bottom, c.order, panel, panels, u, c.step,
-                                            self.work + c.inverse)
-                if positive:
-                    job.phase, job.top, job.bottom = ROWS_OF_U, top, bottom
-                    job.first, job.end = bottom // LANES_F64, columns
-                    self.share(&job, 0.5 * (bottom - top)**2 * (job.end - job.first))
-            if not positive:
-                return False
-            first = bottom // LANES_F64
-            while first < columns:
-                end = min(columns, first + max(1, <Py_ssize_t> (
-                    PIECE // (<double> FACTOR_ROWS * c.n * LANES_F64))))
-                with nogil:
-                    job.phase, job.top, job.depth = LESS_PRODUCTS, bottom, bottom - top
-                    job.first, job.end = first, end
-                    self.share(&job, <double> job.depth * end * LANES_F64 * (end - first))
-                PyErr_CheckSignals()
-                first = end
-            top = bottom
-        return True
 
     def jacobian(self, params):
         """J, (n_rows n_outputs, n_params), and q, (n_rows n_outputs,), for other uses."""
@@ -439,7 +474,7 @@ cdef class NormalEquations:
         pack_params(plain, plan, self.work + plan.params)
         while row < p.n_rows:
             with nogil:
-                padded = self.deltas_of_chunk(row)
+                padded = self.deltas_of_chunk(row, 0)
                 for s in range(min(c.samples, p.n_rows - row)):
                     for k in range(c.n_outputs):
                         block = self.work + k * c.stride
@@ -474,12 +509,19 @@ cdef class NormalEquations:
         return both, gradient
 
 
+cdef Py_ssize_t bytes_of_equations(
+    const Py_ssize_t *layer_units, Py_ssize_t n_layers, Py_ssize_t n_rows, bint weighted,
+    make_workspace make,
+) noexcept nogil:
+    cdef Curved c
+    make(&c, layer_units, NULL, n_layers, 0, n_rows, weighted, NULL)
+    return round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128) + 8 * c.size
+
+
 def normal_equations_size(const Py_ssize_t[::1] layer_units, Py_ssize_t n_rows, bint weighted):
     """Bytes of workspace that `NormalEquations` takes."""
-    cdef Curved c
     cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
     count_params(&layer_units[0], n_layers + 1, n_layers)
     enough(n_rows, 1, "the rows")
     check_places(&layer_units[0], n_layers, n_rows)
-    make_curved(&c, &layer_units[0], NULL, n_layers, 0, n_rows, weighted, NULL)
-    return round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128) + 8 * c.size
+    return bytes_of_equations(&layer_units[0], n_layers, n_rows, weighted, make_curved)

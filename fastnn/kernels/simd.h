@@ -104,6 +104,10 @@
 #undef VECTOR_BYTES
 #undef FASTNN_TARGET
 #define VECTOR_BYTES FASTNN_VECTOR_BYTES
+#if VECTOR_BYTES / 8 > TILE_ROWS /* doubles of a vector: rows of J J^T are taken by whole vectors */
+#undef TILE_ROWS
+#define TILE_ROWS (VECTOR_BYTES / 8)
+#endif
 #define FASTNN_TARGET "generic vectors"
 #define FASTNN_NO_INTRINSICS 1
 #endif

@@ -33,14 +33,17 @@ from fastnn.reference.layout import (
 from fastnn.reference.records import record_layouts
 from fastnn.reference.rows import draw_uniform, is_matrix, shuffle
 from fastnn.reference.second_order import (
+    DualEquations,
     LimitedMemory,
     NormalEquations,
+    dual_equations_size,
     normal_equations_size,
 )
 from fastnn.reference.solvers import solver_update
 from fastnn.reference.training import Epochs, loss_and_grad, train_epoch
 
 __all__ = [
+    "DualEquations",
     "Epochs",
     "Forward",
     "LimitedMemory",
@@ -54,6 +57,7 @@ __all__ = [
     "dense_forward",
     "derivative",
     "draw_uniform",
+    "dual_equations_size",
     "enumerations",
     "forward",
     "free_team",

@@ -98,11 +98,13 @@ def normal_equations_size(layer_units: Array, n_rows: int, weighted: bool) -> in
     return 0
 
 
-class NormalEquations:
-    """J^T J and the gradient of a net's mean loss over all rows, and damped steps from them.
+def dual_equations_size(layer_units: Array, n_rows: int, weighted: bool) -> int:
+    """None: memory is NumPy's."""
+    return 0
 
-    Everything is in float64, in sums over the rows: `weight` times the means.
-    """
+
+class DampedEquations:
+    """What both forms of a damped step have in common."""
 
     def __init__(
         self,
@@ -123,19 +125,34 @@ class NormalEquations:
         self._x, self._y = dense_rows(x, columns, row_starts, layer_units[0]), y
         self.weight = float(weights_of(y, layer_units[-1]).sum())
         self.largest = self.steepest = 0.0
-        self.n_calls, self.by_pairs = 0, False
+        self.n_calls = 0
+
+    def _jacobian(self, params: Array) -> tuple[Array, Array]:
+        numbers = self._numbers
+        return jacobian(params, *self._net, numbers.loss, self._x, self._y, numbers.loss_numbers)
+
+    def _strength(self, params: Array) -> Array:
+        """The penalty of each parameter."""
+        strength = np.zeros_like(params)
+        for coef, _ in split(strength, self._net[0]):
+            coef[...] = self._numbers.alpha
+        return strength
+
+
+class NormalEquations(DampedEquations):
+    """J^T J and the gradient of a net's mean loss over all rows, and damped steps from them.
+
+    Everything is in float64, in sums over the rows: `weight` times the means.
+    """
+
+    by_pairs = False
 
     @quiet
     def sum(self, params: Array) -> None:
         """Sum the equations at these parameters."""
-        numbers = self._numbers
-        rows, residuals = jacobian(
-            params, *self._net, numbers.loss, self._x, self._y, numbers.loss_numbers
-        )
+        rows, residuals = self._jacobian(params)
         self._matrix, self._gradient = rows.T @ rows, rows.T @ residuals
-        strength = np.zeros_like(params)
-        for coef, _ in split(strength, self._net[0]):
-            coef[...] = numbers.alpha
+        strength = self._strength(params)
         self._matrix[np.diag_indices(len(params))] += strength
         self._gradient += strength * params
         self.largest = float(np.diag(self._matrix).max())
@@ -182,12 +199,59 @@ class NormalEquations:
 
     def jacobian(self, params: Array) -> tuple[Array, Array]:
         """J, (n_rows n_outputs, n_params), and q, (n_rows n_outputs,), for other uses."""
-        numbers = self._numbers
-        return jacobian(params, *self._net, numbers.loss, self._x, self._y, numbers.loss_numbers)
+        return self._jacobian(params)
 
     def equations(self) -> tuple[Array, Array]:
         """The matrix (n_params, n_params) and the gradient (n_params,), copied."""
         return self._matrix.copy(), self._gradient.copy()
+
+
+class DualEquations(DampedEquations):
+    """J J^T and the gradient of a net's mean loss over all rows, and damped steps from them.
+
+    Everything is in float64, in sums over the rows: `weight` times the means.
+    """
+
+    @quiet
+    def sum(self, params: Array) -> None:
+        """Sum the equations at these parameters."""
+        self._rows, self._residuals = self._jacobian(params)
+        self._penalty = self._strength(params)
+        self._along = self._penalty * params
+        self._gradient = self._rows.T @ self._residuals + self._along
+        of_coefs, of_intercepts = self.products()
+        self.largest = float((np.diag(of_coefs) + np.diag(of_intercepts)).max())
+        self.largest += self._numbers.alpha
+        self.steepest = float(np.abs(self._gradient).max())
+        self.n_calls += 1
+
+    @quiet
+    def solve(self, mu: float, step: Array) -> float | None:
+        """step = -(J^T J + mu I)^-1 g, and how much less the loss should be after it.
+
+        None if the matrix is not positive definite in float64.
+        """
+        if not mu + self._numbers.alpha > 0:
+            return None
+        rows, damping = self._rows, mu + self._penalty
+        matrix = mu * (np.eye(len(rows)) + (rows / damping) @ rows.T)
+        try:
+            factor = np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError:
+            return None
+        known = mu * (self._residuals - rows @ (self._along / damping))
+        weights = np.linalg.solve(factor.T, np.linalg.solve(factor, known))
+        h = (self._along + rows.T @ weights) / damping
+        step[:] = -h
+        return float(0.5 * h @ (mu * h + self._gradient))
+
+    def products(self) -> tuple[Array, Array]:
+        """J J^T of coefs and of intercepts, each (n_rows n_outputs,) squared, copied."""
+        is_coef = np.zeros(self._rows.shape[1], bool)
+        for coef, _ in split(is_coef, self._net[0]):
+            coef[...] = True
+        coefs, intercepts = self._rows[:, is_coef], self._rows[:, ~is_coef]
+        return coefs @ coefs.T, intercepts @ intercepts.T
 
 
 # ---- L-BFGS -------------------------------------------------------------------------------------

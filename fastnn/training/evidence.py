@@ -10,7 +10,8 @@ Hagan, 1997).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,11 @@ from fastnn.data.rows import Rows, as_rows
 from fastnn.parameters import shapes_of
 from fastnn.training.second_order import LevenbergMarquardt
 
-if TYPE_CHECKING:
-    from fastnn.network import Network
-
 _FIRST_ALPHA = 0.01  # times the targets' variance; of the output's coefs, which scale with y
 _FIRST_EPOCHS = 5  # with the first alphas: what has not learnt yet would be pruned
 _SETTLED = 1e-3  # alphas that change by less than this share ...
-_LITTLE = 1e-6  # ... with steps that lower the loss by less than this one: the search is over
+_LITTLE = 1e-6  # ... with steps that lower the loss by less than this one: the search is over,
+_RISE, _PATIENCE = 0.01, 10  # and where the logarithm rises by less in so many steps
 _RANGE = 1e12  # alphas stay within this factor of the first
 _BLOCK = 20_000_000  # multiply-adds of standard deviations at a time
 _TINY = float(np.finfo(np.float64).tiny)
@@ -43,40 +42,53 @@ class Evidence(NamedTuple):
     covariance: NDArray[np.float64] | None = None  # of the parameters, at the end
 
 
-def deviations(net: Network, x: NDArray[Any]) -> NDArray[Any]:
-    """Standard deviations of targets at the rows x, which are checked, (n, n_outputs).
+def deviations(
+    units: NDArray[np.intp],
+    codes: NDArray[np.int32],
+    params: NDArray[Any],
+    found: Mapping[str, Any],
+    x: Any,
+) -> NDArray[np.float64]:
+    """Standard deviations of targets at rows, which are checked, (n, n_outputs).
 
-    Raises
-    ------
-    ValueError
-        If the network was not fitted by evidence.
+    Parameters
+    ----------
+    units : ndarray of intp, (n_layers + 1,)
+    codes : ndarray of int32, (n_layers,)
+    params : ndarray, (n_params,)
+    found : mapping
+        Fields of `Evidence`: covariance and noise_variance.
+    x : ndarray or sparse matrix, (n, units[0])
     """
-    evidence = net._evidence
-    if evidence is None:
-        raise ValueError('return_std needs a fit with alpha="evidence" before')
-    params, covariance = net.params_.astype(np.float64), evidence["covariance"]
-    variances = np.empty((len(x), net.layer_units[-1]))
+    params, covariance = params.astype(np.float64), found["covariance"]
+    variances = np.empty((x.shape[0], units[-1].item()))
     size = max(1, _BLOCK // covariance.size)  # so that Ctrl-C is answered, and memory is little
-    for start in range(0, len(x), size):
-        rows = np.ascontiguousarray(x[start : start + size], np.float64)
-        slopes = _jacobian(net, params, rows)
+    for start in range(0, x.shape[0], size):
+        rows = x[start : start + size]
+        rows = np.ascontiguousarray(
+            rows.toarray() if hasattr(rows, "toarray") else rows, np.float64
+        )
+        slopes = _jacobian(units, codes, params, rows)
         # einsum by itself uses no BLAS, whose bits may differ
         spread = np.einsum("ij,ij->i", np.einsum("ij,jk->ik", slopes, covariance), slopes)
         variances[start : start + size] = spread.reshape(len(rows), -1)
-    variances += evidence["noise_variance"]
-    result: NDArray[Any] = np.sqrt(np.maximum(variances, 0)).astype(net.dtype)
+    variances += found["noise_variance"]
+    result: NDArray[np.float64] = np.sqrt(np.maximum(variances, 0))
     return result
 
 
 def _jacobian(
-    net: Network, params: NDArray[np.float64], rows: NDArray[np.float64]
+    units: NDArray[np.intp],
+    codes: NDArray[np.int32],
+    params: NDArray[np.float64],
+    rows: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """The derivatives of the outputs by the parameters, (n n_outputs, n_params)."""
-    build, targets = kernels.build, np.zeros((len(rows), net.layer_units[-1]))
-    size = build.normal_equations_size(net._units, len(rows), False)
+    build, targets = kernels.build, np.zeros((len(rows), units[-1].item()))
+    size = build.normal_equations_size(units, len(rows), False)
     step = kernels.step_bytes(kernels.new_step(loss=losses.CODES["squared_error"]))
     equations = build.NormalEquations(
-        net._units, net._codes, step, *as_rows(rows), targets, kernels.aligned_empty(size)
+        units, codes, step, *as_rows(rows), targets, kernels.aligned_empty(size)
     )
     slopes: NDArray[np.float64] = equations.jacobian(params)[0]
     return slopes
@@ -89,6 +101,8 @@ class EvidenceSearch(LevenbergMarquardt):
     count relatively: they are scaled to add up to the samples that have any.
     """
 
+    _may_be_dual = False  # it weighs the inverse of the matrix of parameters
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         shapes = shapes_of(tuple(self.layer_units.tolist()))
@@ -99,12 +113,14 @@ class EvidenceSearch(LevenbergMarquardt):
         self._n_params = np.bincount(self._layer + 1)[1:]
         self._found: Evidence | None = None
         self._first: NDArray[np.float64] = np.empty(0)
+        self._highest, self._without_rise = -math.inf, 0
 
     def _begin(self, x: Rows, y: NDArray[Any], curve: NDArray[np.float64], first: int) -> None:
         if self._weighted:
             y = y.copy()
             y[:, -1] *= np.count_nonzero(y[:, -1]) / y[:, -1].sum()
         super()._begin(x, y, curve, first)
+        self._highest, self._without_rise = -math.inf, 0
         # the variance of the targets, which is what the output's coefs scale with
         n = self.layer_units[-1].item()
         weights = y[:, -1] if self._weighted else np.ones(len(y))
@@ -196,11 +212,16 @@ class EvidenceSearch(LevenbergMarquardt):
             alphas = found.alphas
             equations.penalise(at.params, self._strengths(alphas) - self._strengths(before))
             settled = max(abs(a / b - 1) for a, b in zip(alphas, before, strict=True)) < _SETTLED
+            self._without_rise += 1
+            if found.log_evidence > self._highest + _RISE:
+                self._highest, self._without_rise = found.log_evidence, 0
         loss = self._total(at.params, alphas)
         reached = self._step(at, loss, lambda params: self._total(params, alphas))
         little = not loss - reached.loss > _LITTLE * loss
         self._curve[at.epoch] = loss
         self._found = found
         self._reached = reached._replace(
-            epoch=at.epoch + 1, steps=at.steps + 1, over=settled and little
+            epoch=at.epoch + 1,
+            steps=at.steps + 1,
+            over=(settled and little) or self._without_rise >= _PATIENCE,
         )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import kernels, parameters, threads
+from fastnn import kernels, parameters, threads, work
 from fastnn.catalog import losses, solvers
 from fastnn.data.rows import Rows, SparseRows, as_rows
 from fastnn.parameters import SolverState
@@ -23,7 +23,7 @@ from fastnn.training.objective import MeanLoss
 from fastnn.training.own_loss import OwnMeanLoss
 from fastnn.training.run import NOT_FINITE, advice
 
-#: bytes that the matrix and its factor may take, each
+#: bytes that a matrix and its factor may take, each
 MOST_BYTES = 2 << 30
 # Damping beyond the largest entry of the diagonal times this: steps are lost in rounding.
 _MOST_DAMPING = 1e18
@@ -32,24 +32,31 @@ _LARGEST = float(np.finfo(np.float64).max)
 _DOUBLE = np.dtype(np.float64)
 
 
-def check_memory(layer_units: tuple[int, ...], n_rows: int) -> None:
-    """Refuse a network whose matrix is too large.
+def check_memory(layer_units: tuple[int, ...], n_rows: int, *, evidence: bool = False) -> None:
+    """Refuse a network whose smaller matrix is too large; `evidence` needs that of parameters.
 
     Raises
     ------
     ValueError
     """
-    n_params = parameters.count_params(layer_units)
-    size, what = 8 * n_params**2, f"the matrix of {n_params} parameters"
-    if size <= MOST_BYTES:
+    n_params, n_outputs = parameters.count_params(layer_units), layer_units[-1]
+    units = np.array(layer_units, np.intp)
+    order, dual = (n_params, False) if evidence else work.order_of_matrix(units, n_rows)
+    needed = 8 * order**2
+    what = f"the matrix of {n_params} parameters ({8 * n_params**2 / 2**30:.1f} GiB)"
+    if not evidence:
+        size = 8 * (n_rows * n_outputs) ** 2 / 2**30
+        what += f", or of {n_rows} rows of {n_outputs} outputs ({size:.1f} GiB)"
+    if needed <= MOST_BYTES:
         # with its factor, sums, and what is computed of some rows at a time for each output
-        units = np.array(layer_units, np.intp)
-        size = kernels.build.normal_equations_size(units, n_rows, False)
-        if size <= 3 * MOST_BYTES:
+        build = kernels.build
+        size_of = build.dual_equations_size if dual else build.normal_equations_size
+        needed = size_of(units, n_rows, False)
+        if needed <= 4 * MOST_BYTES:
             return
-        what = f"{n_params} parameters and {layer_units[-1]} outputs"
+        what += " and all that belongs to it"
     raise ValueError(
-        f'solver "lm" needs {size / 2**30:.1f} GiB for {what} ({n_rows} rows), more than '
+        f'solver "lm" needs {needed / 2**30:.1f} GiB for {what}, and may take '
         f"{MOST_BYTES / 2**30:.1f} GiB for a matrix (fastnn.training.second_order.MOST_BYTES); "
         'solver "lbfgs" needs no matrix'
     )
@@ -220,6 +227,8 @@ class LevenbergMarquardt(Search):
     true (Nielsen, 1999); without, it goes up and down by factors of 10 (Hagan and Menhaj, 1994).
     """
 
+    _may_be_dual = True  # where rows are fewer than parameters
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._reached = Reached(np.empty(0))
@@ -265,10 +274,14 @@ class LevenbergMarquardt(Search):
     def _begin(self, x: Rows, y: NDArray[Any], curve: NDArray[np.float64], first: int) -> None:
         build, params = kernels.build, self._params
         assert params is not None
-        size = build.normal_equations_size(self.layer_units, len(y), self._weighted)
-        self._equations = build.NormalEquations(
+        form: Any = build.NormalEquations
+        size_of = build.normal_equations_size
+        if self._may_be_dual and work.order_of_matrix(self.layer_units, len(y))[1]:
+            form, size_of = build.DualEquations, build.dual_equations_size
+        self._equations = form(
             self.layer_units, self.codes, kernels.step_bytes(self.step), *as_rows(x), y,
-            kernels.aligned_empty(size), self._team.memory, self._team.n_threads,
+            kernels.aligned_empty(size_of(self.layer_units, len(y), self._weighted)),
+            self._team.memory, self._team.n_threads,
         )  # fmt: skip
         self._loss, self._curve = self._loss_of(x, y), curve
         self._reached = self._reached._replace(
@@ -301,14 +314,16 @@ class LevenbergMarquardt(Search):
     ) -> Reached:
         """Where a step gets to that lowers the loss; the same, and over, if there is none."""
         equations, by_gain = self._equations, self._options["gain_ratio"]
-        if not (math.isfinite(equations.largest) and math.isfinite(equations.steepest)):
+        # which takes two passes in the dual form
+        steepest: float = equations.steepest if self._tol > 0 else math.inf
+        if not math.isfinite(equations.largest) or math.isnan(steepest):
             raise self._diverged("the second derivatives of the loss are beyond float64's range")
         usual = self._options["damping"] * equations.largest
         damping = at.damping or usual
         most = min(_MOST_DAMPING * (equations.largest or 1.0), _LARGEST)
         factor = 2.0
         step, reduced = np.empty_like(at.params), False
-        if equations.steepest <= self._tol * equations.weight:
+        if steepest <= self._tol * equations.weight:
             damping = 0.0
         while 0 < damping <= most:
             promised = equations.solve(damping, step)

@@ -23,7 +23,7 @@ CODES = {
 }
 
 
-CLASSES = ("Epochs", "Forward", "LimitedMemory", "NormalEquations")
+CLASSES = ("DualEquations", "Epochs", "Forward", "LimitedMemory", "NormalEquations")
 
 
 def functions_of(module):

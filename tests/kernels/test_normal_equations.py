@@ -45,13 +45,14 @@ def problem(net, n, *, weighted=False, seed=0):
     return params, units_of(*units), codes_of(*names), x, y, loss_numbers(loss, units[-1])
 
 
-def equations_of(module, net, given, *, alpha=0.0, rows=DENSE, n_threads=1, team=None):
+def equations_of(module, net, given, *, alpha=0.0, rows=DENSE, dual=False, n_threads=1, team=None):
     _, units, codes, x, y, numbers = given
-    size = module.normal_equations_size(units, len(y), y.shape[1] > units[-1])
-    workspace = builds.aligned_empty(size)
+    size_of = module.dual_equations_size if dual else module.normal_equations_size
+    workspace = builds.aligned_empty(size_of(units, len(y), y.shape[1] > units[-1]))
     workspace[:] = 255
     step = step_of(loss=net[2], alpha=alpha, loss_numbers=numbers)
-    return module.NormalEquations(units, codes, step, x, *rows, y, workspace, team, n_threads)
+    form = module.DualEquations if dual else module.NormalEquations
+    return form(units, codes, step, x, *rows, y, workspace, team, n_threads)
 
 
 def close(a, b, tolerance):
@@ -120,6 +121,21 @@ def test_curvature_is_the_second_derivative_by_logits(loss):
     np.testing.assert_allclose(equations.equations()[0], hessian, rtol=1e-6, atol=1e-8)
 
 
+@EVERY_NET
+def test_dual_form_is_the_other_one(net):
+    """Both forms of the oracle take the same step."""
+    for alpha in (0.0, 0.3):
+        params, *_ = given = problem(net, 4, weighted=True)
+        steps, promises = [], []
+        for dual in (False, True):
+            equations = equations_of(reference, net, given, alpha=alpha, dual=dual)
+            equations.sum(params)
+            steps.append(np.empty_like(params))
+            promises.append(equations.solve(0.5, steps[-1]))
+        close(*steps, 1e-10)
+        assert promises[0] == pytest.approx(promises[1], rel=1e-10)
+
+
 # ---- the kernels --------------------------------------------------------------------------------
 
 
@@ -175,7 +191,50 @@ def test_wide_nets(kernels):
             close(step, expected, tolerance)
 
 
-def test_sparse_rows_are_dense_ones(kernels, rng):
+@EVERY_NET
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_dual_equations_and_steps(kernels, net, weighted, alpha):
+    for n in (*SIZES[::3], 61):
+        check_dual(kernels, net, problem(net, n, weighted=weighted), alpha, (1e-3, 1.0))
+
+
+def check_dual(kernels, net, given, alpha, shares):
+    ours, theirs = (
+        equations_of(m, net, given, alpha=alpha, dual=True) for m in (kernels, reference)
+    )
+    params = given[0]
+    for equations in (ours, theirs):
+        equations.sum(params)
+    scale = np.sqrt(theirs.largest * max(theirs.weight, 1))
+    assert ours.weight == pytest.approx(theirs.weight, rel=1e-14)
+    assert ours.largest == pytest.approx(theirs.largest, rel=1e-12)
+    assert ours.steepest == pytest.approx(theirs.steepest, rel=1e-12, abs=1e-12 * scale)
+    for a, b in zip(ours.products(), theirs.products(), strict=True):
+        close(a, b, 1e-12)
+    matrix = sum(theirs.products())
+    step, expected = np.empty_like(params), np.empty_like(params)
+    for share in shares:
+        mu = share * theirs.largest
+        tolerance = of_condition(matrix, mu)
+        promised, expected_promise = ours.solve(mu, step), theirs.solve(mu, expected)
+        most = max(np.abs(expected).max(), scale)
+        np.testing.assert_allclose(step, expected, rtol=0, atol=tolerance * most)
+        assert promised == pytest.approx(expected_promise, rel=tolerance, abs=1e-13 * scale)
+
+
+def test_dual_form_of_wide_nets(kernels):
+    """Of several blocks of the factorisation, chunks of rows, and wide layers."""
+    for units, n in (((3, 40, 3, 1), 300), ((33, 65, 17, 2), 150), ((9, 100, 1), 601)):
+        net = (units, ("tanh",) * (len(units) - 2) + ("identity",), "squared_error")
+        for alpha in (0.0, 0.01):
+            check_dual(kernels, net, problem(net, n), alpha, (1e-6, 1.0))
+    net = ((20, 50, 4), ("silu", "softmax"), "log_loss")
+    check_dual(kernels, net, problem(net, 90), 0.01, (1e-6, 1.0))
+
+
+@pytest.mark.parametrize("dual", [False, True], ids=["normal", "dual"])
+def test_sparse_rows_are_dense_ones(kernels, rng, dual):
     from scipy.sparse import csr_array
 
     net = ((9, 5, 1), ("tanh", "identity"), "squared_error")
@@ -186,27 +245,31 @@ def test_sparse_rows_are_dense_ones(kernels, rng):
     both = []
     for given_x, places in ((x, DENSE), (sparse.data[np.newaxis], rows)):
         equations = equations_of(
-            kernels, net, (params, units, codes, given_x, y, numbers), rows=places
+            kernels, net, (params, units, codes, given_x, y, numbers), rows=places, dual=dual
         )
         equations.sum(params)
-        both.append(equations.equations()[0].tobytes())
+        step = np.empty_like(params)
+        both.append((equations.solve(0.1, step), step.tobytes()))
     assert both[0] == both[1]
 
 
+@pytest.mark.parametrize("dual", [False, True], ids=["normal", "dual"])
 @pytest.mark.parametrize("units", [(10, 60, 2), (1, 40, 1), (2, 6, 6, 6, 1)], ids=str)
 @pytest.mark.parametrize("n_threads", [2, 3, 4])
-def test_threads_change_no_bit(kernels, n_threads, units):
+def test_threads_change_no_bit(kernels, n_threads, units, dual):
     net = (units, (*("tanh",) * (len(units) - 2), "identity"), "squared_error")
-    params, *_ = given = problem(net, 700)
+    params, *_ = given = problem(net, 350 if dual else 700)
     results = []
     for count in (1, n_threads):
         with Team(kernels, count) as team:
-            equations = equations_of(kernels, net, given, n_threads=count, team=team.memory)
+            equations = equations_of(
+                kernels, net, given, n_threads=count, team=team.memory, dual=dual
+            )
             equations.sum(params)
             step = np.empty_like(params)
             promised = equations.solve(1e-3 * equations.largest, step)
-            matrix, gradient = equations.equations()
-        results.append((promised, matrix.tobytes(), gradient.tobytes(), step.tobytes()))
+            matrices = equations.products() if dual else equations.equations()
+        results.append((promised, step.tobytes(), *(a.tobytes() for a in matrices)))
     assert results[0] == results[1]
 
 
@@ -232,11 +295,12 @@ def test_penalty_and_inverse(kernels):
 
 
 @EVERY_BUILD
-def test_singular_equations_have_no_solution(module):
+@pytest.mark.parametrize("dual", [False, True], ids=["normal", "dual"])
+def test_singular_equations_have_no_solution(module, dual):
     """More parameters than rows; damped they have one."""
     net = ((2, 3, 1), ("tanh", "identity"), "squared_error")
     params, *_ = given = problem(net, 2)
-    equations = equations_of(module, net, given)
+    equations = equations_of(module, net, given, dual=dual)
     equations.sum(params)
     step = np.full_like(params, 7)
     assert equations.solve(-equations.largest, step) is None
@@ -250,17 +314,20 @@ def test_losses_without_curvature_are_refused(module):
         net = ((2, 3, 1), ("tanh", row.out_activation or "identity"), row.name)
         if row.curvature or row.out_activation == "softmax":
             continue
-        with pytest.raises(ValueError, match="no curvature"):
-            equations_of(module, net, problem(net, 5))
+        for dual in (False, True):
+            with pytest.raises(ValueError, match="no curvature"):
+                equations_of(module, net, problem(net, 5), dual=dual)
     assert {row.name for row in losses.LOSSES if not row.curvature} == {
         "absolute_error", "quantile", "given",
     }  # fmt: skip
 
 
-def test_lengths_are_compared(kernels):
+@pytest.mark.parametrize("dual", [False, True], ids=["normal", "dual"])
+def test_lengths_are_compared(kernels, dual):
     net = ((3, 5, 2), ("tanh", "identity"), "squared_error")
     params, units, codes, x, y, _ = problem(net, 7)
-    size = kernels.normal_equations_size(units, 7, False)
+    size_of = kernels.dual_equations_size if dual else kernels.normal_equations_size
+    size = size_of(units, 7, False)
 
     def new(**changed):
         given = {
@@ -268,7 +335,8 @@ def test_lengths_are_compared(kernels):
             "columns": DENSE[0], "row_starts": DENSE[1], "y": y,
             "workspace": builds.aligned_empty(size),
         } | changed  # fmt: skip
-        return kernels.NormalEquations(*given.values())
+        form = kernels.DualEquations if dual else kernels.NormalEquations
+        return form(*given.values())
 
     for changed in (
         {"x": x[:6].copy()}, {"x": x[:, :2].copy()}, {"y": y[:, :1].copy()},

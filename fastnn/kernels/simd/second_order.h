@@ -16,7 +16,11 @@
  *   Where there is one output and little to save, rows and columns are entries of J.
  *
  * Every entry is one sum in the order of the samples, whatever the size of chunks and tiles and the
- * number of threads. */
+ * number of threads.
+ *
+ * Where rows of J are fewer than parameters, the dual form needs J J^T alone, of rows by rows. The
+ * entry of two rows is a sum over layers of (a . a') (delta . delta'), of coefs, and of
+ * delta . delta', of intercepts; J is never made. */
 
 /* Least curvature of a sample's log loss: what a saturated output has less of. It bounds a step,
  * and changes no gradient. */
@@ -194,6 +198,56 @@ FASTNN_KERNEL void FN(product_rows)(ptrdiff_t n_vectors, ptrdiff_t n, ptrdiff_t 
     }
 }
 
+/* ---- the dual form --------------------------------------------------------------------------- */
+
+/* What goes into and comes back to a layer, in panels of VL samples: those of the vector v of
+ * samples begin at v fan_in VL and, of deltas, output by output, at (output n_vectors + v) fan_out
+ * VL. */
+typedef struct {
+    ptrdiff_t fan_in, fan_out;
+    REAL *a, *delta;
+} layer_panels;
+
+/* Tiles [feature][width] to panels [feature][VL]. */
+FASTNN_KERNEL void FN(to_panels)(ptrdiff_t n_vectors, ptrdiff_t units, const REAL *x, REAL *out)
+{
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        for (ptrdiff_t i = 0; i < units; i++, x += vectors * VL)
+            for (int v = 0; v < vectors; v++)
+                FN(store)(out + ((v0 + v) * units + i) * VL, FN(load)(x + v * VL));
+        v0 += vectors;
+    }
+}
+
+/* sums[s] += sum over the features of x y, for each sample. */
+FASTNN_KERNEL void FN(feature_dots)(ptrdiff_t n_vectors, ptrdiff_t units, const REAL *x,
+                                    const REAL *y, REAL *sums)
+{
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        for (ptrdiff_t i = 0; i < units; i++)
+            for (int v = 0; v < vectors; v++, x += VL, y += VL)
+                FN(store)(sums + v * VL, FN(load)(sums + v * VL) + FN(load)(x) * FN(load)(y));
+        sums += vectors * VL;
+        v0 += vectors;
+    }
+}
+
+/* Tiles out += x times a number of each sample. */
+FASTNN_KERNEL void FN(add_weighted)(ptrdiff_t n_vectors, ptrdiff_t units, const REAL *x,
+                                    const REAL *weights, REAL *out)
+{
+    for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
+        const int vectors = tile_vectors(n_vectors - v0);
+        for (ptrdiff_t i = 0; i < units; i++)
+            for (int v = 0; v < vectors; v++, x += VL, out += VL)
+                FN(store)(out, FN(load)(out) + FN(load)(x) * FN(load)(weights + v * VL));
+        weights += vectors * VL;
+        v0 += vectors;
+    }
+}
+
 /* acc[r][v] += or -= sum over d < depth of rows[d][r] * columns[d][v]: TILE_ROWS parameters, from
  * the panel of the first of them on, by `vectors` panels; panels are `panel` numbers apart. */
 FASTNN_INLINE void FN(panel_product)(const int vectors, const int subtract, ptrdiff_t depth,
@@ -258,6 +312,68 @@ FASTNN_KERNEL void FN(gram)(ptrdiff_t first, ptrdiff_t end, ptrdiff_t top, ptrdi
     else                                                                                          \
         FN(gram_tile)(nv, 0, depth, panel, x + i / VL * panel, x + k * panel,                     \
                       c + i * step + k * VL, step);
+            BY_VECTORS((int)(j + vectors - k), CALL)
+#undef CALL
+        }
+        j += vectors;
+    }
+}
+
+/* A tile of J J^T: the coefs' share to `coefs`, the intercepts' to `intercepts`. The rows begin at a
+ * vector of samples, and at one of those of all outputs; so do the columns. */
+FASTNN_INLINE void FN(dual_tile)(const int vectors, ptrdiff_t n_layers, const layer_panels *layers,
+                                 ptrdiff_t samples, ptrdiff_t row, ptrdiff_t column_samples,
+                                 ptrdiff_t column, REAL *coefs, REAL *intercepts, ptrdiff_t step)
+{
+    VEC acc[TILE_ROWS][TILE_VECTORS], of_inputs[TILE_ROWS][TILE_VECTORS];
+    for (ptrdiff_t i = 0; i < n_layers; i++) {
+        const ptrdiff_t in = layers[i].fan_in * VL, out = layers[i].fan_out * VL;
+        FASTNN_UNROLL
+        for (int r = 0; r < TILE_ROWS; r++) {
+            FASTNN_UNROLL
+            for (int v = 0; v < vectors; v++) acc[r][v] = FN(splat)((REAL)0);
+        }
+        FN(panel_product)(vectors, 0, in / VL, in, layers[i].a + samples * in,
+                          layers[i].a + column_samples * in, acc);
+        FASTNN_UNROLL
+        for (int r = 0; r < TILE_ROWS; r++) {
+            FASTNN_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                of_inputs[r][v] = acc[r][v];
+                acc[r][v] = FN(splat)((REAL)0);
+            }
+        }
+        FN(panel_product)(vectors, 0, out / VL, out, layers[i].delta + row * out,
+                          layers[i].delta + column * out, acc);
+        FASTNN_UNROLL
+        for (int r = 0; r < TILE_ROWS; r++) {
+            FASTNN_UNROLL
+            for (int v = 0; v < vectors; v++) {
+                REAL *to = coefs + r * step + v * VL, *and_to = intercepts + r * step + v * VL;
+                VEC both = of_inputs[r][v] * acc[r][v], own = acc[r][v];
+                if (i > 0) {
+                    both += FN(load)(to);
+                    own += FN(load)(and_to);
+                }
+                FN(store)(to, both);
+                FN(store)(and_to, own);
+            }
+        }
+    }
+}
+
+/* Vectors first .. end of the columns of J J^T, of rows .. the diagonal, in two shares. Its order is
+ * output by output, of n_vectors vectors of samples each, a multiple of TILE_ROWS samples. */
+FASTNN_KERNEL void FN(dual_products)(ptrdiff_t first, ptrdiff_t end, ptrdiff_t n_vectors,
+                                     ptrdiff_t n_layers, const layer_panels *layers, REAL *coefs,
+                                     REAL *intercepts, ptrdiff_t step)
+{
+    for (ptrdiff_t j = first; j < end;) {
+        const ptrdiff_t left = n_vectors - j % n_vectors;
+        const int vectors = tile_vectors(end - j < left ? end - j : left);
+        for (ptrdiff_t i = 0; i < j + vectors; i += TILE_ROWS / VL) {
+            const ptrdiff_t k = i > j ? i : j, at = i * VL * step + k * VL;
+#define CALL(nv)                                                                                      FN(dual_tile)(nv, n_layers, layers, i % n_vectors, i, k % n_vectors, k, coefs + at,                             intercepts + at, step);
             BY_VECTORS((int)(j + vectors - k), CALL)
 #undef CALL
         }
