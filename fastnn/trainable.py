@@ -35,6 +35,7 @@ from fastnn.training.second_order import (
     LimitedMemoryBFGS,
     Search,
     check_memory,
+    starts_at_once,
 )
 from fastnn.training.stopping import Scoring, Validation, scorer
 
@@ -365,10 +366,13 @@ class Trainable(Layers):
         try:
             nets = restarts.starts_of(net, n_init)
             per_epoch = n_rows * work.training_work(self._layer_units)
+            n_threads = threads.resolve(self._n_jobs)
             if given.get("solver") == "lm":
                 per_epoch = work.search_work(self._units, n_rows)
+                evidence = given.get("alpha") == options.EVIDENCE
+                n_threads = min(n_threads, starts_at_once(self._units, n_rows, evidence=evidence))
             results = restarts.fit_side_by_side(
-                nets, X, y, given, threads.resolve(self._n_jobs), max(1, int(1e8 / per_epoch))
+                nets, X, y, given, n_threads, max(1, int(1e8 / per_epoch))
             )
         except BaseException:
             self._random_state.set_state(before)

@@ -10,7 +10,8 @@ import pytest
 from conftest import UNCHECKED_ONLY
 
 import fastnn
-from fastnn import Network
+from fastnn import Network, threads
+from fastnn.training import second_order
 
 RNG = np.random.RandomState(0)
 X, Y = RNG.randn(60, 3), RNG.rand(60, 2)
@@ -145,3 +146,21 @@ def test_ctrl_c_ends_all_of_them(monkeypatch):
         signal.signal(signal.SIGALRM, old)
     np.testing.assert_array_equal(net.params_, before)
     assert threading.active_count() == count
+
+
+def test_starts_share_the_memory_of_lm(monkeypatch):
+    """No more at once than fit into what it may take."""
+    counts, side_by_side = [], threads.side_by_side
+
+    def counted(n_threads, *others):
+        counts.append(n_threads)
+        return side_by_side(n_threads, *others)
+
+    monkeypatch.setattr(threads, "side_by_side", counted)
+    net = new(n_jobs=4)
+    size = second_order._bytes_of(net._units, 60, False)
+    for given in (2 << 30, size, size // 2 + 1, size // 4 + 1):
+        monkeypatch.setattr(second_order, "MOST_BYTES", given)
+        net.fit(X, Y, solver="lm", max_iter=2, n_init=4)
+    most = threads.resolve(4)
+    assert counts == [most, most, min(most, 2), 1]

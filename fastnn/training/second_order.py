@@ -25,6 +25,7 @@ from fastnn.training.run import NOT_FINITE, advice
 
 #: bytes that a matrix and its factor may take, each
 MOST_BYTES = 2 << 30
+_MOST_MATRICES = 4  # of that size, with all that belongs to them
 # Damping beyond the largest entry of the diagonal times this: steps are lost in rounding.
 _MOST_DAMPING = 1e18
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -48,11 +49,8 @@ def check_memory(layer_units: tuple[int, ...], n_rows: int, *, evidence: bool = 
         size = 8 * (n_rows * n_outputs) ** 2 / 2**30
         what += f", or of {n_rows} rows of {n_outputs} outputs ({size:.1f} GiB)"
     if needed <= MOST_BYTES:
-        # with its factor, sums, and what is computed of some rows at a time for each output
-        build = kernels.build
-        size_of = build.dual_equations_size if dual else build.normal_equations_size
-        needed = size_of(units, n_rows, False)
-        if needed <= 4 * MOST_BYTES:
+        needed = _bytes_of(units, n_rows, dual)
+        if needed <= _MOST_MATRICES * MOST_BYTES:
             return
         what += " and all that belongs to it"
     raise ValueError(
@@ -60,6 +58,19 @@ def check_memory(layer_units: tuple[int, ...], n_rows: int, *, evidence: bool = 
         f"{MOST_BYTES / 2**30:.1f} GiB for a matrix (fastnn.training.second_order.MOST_BYTES); "
         'solver "lbfgs" needs no matrix'
     )
+
+
+def starts_at_once(layer_units: NDArray[np.intp], n_rows: int, *, evidence: bool = False) -> int:
+    """How many networks that `check_memory` takes may search side by side."""
+    dual = not evidence and work.order_of_matrix(layer_units, n_rows)[1]
+    return max(1, _MOST_MATRICES * MOST_BYTES // max(1, _bytes_of(layer_units, n_rows, dual)))
+
+
+def _bytes_of(layer_units: NDArray[np.intp], n_rows: int, dual: bool) -> int:
+    """A matrix with its factor, sums, and what is computed of some rows at a time."""
+    build = kernels.build
+    size_of = build.dual_equations_size if dual else build.normal_equations_size
+    return size_of(layer_units, n_rows, False)
 
 
 class Search:
