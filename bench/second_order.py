@@ -411,7 +411,7 @@ def compare(name, equations, mean_loss, params, theirs, rounds, sum_work, solve_
         return middle - begin, end - middle, time.perf_counter() - end, h
 
     equations.sum(params)
-    mu = 1e-2 * equations.largest
+    mu = 1e-2 * equations.scale
     a, b = ours(mu)[3], theirs(mu)[3]
     difference = np.abs(a - b).max() / np.abs(b).max()
     if not difference < 1e-8:

@@ -3,10 +3,11 @@
 `Network` is the network; `MLPClassifier` and `MLPRegressor` stand in for scikit-learn's, and
 `patch_sklearn` puts them in their place; `fastnn.tutorial` has the tutorial's own names,
 `fastnn.reference` the NumPy oracle, `fastnn.callbacks` what listens while a network trains,
-`fastnn.schedules` how learning rates change, `find_learning_rate` one to begin with,
-`fastnn.plotting` the pictures. `Network.save` and `load` keep models in files; `to_onnx`, `to_c`
-and `to_sklearn` write them for other programs, `from_onnx`, `from_torch` and `from_keras` read
-theirs. What is not part of `Network` loads when first asked for.
+`fastnn.schedules` how learning rates change, `find_learning_rate` one to begin with, `fit_many`
+trains many networks side by side, `fastnn.plotting` has the pictures. `Network.save` and `load`
+keep models in files; `to_onnx`, `to_c` and `to_sklearn` write them for other programs,
+`from_onnx`, `from_torch` and `from_keras` read theirs. What is not part of `Network` loads when
+first asked for.
 """
 
 import importlib as _importlib
@@ -38,6 +39,7 @@ __all__ = [
     "Network",
     "__version__",
     "find_learning_rate",
+    "fit_many",
     "from_keras",
     "from_onnx",
     "from_torch",
@@ -57,6 +59,7 @@ _LAZY = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "find_learning_rate": "rate_finder",
+    "fit_many": "training.many",
     "from_keras": "files.converting",
     "from_onnx": "files.onnx_reading",
     "from_torch": "files.converting",

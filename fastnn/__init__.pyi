@@ -25,6 +25,7 @@ from fastnn.patching import unpatch_sklearn as unpatch_sklearn
 from fastnn.rate_finder import find_learning_rate as find_learning_rate
 from fastnn.threads import get_num_threads as get_num_threads
 from fastnn.threads import set_num_threads as set_num_threads
+from fastnn.training.many import fit_many as fit_many
 
 __version__: str
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Network",
     "__version__",
     "find_learning_rate",
+    "fit_many",
     "from_keras",
     "from_onnx",
     "from_torch",

@@ -358,6 +358,17 @@ def _tqdm() -> Any:
     return Bar
 
 
+def bar_of(total: int, unit: str) -> Any:
+    """An empty bar of tqdm's.
+
+    Raises
+    ------
+    ImportError
+        Without tqdm.
+    """
+    return _tqdm()(total=total, unit=unit)
+
+
 class Recorder(Callback):
     """Keeps copies of the parameters during a fit, for `fastnn.plotting.animate` or to examine.
 

@@ -301,6 +301,11 @@ def test_values_are_known_with_their_type():
             outcome(lambda cls=cls, value=value: cls(max_iter=value, alpha=value).fit(X, y) and 0)
             for cls in PAIRS[1]
         )
+        if isinstance(ours[0], tuple):  # alpha takes one value more
+            ours = (
+                (ours[0][0], ours[0][1].replace(" or a str among {'evidence'}", "")),
+                *ours[1:],
+            )
         assert ours[0] == theirs[0]
 
 

@@ -218,7 +218,7 @@ MORE_DOCS = {
         in `fastnn.schedules`: 'cosine', ``OneCycle()``. It gives the factor of
         ``learning_rate_init`` in each step of ``max_iter`` epochs; with
         ``n_iter_no_change=max_iter`` none of them is left out. Not for
-        ``solver='lbfgs'`` or ``'lm'``, and by `fit` only. Not in
+        ``solver='lbfgs'`` and ``'lm'``, which ignore it, and by `fit` only. Not in
         scikit-learn's class.
 
 """,
@@ -304,11 +304,6 @@ def of_step(estimator: Any) -> dict[str, Any]:
             raise ValueError(f"{name}={checks.shown(value)} is not for solver {solver!r}")
     if isinstance(estimator.alpha, str) and solver != "lm":
         raise ValueError(f"alpha={estimator.alpha!r} is for solver 'lm', and not for {solver!r}")
-    if solver in optimizers.SEARCHES and not optimizers.is_theirs(estimator.learning_rate):
-        raise ValueError(
-            f"learning_rate={checks.shown(estimator.learning_rate)} is not for solver "
-            f"{solver!r}, which has none"
-        )
     if solver == "rprop":
         options.check_rprop(
             found.get("clip_norm", 0.0), not optimizers.is_theirs(estimator.learning_rate)

@@ -195,7 +195,7 @@ def dual_equations_size(layer_units: Indices, n_rows: int, weighted: bool) -> in
 
 class DampedEquations:
     weight: float
-    largest: float
+    scale: float
     n_calls: int
     @property
     def steepest(self) -> float: ...

@@ -13,7 +13,8 @@
 cdef class DualEquations(DampedEquations):
     """J J^T and the gradient of a net's mean loss over all rows, and damped steps from them.
 
-    Everything is in float64, in sums over the rows: `weight` times the means. Parameters are those
+    Everything is in float64, in sums over the rows: `weight` times the means. `scale` is the norm of
+    the matrix. Parameters are those
     of `DampedEquations`, with dual_equations_size(layer_units, n_rows, weighted) bytes.
     """
     cdef double slope       # the steepest, if it is known; else -1
@@ -98,8 +99,8 @@ cdef class DualEquations(DampedEquations):
         cdef Plan *plan = &c.plan
         cdef double *work = self.work
         cdef const double *plain = <double *> data_of(params, cnp.NPY_FLOAT64, 1)
-        cdef double done, units = 0
-        cdef Py_ssize_t row = 0, i, first = 0, columns = c.order // LANES_F64
+        cdef double done, squares, units = 0
+        cdef Py_ssize_t row = 0, i, j, first = 0, columns = c.order // LANES_F64
         cdef double alpha = self.problem.step.alpha
         cdef CurvedJob job
         same(cnp.PyArray_SIZE(params), c.n_params, "params")
@@ -130,10 +131,14 @@ cdef class DualEquations(DampedEquations):
             self.n_calls += 1
             PyErr_CheckSignals()
             first = job.end
-        self.largest, self.slope = 0, -1
+        self.slope, squares = -1, 0
         for i in range(c.order):
-            done = work[c.matrix + i * (c.step + 1)] + work[c.intercepts + i * (c.step + 1)]
-            self.largest = larger_or_nan(self.largest, done + alpha)
+            for j in range(i, c.order):
+                done = work[c.matrix + i * c.step + j] + work[c.intercepts + i * c.step + j]
+                squares += done * done if i == j else 2 * done * done
+            look_now_and_then(i)
+        # Frobenius' norm, which is that of J^T J, too: a row twice is a row of weight 2
+        self.scale = sqrt(squares) + alpha
 
     cdef int times_transposed(self, const double *weights, double alpha) except -1:
         """J^T weights + alpha coefs, into c.product."""

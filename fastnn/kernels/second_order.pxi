@@ -87,7 +87,7 @@ cdef class DampedEquations:
     cdef int n_threads
     cdef tuple arrays       # which the pointers are of
     cdef readonly double weight     # of all rows
-    cdef readonly double largest    # entry of the diagonal
+    cdef readonly double scale      # of the matrix, which damping is a share of
     cdef readonly Py_ssize_t n_calls
 
     def __cinit__(
@@ -218,7 +218,8 @@ cdef class DampedEquations:
 cdef class NormalEquations(DampedEquations):
     """J^T J and the gradient of a net's mean loss over all rows, and damped steps from them.
 
-    Everything is in float64, in sums over the rows: `weight` times the means. Parameters are those
+    Everything is in float64, in sums over the rows: `weight` times the means. `scale` is the largest
+    entry of the diagonal. Parameters are those
     of `DampedEquations`, with normal_equations_size(layer_units, n_rows, weighted) bytes.
     """
     cdef readonly double steepest   # entry of the gradient, by its size
@@ -376,9 +377,9 @@ cdef class NormalEquations(DampedEquations):
                     matrix[(at + j) * c.step + at + j] += self.problem.step.alpha
                     matrix[(at + j) * c.step + c.order] += self.problem.step.alpha * plain[at + j]
                 at += (plan.layers[i].fan_in + 1) * plan.layers[i].fan_out
-        self.largest = self.steepest = 0
+        self.scale = self.steepest = 0
         for i in range(c.order):
-            self.largest = larger_or_nan(self.largest, matrix[i * c.step + i])
+            self.scale = larger_or_nan(self.scale, matrix[i * c.step + i])
             self.steepest = larger_or_nan(self.steepest, abs(matrix[i * c.step + c.order]))
 
     def penalise(self, params, strengths):

@@ -124,7 +124,7 @@ class DampedEquations:
             raise ValueError(f"loss {self._numbers.loss} has no curvature")
         self._x, self._y = dense_rows(x, columns, row_starts, layer_units[0]), y
         self.weight = float(weights_of(y, layer_units[-1]).sum())
-        self.largest = self.steepest = 0.0
+        self.scale = self.steepest = 0.0
         self.n_calls = 0
 
     def _jacobian(self, params: Array) -> tuple[Array, Array]:
@@ -155,7 +155,7 @@ class NormalEquations(DampedEquations):
         strength = self._strength(params)
         self._matrix[np.diag_indices(len(params))] += strength
         self._gradient += strength * params
-        self.largest = float(np.diag(self._matrix).max())
+        self.scale = float(np.diag(self._matrix).max())
         self.steepest = float(np.abs(self._gradient).max())
         self.n_calls += 1
 
@@ -220,8 +220,7 @@ class DualEquations(DampedEquations):
         self._along = self._penalty * params
         self._gradient = self._rows.T @ self._residuals + self._along
         of_coefs, of_intercepts = self.products()
-        self.largest = float((np.diag(of_coefs) + np.diag(of_intercepts)).max())
-        self.largest += self._numbers.alpha
+        self.scale = float(np.sqrt(((of_coefs + of_intercepts) ** 2).sum())) + self._numbers.alpha
         self.steepest = float(np.abs(self._gradient).max())
         self.n_calls += 1
 

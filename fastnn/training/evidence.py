@@ -169,7 +169,7 @@ class EvidenceSearch(LevenbergMarquardt):
         """The most probable alphas and noise, from equations that have these alphas' penalty."""
         equations, n = self._equations, self._equations.weight * self.layer_units[-1].item()
         inverse = np.empty((len(params), len(params)))
-        floor = np.finfo(np.float64).eps * equations.largest * len(params)
+        floor = np.finfo(np.float64).eps * equations.scale * len(params)
         log_determinant = equations.inverse(0.0, inverse)
         if log_determinant is None:
             log_determinant = equations.inverse(floor, inverse)

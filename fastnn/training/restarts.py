@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import threads
 from fastnn.initializers import start_of
+from fastnn.training.side_by_side import train_each
 
 if TYPE_CHECKING:
     from fastnn.network import Network
@@ -56,31 +56,15 @@ def fit_side_by_side(
         If all of them diverge.
     """
     results = [-math.inf] * len(nets)
-    errors: list[FloatingPointError] = []
-    over, left, lock = threading.Event(), [len(nets)], threading.Lock()
-    caller = threading.get_ident()
 
-    def one_after_the_other(numbers: Iterator[int]) -> None:
-        try:
-            for i in numbers:
-                try:
-                    nets[i].fit(
-                        X, y, **options, callback=lambda _: over.is_set(), callback_every=every
-                    )
-                    results[i] = _result(nets[i], X, y, options)
-                except FloatingPointError as error:
-                    errors.append(error)
-                with lock:
-                    left[0] -= 1
-            while threading.get_ident() == caller and left[0] and not over.is_set():
-                over.wait(0.01)  # here Ctrl-C ends the others' fits, too
-        except BaseException:
-            over.set()
-            raise
+    def fit(i: int, over: threading.Event) -> None:
+        nets[i].fit(X, y, **options, callback=lambda _: over.is_set(), callback_every=every)
+        results[i] = _result(nets[i], X, y, options)
 
-    threads.side_by_side(n_threads, range(len(nets)), one_after_the_other)
-    if len(errors) == len(nets):
-        raise errors[0]
+    failures = train_each(n_threads, range(len(nets)), fit)
+    for error in failures.values():
+        if len(failures) == len(nets) or not isinstance(error, FloatingPointError):
+            raise error
     return results
 
 

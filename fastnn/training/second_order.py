@@ -26,7 +26,7 @@ from fastnn.training.run import NOT_FINITE, advice
 #: bytes that a matrix and its factor may take, each
 MOST_BYTES = 2 << 30
 _MOST_MATRICES = 4  # of that size, with all that belongs to them
-# Damping beyond the largest entry of the diagonal times this: steps are lost in rounding.
+# Damping beyond the scale of the matrix times this: steps are lost in rounding.
 _MOST_DAMPING = 1e18
 _EPSILON = float(np.finfo(np.float64).eps)
 _LARGEST = float(np.finfo(np.float64).max)
@@ -327,11 +327,11 @@ class LevenbergMarquardt(Search):
         equations, by_gain = self._equations, self._options["gain_ratio"]
         # which takes two passes in the dual form
         steepest: float = equations.steepest if self._tol > 0 else math.inf
-        if not math.isfinite(equations.largest) or math.isnan(steepest):
+        if not math.isfinite(equations.scale) or math.isnan(steepest):
             raise self._diverged("the second derivatives of the loss are beyond float64's range")
-        usual = self._options["damping"] * equations.largest
+        usual = self._options["damping"] * equations.scale
         damping = at.damping or usual
-        most = min(_MOST_DAMPING * (equations.largest or 1.0), _LARGEST)
+        most = min(_MOST_DAMPING * (equations.scale or 1.0), _LARGEST)
         factor = 2.0
         step, reduced = np.empty_like(at.params), False
         if steepest <= self._tol * equations.weight:

@@ -151,8 +151,8 @@ def test_equations_and_steps(kernels, net, weighted):
         if net[0] in ((2, 4, 8, 1), (1, 10, 1)):
             assert not ours.by_pairs
         assert ours.weight == pytest.approx(theirs.weight, rel=1e-14)
-        assert ours.largest == pytest.approx(theirs.largest, rel=1e-12)
-        scale = np.sqrt(theirs.largest * max(theirs.weight, 1))
+        assert ours.scale == pytest.approx(theirs.scale, rel=1e-12)
+        scale = np.sqrt(theirs.scale * max(theirs.weight, 1))
         assert ours.steepest == pytest.approx(theirs.steepest, rel=1e-12, abs=1e-12 * scale)
         for a, b in zip(ours.jacobian(params), theirs.jacobian(params), strict=True):
             close(a, b, 1e-12)
@@ -162,7 +162,7 @@ def test_equations_and_steps(kernels, net, weighted):
         scale = np.sqrt(np.diag(expected).max() * max(theirs.weight, 1))
         np.testing.assert_allclose(gradient, expected_gradient, rtol=0, atol=1e-12 * scale)
         step, expected_step = np.empty_like(params), np.empty_like(params)
-        mu = 1e-3 * theirs.largest
+        mu = 1e-3 * theirs.scale
         promised, expected_promise = ours.solve(mu, step), theirs.solve(mu, expected_step)
         tolerance = of_condition(expected, mu)
         np.testing.assert_allclose(
@@ -184,7 +184,7 @@ def test_wide_nets(kernels):
             close(a, b, 1e-12)
         step, expected = np.empty_like(params), np.empty_like(params)
         for share in (1e-6, 1.0):
-            mu = share * theirs.largest
+            mu = share * theirs.scale
             tolerance = of_condition(theirs.equations()[0], mu)
             promised = theirs.solve(mu, expected)
             assert ours.solve(mu, step) == pytest.approx(promised, rel=tolerance)
@@ -206,16 +206,16 @@ def check_dual(kernels, net, given, alpha, shares):
     params = given[0]
     for equations in (ours, theirs):
         equations.sum(params)
-    scale = np.sqrt(theirs.largest * max(theirs.weight, 1))
+    scale = np.sqrt(theirs.scale * max(theirs.weight, 1))
     assert ours.weight == pytest.approx(theirs.weight, rel=1e-14)
-    assert ours.largest == pytest.approx(theirs.largest, rel=1e-12)
+    assert ours.scale == pytest.approx(theirs.scale, rel=1e-12)
     assert ours.steepest == pytest.approx(theirs.steepest, rel=1e-12, abs=1e-12 * scale)
     for a, b in zip(ours.products(), theirs.products(), strict=True):
         close(a, b, 1e-12)
     matrix = sum(theirs.products())
     step, expected = np.empty_like(params), np.empty_like(params)
     for share in shares:
-        mu = share * theirs.largest
+        mu = share * theirs.scale
         tolerance = of_condition(matrix, mu)
         promised, expected_promise = ours.solve(mu, step), theirs.solve(mu, expected)
         most = max(np.abs(expected).max(), scale)
@@ -267,7 +267,7 @@ def test_threads_change_no_bit(kernels, n_threads, units, dual):
             )
             equations.sum(params)
             step = np.empty_like(params)
-            promised = equations.solve(1e-3 * equations.largest, step)
+            promised = equations.solve(1e-3 * equations.scale, step)
             matrices = equations.products() if dual else equations.equations()
         results.append((promised, step.tobytes(), *(a.tobytes() for a in matrices)))
     assert results[0] == results[1]
@@ -303,9 +303,9 @@ def test_singular_equations_have_no_solution(module, dual):
     equations = equations_of(module, net, given, dual=dual)
     equations.sum(params)
     step = np.full_like(params, 7)
-    assert equations.solve(-equations.largest, step) is None
+    assert equations.solve(-equations.scale, step) is None
     assert (step == 7).all()
-    assert equations.solve(1e-3 * equations.largest, step) > 0
+    assert equations.solve(1e-3 * equations.scale, step) > 0
 
 
 @EVERY_BUILD
