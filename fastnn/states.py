@@ -150,13 +150,15 @@ def check_evidence(value: Any, n_layers: int, n_params: int) -> None:
         raise ValueError(f"_evidence is {checks.shown(value)}")
     alphas = value["alphas"]
     if type(alphas) is not tuple or len(alphas) != n_layers:
-        raise ValueError("_evidence must have an alpha for each layer")
+        raise ValueError("the evidence must have a tuple of alphas, one for each layer")
     numbers = [*alphas, value["effective_parameters"], value["noise_variance"]]
     if type(value["log_evidence"]) is not float or not all(
         isinstance(one, float) and one >= 0 for one in numbers
     ):
-        raise ValueError("the numbers of _evidence must be >= 0")
-    _array("the covariance", value["covariance"], (n_params, n_params), np.dtype(np.float64))
+        raise ValueError("the numbers of the evidence must be >= 0")
+    shape = n_params, n_params
+    if not np.isfinite(_array("covariance", value["covariance"], shape, np.dtype(float))).all():
+        raise ValueError("the covariance is not finite")
 
 
 def _init(value: Any) -> None:

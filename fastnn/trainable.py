@@ -368,8 +368,8 @@ class Trainable(Layers):
             per_epoch = n_rows * work.training_work(self._layer_units)
             n_threads = threads.resolve(self._n_jobs)
             if given.get("solver") == "lm":
-                per_epoch = work.search_work(self._units, n_rows)
                 evidence = given.get("alpha") == options.EVIDENCE
+                per_epoch = work.search_work(self._units, n_rows, evidence)
                 n_threads = min(n_threads, starts_at_once(self._units, n_rows, evidence=evidence))
             results = restarts.fit_side_by_side(
                 nets, X, y, given, n_threads, max(1, int(1e8 / per_epoch))
@@ -588,7 +588,9 @@ class Trainable(Layers):
         if checked.searches:
             n_threads = 1
             if checked["solver"] == "lm":
-                n_threads = work.search_threads(self._units, len(x), len(curve), self._n_jobs)
+                n_threads = work.search_threads(
+                    self._units, len(x), len(curve), self._n_jobs, checked.evidence
+                )
             search: type[Search] = LimitedMemoryBFGS
             if checked["solver"] == "lm":
                 search = EvidenceSearch if checked.evidence else LevenbergMarquardt

@@ -24,21 +24,27 @@ def training_work(layer_units: tuple[int, ...]) -> float:
     return sum(3.0 * k * n + 20.0 * n for k, n in itertools.pairwise(layer_units))
 
 
-def order_of_matrix(layer_units: NDArray[np.intp], n_rows: int) -> tuple[int, bool]:
+def n_rows_of_dual(layer_units: NDArray[np.intp], n_rows: int) -> int:
+    """Rows of the dual matrix: one for each output of each sample, in groups of 8 samples."""
+    n: int = -(-n_rows // 8) * 8 * layer_units[-1].item()
+    return n
+
+
+def order_of_matrix(
+    layer_units: NDArray[np.intp], n_rows: int, evidence: bool = False
+) -> tuple[int, bool]:
     """The order of the matrix of a step of Levenberg-Marquardt, and whether it is the dual one.
 
-    That has a row for each output of each sample, the other for each parameter; the smaller is
-    taken.
+    The other has a row for each parameter; the smaller is taken, but for the evidence.
     """
-    units = layer_units.tolist()
-    n_params = sum((k + 1) * n for k, n in itertools.pairwise(units))
-    dual = n_rows * units[-1] < n_params
-    return (n_rows * units[-1] if dual else n_params), dual
+    n_params = sum((k + 1) * n for k, n in itertools.pairwise(layer_units.tolist()))
+    n = n_rows_of_dual(layer_units, n_rows)
+    return (n_params, False) if evidence or n >= n_params else (n, True)
 
 
-def search_work(layer_units: NDArray[np.intp], n_rows: int) -> float:
+def search_work(layer_units: NDArray[np.intp], n_rows: int, evidence: bool = False) -> float:
     """Multiply-adds of one step of Levenberg-Marquardt."""
-    order, dual = order_of_matrix(layer_units, n_rows)
+    order, dual = order_of_matrix(layer_units, n_rows, evidence)
     depth: float = n_rows * layer_units[-1].item()
     if dual:
         depth = 2.0 * layer_units.sum().item()
@@ -46,13 +52,17 @@ def search_work(layer_units: NDArray[np.intp], n_rows: int) -> float:
 
 
 def search_threads(
-    layer_units: NDArray[np.intp], n_rows: int, n_epochs: int, n_jobs: int | None = None
+    layer_units: NDArray[np.intp],
+    n_rows: int,
+    n_epochs: int,
+    n_jobs: int | None = None,
+    evidence: bool = False,
 ) -> int:
     """How many threads to solve equations with in so many epochs."""
     threads.from_environment()
-    if search_work(layer_units, n_rows) * n_epochs < WORTH_A_THREAD:
+    if search_work(layer_units, n_rows, evidence) * n_epochs < WORTH_A_THREAD:
         return 1
-    most: int = max(1, order_of_matrix(layer_units, n_rows)[0] // 48)
+    most: int = max(1, order_of_matrix(layer_units, n_rows, evidence)[0] // 48)
     return min(threads.resolve(n_jobs), most)
 
 

@@ -262,9 +262,12 @@ def test_what_the_evidence_found_goes_with_the_fit(tmp_path):
     assert theirs.alpha == 0.0001
     assert not hasattr(theirs, "covariance_")
     np.testing.assert_allclose(theirs.predict(D), expected[0], rtol=1e-12)
-    # a fit that is refused, or fails, loses nothing
+    # a fit that is refused, or fails before it changes anything, loses nothing
     with pytest.raises(ValueError, match="solver 'lm'"):
         model.set_params(solver="adam").fit(D, TARGETS)
+    model.set_params(solver="lm")
+    with pytest.raises(ValueError, match=r"finite|range"):
+        model.fit(1e160 * D, TARGETS)
     np.testing.assert_array_equal(model.predict(D, return_std=True)[1], expected[1])
     # another kind of fit has no evidence
     model.set_params(solver="lm", alpha=0.1).fit(D, TARGETS)
@@ -293,3 +296,22 @@ def test_dual_form_of_estimators():
     other = clone(model).set_params(solver="lbfgs", tol=1e-8, max_iter=2000)
     model.fit(few, labels)
     assert model.loss_ == pytest.approx(other.fit(few, labels).loss_, rel=0.02)
+
+
+def test_attributes_of_these_names_that_are_somebodys_own():
+    import pickle
+
+    model = regressor(max_iter=2)
+    model.covariance_ = model.alphas_ = "mine"
+    model.fit(D, TARGETS)
+    assert pickle.loads(pickle.dumps(model)).covariance_ == "mine"
+    with pytest.raises(ValueError, match="alpha='evidence'"):
+        model.predict(D, return_std=True)
+    other = classifier(max_iter=2).fit(X, LABELS)
+    other.covariance_ = 3
+    assert pickle.loads(pickle.dumps(other)).covariance_ == 3
+
+
+def test_the_reason_of_a_failure_is_told():
+    with pytest.raises(ValueError, match=r"beyond float64.s range|no inverse"):
+        regressor(alpha="evidence", max_iter=9).fit(1e160 * D, TARGETS)

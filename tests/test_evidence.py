@@ -208,3 +208,28 @@ def test_refused(made, given, message):
         net.predict(X, return_std=True)
     with pytest.raises(AttributeError, match="alphas needs a fit"):
         net.alphas_  # noqa: B018
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_plateau_is_not_the_end(seed):
+    """The loss stays for dozens of steps before the function is found."""
+    rng = np.random.RandomState(seed)
+    x = rng.uniform(-2, 2, (200, 2))
+    radius = np.hypot(x[:, :1], x[:, 1:])
+    y = np.sin(4 * radius) + 0.05 * rng.randn(200, 1)
+    net = fitted((2, 20, 1), x, y, max_iter=400)
+    assert 0.0005 < net.noise_variance_ < 0.05
+    assert np.mean((net.predict(x) - np.sin(4 * radius)) ** 2) < 0.05
+
+
+def test_it_ends_at_the_highest_evidence():
+    """On nearly linear data the alphas of two layers drift for ever, and the evidence falls."""
+    rng = np.random.RandomState(0)
+    x = rng.randn(150, 5)
+    y = x @ rng.randn(5, 1) + 0.5 * rng.randn(150, 1)
+    net = fitted((5, 5, 1), x, y, max_iter=1000)
+    assert net.n_iter_ < 300
+    evidences = [
+        fitted((5, 5, 1), x, y, max_iter=n)._evidence["log_evidence"] for n in range(10, 90, 10)
+    ]
+    assert net._evidence["log_evidence"] > max(evidences) - 1.0

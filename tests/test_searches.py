@@ -71,7 +71,7 @@ def test_every_step_is_the_oracles(monkeypatch, loss, weighted, given):
 def test_every_step_of_the_dual_form_is_the_oracles(monkeypatch, loss, alpha):
     """Fewer rows than parameters."""
     ours, y = new(loss, (3, 40, 2)), targets(loss)
-    assert work.order_of_matrix(ours._units, 60) == (120, True)
+    assert work.order_of_matrix(ours._units, 60)[1]
     for _ in range(8):
         with monkeypatch.context() as patch:
             patch.setattr(kernels, "build", reference)
@@ -83,6 +83,26 @@ def test_every_step_of_the_dual_form_is_the_oracles(monkeypatch, loss, alpha):
         ours.partial_fit(X, y, solver="lm", alpha=alpha)
         np.testing.assert_allclose(ours.params_, own.params_, rtol=1e-9, atol=1e-9)
         assert ours._state.last_loss == pytest.approx(own._state.last_loss, rel=1e-8)
+
+
+def test_the_smaller_matrix_counts_rows_in_groups():
+    """Of 8 samples, which vectors fill; more outputs than parameters by row stay primal."""
+    units = np.array([2, 5000])
+    assert work.order_of_matrix(units, 1) == (15000, False)
+    second_order.check_memory((2, 5000), 1)
+    assert work.order_of_matrix(np.array([3, 40, 2]), 60) == (128, True)
+    assert work.order_of_matrix(np.array([3, 40, 2]), 60, evidence=True) == (242, False)
+
+
+def test_the_dual_form_converges_with_a_penalty():
+    """Its damping ends where its digits would; the other form finds the same minimum."""
+    x, y = np.random.RandomState(0).randn(40, 300), np.random.RandomState(1).randn(40, 1)
+    net = Network([300, 1], "identity", random_state=0)
+    net.fit(x, y, solver="lm", alpha=1.0, max_iter=50, damping=1e-15)
+    design = np.hstack([x, np.ones((40, 1))])
+    penalty = np.diag([*np.ones(300), 0.0])
+    exact = np.linalg.solve(design.T @ design + penalty, design.T @ y)[:, 0]
+    np.testing.assert_allclose(net.params_, exact, rtol=0, atol=1e-9)
 
 
 def test_both_forms_take_the_same_step(monkeypatch):
@@ -407,7 +427,7 @@ def test_refused(made, given, error, message):
 def test_more_memory_than_allowed_is_refused(monkeypatch):
     net = Network([100, 200, 10], random_state=0)
     x, y = np.zeros((2300, 100)), np.zeros((2300, 10))
-    sizes = r"22210 parameters \(3\.7 GiB\), or of 2300 rows of 10 outputs \(3\.9 GiB\)"
+    sizes = r"22210 parameters \(3\.7 GiB\), or of 2300 rows of 10 outputs \(4\.0 GiB\)"
     with pytest.raises(ValueError, match=rf"needs 3\.7 GiB for the matrix of {sizes}"):
         net.fit(x, y, solver="lm")
     with pytest.raises(ValueError, match=r"needs 3\.7 GiB for the matrix of 22210 parameters \("):

@@ -116,7 +116,7 @@ PARAMETERS = (
         "anew in each step.",
     ),
     Parameter(
-        "damping", 1e-3, 'For "lm": the first damping, times the largest second derivative.',
+        "damping", 1e-3, 'For "lm": the first damping, times the size of the second derivatives.',
         low="smallest",
     ),
     Parameter(

@@ -45,7 +45,7 @@ _RegressionLoss: TypeAlias = Literal[
 
 class _Options(TypedDict, total=False):
     solver: _Solver
-    alpha: float | Literal["evidence"]
+    alpha: float | Literal["evidence"]  # the latter of regressors
     batch_size: int | Literal["auto"]
     learning_rate: _LearningRate
     learning_rate_init: float
@@ -85,7 +85,6 @@ class _Perceptron:
     hidden_layer_sizes: _HiddenLayerSizes
     activation: _Activation
     solver: _Solver
-    alpha: float | Literal["evidence"]
     batch_size: int | Literal["auto"]
     learning_rate: _LearningRate
     learning_rate_init: float
@@ -148,6 +147,7 @@ class _Perceptron:
     def from_sklearn(cls, estimator: Any) -> Self: ...
 
 class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):  # type: ignore[misc]
+    alpha: float
     class_weight: _ClassWeight
     label_smoothing: float
     classes_: Any  # an array, or a list of them
@@ -170,6 +170,7 @@ class MLPClassifier(_Perceptron, sklearn.neural_network.MLPClassifier):  # type:
     def to_sklearn(self) -> sklearn.neural_network.MLPClassifier: ...
 
 class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: ignore[misc]
+    alpha: float | Literal["evidence"]
     loss: _RegressionLoss
     delta: float
     quantile: float | Sequence[float]
@@ -196,4 +197,8 @@ class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: i
     def predict(
         self, X: _Data, return_std: Literal[True]
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    @overload
+    def predict(
+        self, X: _Data, return_std: bool
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]: ...
     def to_sklearn(self) -> sklearn.neural_network.MLPRegressor: ...

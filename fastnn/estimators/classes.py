@@ -411,6 +411,9 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
                         self, y, options.get("sample_weight"), False
                     )
                 super()._fit(X, y, **options)
+            elif "covariance_" in vars(self) and levenberg.has_evidence(self):
+                with levenberg.without_evidence(self):
+                    self._fit_compiled(X, y, **options)
             else:
                 self._fit_compiled(X, y, **options)
             self._followers.end()
@@ -455,9 +458,6 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
             X, y, sample_weight, units = self._begin_fit(X, y, sample_weight, incremental, first)
             prepared = self._prepare(X, y, sample_weight, units, incremental, anew)
             self.n_outputs_ = y.shape[1]
-            if "covariance_" in vars(self):  # of another fit
-                for name in levenberg.OF_EVIDENCE:
-                    del vars(self)[name]
         except BaseException:
             if before is not None:
                 self.__dict__ = before  # not half a net, or one that goes with other data

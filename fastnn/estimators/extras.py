@@ -198,8 +198,8 @@ MORE_DOCS = {
     "    alpha : float": """
         Also 'adamw', 'nadam', 'rmsprop', whose decay is `beta_2`, and 'rprop',
         resilient back-propagation, which takes all samples as one batch; and
-        'lm', Levenberg-Marquardt, for few parameters and losses with a
-        curvature, which like 'lbfgs' searches over all samples until the
+        'lm', Levenberg-Marquardt, for few parameters or few rows and losses
+        with a curvature, which like 'lbfgs' searches over all samples until the
         gradient is within `tol`. Not in scikit-learn's class.
 
 """,

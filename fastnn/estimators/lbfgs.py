@@ -14,6 +14,7 @@ from sklearn.utils.optimize import _check_optimize_result
 from fastnn.estimators import arrays, optimizers
 from fastnn.estimators.fitting import FIXED_BY_SEARCHES, Fixed, not_finite
 from fastnn.states import trained_on
+from fastnn.training import options
 from fastnn.training.objective import MeanLoss
 from fastnn.training.run import advice
 
@@ -86,7 +87,7 @@ def train(estimator: Any, X: Any, y: NDArray[Any], search: Search) -> None:
 
 def penalty_of(estimator: Any) -> float:
     """Its alpha; 0 if that follows the evidence, which no loss of an estimator's has."""
-    return 0.0 if isinstance(estimator.alpha, str) else float(estimator.alpha)
+    return 0.0 if estimator.alpha == options.EVIDENCE else float(estimator.alpha)
 
 
 def mean_loss(

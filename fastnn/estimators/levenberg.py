@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +39,29 @@ class Prepared(NamedTuple):
     loss: MeanLoss  # as scikit-learn reports it
 
 
+def is_evidence(alpha: Any) -> bool:
+    """Whether the penalty follows the evidence."""
+    return isinstance(alpha, str) and alpha == options.EVIDENCE
+
+
+@contextlib.contextmanager
+def without_evidence(estimator: Any) -> Iterator[None]:
+    """A context of a fit, which has none of another's; that comes back if no parameter changes."""
+    params = estimator._parameters()[0].copy()
+    found = {name: vars(estimator).pop(name) for name in OF_EVIDENCE}
+    try:
+        yield
+    except BaseException:
+        if np.array_equal(estimator._parameters()[0], params):
+            vars(estimator).update(found)
+        raise
+
+
+def has_evidence(estimator: Any) -> bool:
+    """Whether its last fit was by evidence."""
+    return all(name in vars(estimator) for name in OF_EVIDENCE)
+
+
 def prepare(
     estimator: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[Any] | None
 ) -> Prepared:
@@ -43,7 +69,7 @@ def prepare(
 
     Parameters are those of `lbfgs.prepare`, and so are errors.
     """
-    evidence = isinstance(estimator.alpha, str)
+    evidence = is_evidence(estimator.alpha)
     optimizers.check_numbers(estimator, ("tol",) if evidence else ("alpha", "tol"))
     params, units = estimator._parameters()
     name = estimator._loss_name()
@@ -69,7 +95,7 @@ def prepare(
     run = search(
         units, estimator._codes(len(units) - 1), step, dtype,
         n_threads=work.search_threads(
-            units, len(targets), int(estimator.max_iter), estimator.n_jobs
+            units, len(targets), int(estimator.max_iter), estimator.n_jobs, evidence
         ),
         weighted=sample_weight is not None, options=options.check_options(dtype, _OPTIONS),
         loss_numbers=numbers, n_jobs=estimator.n_jobs,
@@ -105,9 +131,12 @@ def train(estimator: Any, prepared: Prepared) -> None:
         rows = X if hasattr(X, "tocsr") else arrays.as_type(params.dtype, X)
         return rows, targets[:, : units[-1]]
 
-    def fails() -> ValueError:
+    def failed(error: FloatingPointError) -> ValueError:
+        value = loss(params, no_grads)
+        if math.isfinite(value):
+            return ValueError(str(error))
         numbers = x.values if isinstance(x, SparseRows) else x
-        return not_finite(True, loss(params, no_grads), False, advice(numbers, data()[1]))
+        return not_finite(True, value, False, advice(numbers, data()[1]))
 
     with followers.hear(params, units, None, data), run:
         run.begin(params, x, targets, curve)
@@ -115,8 +144,8 @@ def train(estimator: Any, prepared: Prepared) -> None:
             followers.begin_step()
             try:
                 run.until(run.epochs_done + 1 if followers else len(curve))
-            except FloatingPointError:
-                raise fails() from None
+            except FloatingPointError as error:
+                raise failed(error) from None
             finally:
                 estimator.n_iter_ = run.epochs_done
             if followers:
@@ -130,8 +159,8 @@ def train(estimator: Any, prepared: Prepared) -> None:
         if isinstance(run, EvidenceSearch) and run.is_at(params):
             try:
                 found = run.evidence()._asdict()
-            except FloatingPointError:
-                raise fails() from None
+            except FloatingPointError as error:
+                raise failed(error) from None
             vars(estimator).update({name: found[name[:-1]] for name in OF_EVIDENCE})
         followers.end_steps()
     estimator.loss_ = np.float64(loss(params, no_grads))
@@ -153,7 +182,7 @@ def predict_with_deviations(estimator: Any, X: Any) -> tuple[NDArray[Any], NDArr
         If it was not fitted by evidence, or X is not valid.
     """
     predicted = estimator.predict(X)  # which says what is wrong with X
-    if "covariance_" not in vars(estimator):
+    if not has_evidence(estimator):
         raise ValueError("return_std needs a fit with alpha='evidence' before")
     if not shortcuts.fits(estimator, X):
         X = validate_data(estimator, X, accept_sparse="csr", reset=False)

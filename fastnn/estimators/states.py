@@ -66,10 +66,11 @@ def check(estimator: Any, state: Mapping[str, Any]) -> None:
     if "_random_state" in state and not isinstance(state["_random_state"], np.random.RandomState):
         raise TypeError(f"_random_state is {checks.shown(state['_random_state'])}")
     check_trained_on(state.get("_trained_on"))
-    if any(name in state for name in levenberg.OF_EVIDENCE):
-        found = {name[:-1]: state.get(name) for name in levenberg.OF_EVIDENCE}
+    if not is_classifier(estimator) and all(name in state for name in levenberg.OF_EVIDENCE):
+        found = {name[:-1]: state[name] for name in levenberg.OF_EVIDENCE}
         n_params = parameters.count_params(tuple(units))
-        check_evidence({"log_evidence": 0.0, **found}, len(units) - 1, n_params)
+        with checks.naming(", ".join(levenberg.OF_EVIDENCE)):
+            check_evidence({"log_evidence": 0.0, **found}, len(units) - 1, n_params)
     if is_classifier(estimator):
         _check_classes(state, units[-1])
     if "_optimizer" in state:

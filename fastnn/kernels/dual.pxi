@@ -13,9 +13,9 @@
 cdef class DualEquations(DampedEquations):
     """J J^T and the gradient of a net's mean loss over all rows, and damped steps from them.
 
-    Everything is in float64, in sums over the rows: `weight` times the means. `scale` is the norm of
-    the matrix. Parameters are those
-    of `DampedEquations`, with dual_equations_size(layer_units, n_rows, weighted) bytes.
+    Everything is in float64, in sums over the rows: `weight` times the means. `scale` is the mean
+    of the diagonal. Parameters are those of `DampedEquations`, with
+    dual_equations_size(layer_units, n_rows, weighted) bytes.
     """
     cdef double slope       # the steepest, if it is known; else -1
 
@@ -33,7 +33,6 @@ cdef class DualEquations(DampedEquations):
             layer.fan_in, layer.fan_out = plan.layers[i].fan_in, plan.layers[i].fan_out
             layer.a, layer.delta = at, at + samples * layer.fan_in
             at = layer.delta + c.n_outputs * samples * layer.fan_out
-        # nothing writes to the samples that fill the last tile, nor to an intercept of 0
         memset(self.work + c.no_intercept, 0, (c.layers - c.no_intercept) * sizeof(double))
 
     cdef inline layer_panels *panels_of(self, Py_ssize_t i) noexcept nogil:
@@ -48,9 +47,17 @@ cdef class DualEquations(DampedEquations):
         cdef double *work = self.work
         cdef double *block
         cdef Chunk chunk = at_desk(plan, row, min(c.samples, self.problem.n_rows - row), 0)
-        cdef Py_ssize_t i, k, v = row // LANES_F64, at
+        cdef Py_ssize_t i, k, v = row // LANES_F64, at, end = v + chunk.n_vectors
+        # what fills the last tile counts nothing
+        cdef Py_ssize_t filling = 0
+        if row + chunk.count == self.problem.n_rows:
+            filling = (c.vectors - end) * LANES_F64 * <Py_ssize_t> sizeof(double)
         for i in range(plan.n_layers):
             layer, panels = &plan.layers[i], self.panels_of(i)
+            memset(panels.a + end * LANES_F64 * layer.fan_in, 0, filling * layer.fan_in)
+            for k in range(c.n_outputs):
+                memset(panels.delta + (k * c.vectors + end) * LANES_F64 * layer.fan_out, 0,
+                       filling * layer.fan_out)
             to_panels_f64(chunk.n_vectors, layer.fan_in, inputs_of(plan, i, &chunk, work),
                           panels.a + v * LANES_F64 * layer.fan_in)
             if self.problem.step.alpha != 0:
@@ -99,15 +106,14 @@ cdef class DualEquations(DampedEquations):
         cdef Plan *plan = &c.plan
         cdef double *work = self.work
         cdef const double *plain = <double *> data_of(params, cnp.NPY_FLOAT64, 1)
-        cdef double done, squares, units = 0
-        cdef Py_ssize_t row = 0, i, j, first = 0, columns = c.order // LANES_F64
+        cdef double done, units = 0
+        cdef Py_ssize_t row = 0, i, first = 0, columns = c.order // LANES_F64
         cdef double alpha = self.problem.step.alpha
         cdef CurvedJob job
         same(cnp.PyArray_SIZE(params), c.n_params, "params")
         memcpy(work + c.point, plain, c.n_params * sizeof(double))
         pack_params(plain, plan, work + plan.params)
-        # what follows the last sample counts nothing
-        memset(work + c.panels, 0, (c.point - c.panels) * sizeof(double))
+        memset(work + c.targets, 0, (c.point - c.targets) * sizeof(double))
         while row < self.problem.n_rows:
             done = 0
             with nogil:
@@ -131,14 +137,10 @@ cdef class DualEquations(DampedEquations):
             self.n_calls += 1
             PyErr_CheckSignals()
             first = job.end
-        self.slope, squares = -1, 0
+        self.slope, done = -1, 0
         for i in range(c.order):
-            for j in range(i, c.order):
-                done = work[c.matrix + i * c.step + j] + work[c.intercepts + i * c.step + j]
-                squares += done * done if i == j else 2 * done * done
-            look_now_and_then(i)
-        # Frobenius' norm, which is that of J^T J, too: a row twice is a row of weight 2
-        self.scale = sqrt(squares) + alpha
+            done += work[c.matrix + i * (c.step + 1)] + work[c.intercepts + i * (c.step + 1)]
+        self.scale = done / self.weight + alpha     # a row twice is a row of weight 2
 
     cdef int times_transposed(self, const double *weights, double alpha) except -1:
         """J^T weights + alpha coefs, into c.product."""
@@ -180,19 +182,19 @@ cdef class DualEquations(DampedEquations):
         cdef double *u
         cdef const double *coefs
         cdef const double *intercepts
-        cdef double alpha = self.problem.step.alpha, share, less = 0, h
+        cdef double alpha = self.problem.step.alpha, share, kept, less = 0, h
         cdef Py_ssize_t i, j, at = 0, n_coefs
         same(cnp.PyArray_SIZE(step), c.n_params, "step")
         if not mu + alpha > 0:
             return None
-        share = alpha / (mu + alpha)
+        share, kept = alpha / (mu + alpha), mu / (mu + alpha)
         for i in range(c.n):
             u = work + c.factor + i * c.step
             coefs, intercepts = work + c.matrix + i * c.step, work + c.intercepts + i * c.step
             for j in range(i // TILE_ROWS * TILE_ROWS, c.n):
                 u[j] = 0
                 if i < c.order and j < c.order:
-                    u[j] = intercepts[j] + (1 - share) * coefs[j]
+                    u[j] = intercepts[j] + kept * coefs[j]
             if i < c.order:
                 u[i] += mu
                 u[c.order] = work[c.targets + i] - share * work[c.along + i]
@@ -208,7 +210,7 @@ cdef class DualEquations(DampedEquations):
             for j in range(at, at + n_coefs + plan.layers[i].fan_out):
                 h = work[c.product + j]
                 if j < at + n_coefs:
-                    h = share * work[c.point + j] + (1 - share) * h
+                    h = share * work[c.point + j] + kept * h
                     less += 0.5 * alpha * h * h
                 less += mu * h * h
                 out[j] = -h

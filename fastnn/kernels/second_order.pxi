@@ -218,9 +218,9 @@ cdef class DampedEquations:
 cdef class NormalEquations(DampedEquations):
     """J^T J and the gradient of a net's mean loss over all rows, and damped steps from them.
 
-    Everything is in float64, in sums over the rows: `weight` times the means. `scale` is the largest
-    entry of the diagonal. Parameters are those
-    of `DampedEquations`, with normal_equations_size(layer_units, n_rows, weighted) bytes.
+    Everything is in float64, in sums over the rows: `weight` times the means. `scale` is the
+    largest entry of the diagonal. Parameters are those of `DampedEquations`, with
+    normal_equations_size(layer_units, n_rows, weighted) bytes.
     """
     cdef readonly double steepest   # entry of the gradient, by its size
     cdef readonly bint by_pairs     # of layers, not by rows of J

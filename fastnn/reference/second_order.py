@@ -220,7 +220,8 @@ class DualEquations(DampedEquations):
         self._along = self._penalty * params
         self._gradient = self._rows.T @ self._residuals + self._along
         of_coefs, of_intercepts = self.products()
-        self.scale = float(np.sqrt(((of_coefs + of_intercepts) ** 2).sum())) + self._numbers.alpha
+        trace = float((np.diag(of_coefs) + np.diag(of_intercepts)).sum())
+        self.scale = trace / self.weight + self._numbers.alpha
         self.steepest = float(np.abs(self._gradient).max())
         self.n_calls += 1
 

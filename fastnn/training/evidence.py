@@ -4,7 +4,8 @@ The loss is half the squared error, plus for each layer alpha / 2 times the sum 
 parameters: targets with noise of variance s, and the parameters of each layer drawn with a
 variance of s / alpha (MacKay, 1992, who gives each layer its own). After every step, alpha and s
 become what makes the data most probable, with the Gauss-Newton matrix for the Hessian (Foresee and
-Hagan, 1997).
+Hagan, 1997). Where two layers do what one could, their alphas drift against each other for ever,
+and away from the highest evidence: the search goes back to that in the end.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from fastnn import kernels
 from fastnn.catalog import losses
 from fastnn.data.rows import Rows, as_rows
 from fastnn.parameters import shapes_of
-from fastnn.training.second_order import LevenbergMarquardt
+from fastnn.training.second_order import LevenbergMarquardt, Reached
 
 _FIRST_ALPHA = 0.01  # times the targets' variance; of the output's coefs, which scale with y
 _FIRST_EPOCHS = 5  # with the first alphas: what has not learnt yet would be pruned
 _SETTLED = 1e-3  # alphas that change by less than this share ...
 _LITTLE = 1e-6  # ... with steps that lower the loss by less than this one: the search is over,
-_RISE, _PATIENCE = 0.01, 10  # and where the logarithm rises by less in so many steps
+_RISE, _PATIENCE = 0.01, 60  # and where the logarithm rises by less in so many steps
 _RANGE = 1e12  # alphas stay within this factor of the first
 _BLOCK = 20_000_000  # multiply-adds of standard deviations at a time
 _TINY = float(np.finfo(np.float64).tiny)
@@ -113,14 +114,15 @@ class EvidenceSearch(LevenbergMarquardt):
         self._n_params = np.bincount(self._layer + 1)[1:]
         self._found: Evidence | None = None
         self._first: NDArray[np.float64] = np.empty(0)
-        self._highest, self._without_rise = -math.inf, 0
+        self._best: tuple[Reached, Evidence] | None = None  # of the highest evidence
+        self._without_rise = 0
 
     def _begin(self, x: Rows, y: NDArray[Any], curve: NDArray[np.float64], first: int) -> None:
         if self._weighted:
             y = y.copy()
             y[:, -1] *= np.count_nonzero(y[:, -1]) / y[:, -1].sum()
         super()._begin(x, y, curve, first)
-        self._highest, self._without_rise = -math.inf, 0
+        self._best, self._without_rise = None, 0
         # the variance of the targets, which is what the output's coefs scale with
         n = self.layer_units[-1].item()
         weights = y[:, -1] if self._weighted else np.ones(len(y))
@@ -213,15 +215,15 @@ class EvidenceSearch(LevenbergMarquardt):
             equations.penalise(at.params, self._strengths(alphas) - self._strengths(before))
             settled = max(abs(a / b - 1) for a, b in zip(alphas, before, strict=True)) < _SETTLED
             self._without_rise += 1
-            if found.log_evidence > self._highest + _RISE:
-                self._highest, self._without_rise = found.log_evidence, 0
+            if self._best is None or found.log_evidence > self._best[1].log_evidence + _RISE:
+                self._best, self._without_rise = (at, found), 0
         loss = self._total(at.params, alphas)
         reached = self._step(at, loss, lambda params: self._total(params, alphas))
         little = not loss - reached.loss > _LITTLE * loss
         self._curve[at.epoch] = loss
+        over = (settled and little) or self._without_rise >= _PATIENCE
+        if self._best is not None and (over or at.epoch + 1 == len(self._curve)):
+            if self._best[1].log_evidence > found.log_evidence + _RISE:
+                reached, found = self._best
         self._found = found
-        self._reached = reached._replace(
-            epoch=at.epoch + 1,
-            steps=at.steps + 1,
-            over=(settled and little) or self._without_rise >= _PATIENCE,
-        )
+        self._reached = reached._replace(epoch=at.epoch + 1, steps=at.steps + 1, over=over)

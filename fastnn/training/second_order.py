@@ -28,6 +28,8 @@ MOST_BYTES = 2 << 30
 _MOST_MATRICES = 4  # of that size, with all that belongs to them
 # Damping beyond the scale of the matrix times this: steps are lost in rounding.
 _MOST_DAMPING = 1e18
+# Less of it, with a penalty, costs the dual form its digits: intercepts have damping alone.
+_LEAST_DUAL_DAMPING = 1e-8
 _EPSILON = float(np.finfo(np.float64).eps)
 _LARGEST = float(np.finfo(np.float64).max)
 _DOUBLE = np.dtype(np.float64)
@@ -40,14 +42,14 @@ def check_memory(layer_units: tuple[int, ...], n_rows: int, *, evidence: bool = 
     ------
     ValueError
     """
-    n_params, n_outputs = parameters.count_params(layer_units), layer_units[-1]
+    n_params = parameters.count_params(layer_units)
     units = np.array(layer_units, np.intp)
-    order, dual = (n_params, False) if evidence else work.order_of_matrix(units, n_rows)
+    order, dual = work.order_of_matrix(units, n_rows, evidence)
     needed = 8 * order**2
     what = f"the matrix of {n_params} parameters ({8 * n_params**2 / 2**30:.1f} GiB)"
     if not evidence:
-        size = 8 * (n_rows * n_outputs) ** 2 / 2**30
-        what += f", or of {n_rows} rows of {n_outputs} outputs ({size:.1f} GiB)"
+        size = 8 * work.n_rows_of_dual(units, n_rows) ** 2 / 2**30
+        what += f", or of {n_rows} rows of {layer_units[-1]} outputs ({size:.1f} GiB)"
     if needed <= MOST_BYTES:
         needed = _bytes_of(units, n_rows, dual)
         if needed <= _MOST_MATRICES * MOST_BYTES:
@@ -62,7 +64,7 @@ def check_memory(layer_units: tuple[int, ...], n_rows: int, *, evidence: bool = 
 
 def starts_at_once(layer_units: NDArray[np.intp], n_rows: int, *, evidence: bool = False) -> int:
     """How many networks that `check_memory` takes may search side by side."""
-    dual = not evidence and work.order_of_matrix(layer_units, n_rows)[1]
+    dual = work.order_of_matrix(layer_units, n_rows, evidence)[1]
     return max(1, _MOST_MATRICES * MOST_BYTES // max(1, _bytes_of(layer_units, n_rows, dual)))
 
 
@@ -247,6 +249,7 @@ class LevenbergMarquardt(Search):
         self._curve = np.empty(0)
         self._equations: Any = None
         self._loss: Any = None
+        self._least_damping = 0.0  # times the scale of the matrix
 
     def __exit__(self, *exception: object) -> None:
         super().__exit__(*exception)
@@ -287,7 +290,9 @@ class LevenbergMarquardt(Search):
         assert params is not None
         form: Any = build.NormalEquations
         size_of = build.normal_equations_size
+        self._least_damping = 0.0
         if self._may_be_dual and work.order_of_matrix(self.layer_units, len(y))[1]:
+            self._least_damping = _LEAST_DUAL_DAMPING if self.step["alpha"].item() > 0 else 0.0
             form, size_of = build.DualEquations, build.dual_equations_size
         self._equations = form(
             self.layer_units, self.codes, kernels.step_bytes(self.step), *as_rows(x), y,
@@ -330,7 +335,7 @@ class LevenbergMarquardt(Search):
         if not math.isfinite(equations.scale) or math.isnan(steepest):
             raise self._diverged("the second derivatives of the loss are beyond float64's range")
         usual = self._options["damping"] * equations.scale
-        damping = at.damping or usual
+        damping = max(at.damping or usual, self._least_damping * equations.scale)
         most = min(_MOST_DAMPING * (equations.scale or 1.0), _LARGEST)
         factor = 2.0
         step, reduced = np.empty_like(at.params), False

@@ -223,6 +223,24 @@ def check_dual(kernels, net, given, alpha, shares):
         assert promised == pytest.approx(expected_promise, rel=tolerance, abs=1e-13 * scale)
 
 
+def test_dual_form_with_little_damping_and_much_penalty(kernels):
+    """Intercepts, which have no penalty, ask for mu alone."""
+    net = ((10, 12, 1), ("tanh", "identity"), "squared_error")
+    params, *_ = given = problem(net, 40)
+    step, expected = np.empty_like(params), np.empty_like(params)
+    dual, normal = (
+        equations_of(m, net, given, alpha=1.0, dual=d)
+        for m, d in ((kernels, True), (reference, False))
+    )
+    for equations in (dual, normal):
+        equations.sum(params)
+    for share, tolerance in ((1e-4, 1e-11), (1e-6, 1e-9), (1e-8, 1e-7)):
+        mu = share * dual.scale
+        promised = dual.solve(mu, step)
+        assert promised == pytest.approx(normal.solve(mu, expected), rel=tolerance)
+        close(step, expected, tolerance)
+
+
 def test_dual_form_of_wide_nets(kernels):
     """Of several blocks of the factorisation, chunks of rows, and wide layers."""
     for units, n in (((3, 40, 3, 1), 300), ((33, 65, 17, 2), 150), ((9, 100, 1), 601)):
@@ -304,6 +322,9 @@ def test_singular_equations_have_no_solution(module, dual):
     equations.sum(params)
     step = np.full_like(params, 7)
     assert equations.solve(-equations.scale, step) is None
+    penalised = equations_of(module, net, given, dual=dual, alpha=1.0)
+    penalised.sum(params)
+    assert penalised.solve(-0.5, step) is None  # alpha outweighs it
     assert (step == 7).all()
     assert equations.solve(1e-3 * equations.scale, step) > 0
 

@@ -373,7 +373,9 @@ FASTNN_KERNEL void FN(dual_products)(ptrdiff_t first, ptrdiff_t end, ptrdiff_t n
         const int vectors = tile_vectors(end - j < left ? end - j : left);
         for (ptrdiff_t i = 0; i < j + vectors; i += TILE_ROWS / VL) {
             const ptrdiff_t k = i > j ? i : j, at = i * VL * step + k * VL;
-#define CALL(nv)                                                                                      FN(dual_tile)(nv, n_layers, layers, i % n_vectors, i, k % n_vectors, k, coefs + at,                             intercepts + at, step);
+#define CALL(nv)                                                                                  \
+    FN(dual_tile)(nv, n_layers, layers, i % n_vectors, i, k % n_vectors, k, coefs + at,           \
+                  intercepts + at, step);
             BY_VECTORS((int)(j + vectors - k), CALL)
 #undef CALL
         }
