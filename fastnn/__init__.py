@@ -59,7 +59,7 @@ _LAZY = {
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "find_learning_rate": "rate_finder",
-    "fit_many": "training.many",
+    "fit_many": "many",
     "from_keras": "files.converting",
     "from_onnx": "files.onnx_reading",
     "from_torch": "files.converting",

@@ -19,13 +19,13 @@ from fastnn.files.converting import from_torch as from_torch
 from fastnn.files.converting import to_sklearn as to_sklearn
 from fastnn.files.onnx_model import to_onnx as to_onnx
 from fastnn.files.onnx_reading import from_onnx as from_onnx
+from fastnn.many import fit_many as fit_many
 from fastnn.network import Network as Network
 from fastnn.patching import patch_sklearn as patch_sklearn
 from fastnn.patching import unpatch_sklearn as unpatch_sklearn
 from fastnn.rate_finder import find_learning_rate as find_learning_rate
 from fastnn.threads import get_num_threads as get_num_threads
 from fastnn.threads import set_num_threads as set_num_threads
-from fastnn.training.many import fit_many as fit_many
 
 __version__: str
 __all__ = [

@@ -458,6 +458,56 @@ class Machine:
                 raise Finding(f"a search ends with a higher loss than {losses}")
         self._same_fit(random, net, name, state, error, x, y, options)
 
+    def rule_many(self, random):
+        """Side by side networks end with the bits of their own fits, or are refused together."""
+        one = self.some_net(random)
+        x, y = self.data(random, one)
+        nets = [one.net.copy() for _ in range(random.randint(1, 4))]
+        twins = [net.copy() for net in nets]
+        options = values.solver_options(random, len(one.units) - 2)
+        if chance(random, 0.2):
+            options = {"solver": random.choice(values.SEARCHES)}
+        if options.get("solver") != "rprop" and chance(random, 0.5):
+            options["batch_size"] = random.choice([1, 3, "auto"])
+        options["max_iter"] = [random.randint(1, 4) for _ in nets]
+        given = {}
+        for name, share in (("rows", 0.7), ("rows_val", 0.2)):
+            if chance(random, share):
+                given[name] = [
+                    np.array([random.randrange(len(x)) for _ in range(random.randint(1, 9))])
+                    for _ in nets
+                ]
+        if chance(random, 0.2):
+            given["sample_weight"] = values.weights(random, len(x))
+        before = [everything(net) for net in nets]
+        found, error = outcome(
+            lambda: self.call(
+                "fit_many", fastnn.fit_many, nets, x, y, n_jobs=random.choice([None, 1, 2]),
+                errors="keep", **given, **options,
+            ),
+            REFUSALS,
+        )  # fmt: skip
+        if error is not None:
+            if [everything(net) for net in nets] != before:
+                raise Finding(f"fit_many raises {error!r}, but networks are others")
+            return
+        weights = given.get("sample_weight")
+        for i, (net, twin) in enumerate(zip(nets, twins, strict=True)):
+            rows = given["rows"][i] if "rows" in given else np.arange(len(x))
+            own = {k: v[i] if isinstance(v, list) else v for k, v in options.items()}
+            if weights is not None:
+                own["sample_weight"] = weights[rows]
+            if "rows_val" in given:
+                held = given["rows_val"][i]
+                own |= {"X_val": x[held], "y_val": y[held]}
+                if weights is not None:
+                    own["sample_weight_val"] = weights[held]
+            _, failure = outcome(lambda: twin.fit(x[rows], y[rows], **own), EXPECTED)  # noqa: B023
+            if type(failure) is not type(found[i]):
+                raise Finding(f"alone {failure!r}, side by side {found[i]!r}")
+            if everything(net) != everything(twin):
+                raise Finding("fit_many gives other bits than fit")
+
     def train(self, random, one, name, x, y, options, layouts):
         net = one.net
         if chance(random, 0.2):
@@ -1120,9 +1170,10 @@ def revived(state):
 
 #: how often each rule comes
 WEIGHTS = {
-    "look": 34, "partial_fit": 12, "fit": 6, "search": 4, "edit": 10, "copy": 3, "look_around": 8,
-    "new": 3, "reset_solver": 2, "bad_data": 8, "bad_option": 6, "odd_argument": 5, "threads": 1,
-    "many_threads": 0.1, "config": 0.2, "find_learning_rate": 0.3, "tutorial": 4,
+    "look": 34, "partial_fit": 12, "fit": 6, "search": 4, "many": 1, "edit": 10, "copy": 3,
+    "look_around": 8, "new": 3, "reset_solver": 2, "bad_data": 8, "bad_option": 6,
+    "odd_argument": 5, "threads": 1, "many_threads": 0.1, "config": 0.2,
+    "find_learning_rate": 0.3, "tutorial": 4,
     "estimator_fits": 0.25, "estimator_looks": 0.6, "estimator_looks_around": 1,
 }  # fmt: skip
 

@@ -213,3 +213,11 @@ def test_ctrl_c(n_jobs):
         assert len(net.loss_curve_) < 3000
         net.partial_fit(x, y)
         assert net._n_jobs is None
+
+
+def test_weights_that_are_zero_for_the_rows_of_one():
+    nets, weights = networks(2), np.r_[0.0, np.ones(119)]
+    before = [state(net) for net in nets]
+    with pytest.raises(ValueError, match=r"nets\[1\]: sample_weight is 0 for every row"):
+        fit_many(nets, X, Y, rows=[[0, 1], [0, 0]], sample_weight=weights)
+    assert [state(net) for net in nets] == before

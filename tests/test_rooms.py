@@ -15,8 +15,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
     "catalog", "documentation", "reference", "kernels", "data", "threads", "parameters",
     "schedules", "initializers", "work", "forward", "callbacks", "training", "states", "layers",
-    "trainable", "summary", "displayable", "network", "tutorial", "announcing", "estimators",
-    "patching", "plotting", "rate_finder", "files", "cli",
+    "trainable", "summary", "displayable", "network", "many", "tutorial", "announcing",
+    "estimators", "patching", "plotting", "rate_finder", "files", "cli",
 ]  # fmt: skip
 # what `import fastnn` itself may load at once
 TOP = {"network", "threads", "data", "kernels"}

@@ -260,7 +260,7 @@ def _data_of(net: Network, X: Any, y: Any, sample_weight: Any) -> tuple[Any, ...
     x, targets = net.check_data(X, y)
     weights = None
     if sample_weight is not None:
-        weights = net._with_weights(targets, sample_weight)[:, -1].copy()
+        weights = checks.weights("sample_weight", sample_weight, net.dtype, len(x))
     if net._loss.name == "quantile":  # which has one target, and a column for each level
         targets = targets[:, 0].copy()
     return x, targets, weights
@@ -296,6 +296,8 @@ def _check(job: Job) -> None:
         x, targets, of_fit["batch_size"], of_fit["shuffle"], of_fit["label_smoothing"], of_step
     )
     checks.whole_number("max_iter", of_fit["max_iter"])
+    if job.weights is not None and job.rows is not None:  # which may be 0 for all of these
+        checks.weights("sample_weight", job.weights[job.rows], net.dtype, n)
     held = job.rows_val
     if held is not None and checked.evidence:
         raise ValueError('alpha="evidence" goes without rows_val: no validation set is needed')
