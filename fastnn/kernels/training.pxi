@@ -539,6 +539,8 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
             if not numbers.keep_going:
                 diverged = not (isfinite(t.loss_curve[epoch])
                                 and c_all_finite(packed, size))
+        if weightless and not numbers.keep_going:   # after steps of this epoch, perhaps
+            diverged = not c_all_finite(packed, size)
         if diverged:
             row = 0
             at.status = DIVERGED
@@ -555,7 +557,7 @@ cdef void train_net(const Training *t, real *params) noexcept nogil:
                 break
     if epoch >= n_epochs or enough:
         at.status = FINISHED
-    if at.status == FINISHED or weightless:
+    if at.status == FINISHED or at.status == WEIGHTLESS:
         unpack_params(packed, &plan, params)
     elif at.status == DIVERGED and epoch > at.first:
         unpack_params(work + plan.backup, &plan, params)

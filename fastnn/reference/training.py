@@ -189,6 +189,8 @@ def train_epoch(
             batch = rows[start : start + numbers.batch_size]
             weight = float(weights_of(y[batch], layer_units[-1]).sum(dtype=np.float64))
             if weight == 0:
+                if not (numbers.keep_going or np.isfinite(packed).all()):
+                    break
                 at["status"], params[:] = STATUS["weightless"], packed
                 return
             done, now = int(at["step"]), SimpleNamespace(**vars(numbers))

@@ -266,6 +266,20 @@ def test_a_batch_without_weight_ends_training_before_its_step(kernels, dtype, bu
         np.testing.assert_array_equal(got.params, params)
 
 
+@pytest.mark.parametrize("budget", [1e9, 1.0])
+def test_a_batch_without_weight_after_a_step_that_diverged(kernels, dtype, budget, rng):
+    """Its parameters are not what is left: those of the epoch's start are."""
+    net = ((3, 9, 2), ("tanh", "identity"), "squared_error")
+    params, x, y = problem(rng, dtype, units_of(*net[0]), 40, net[2])
+    y = np.hstack([1e10 * y, np.ones((40, 1), dtype)])
+    y[8:16, -1] = 0
+    for module in (kernels, reference):
+        got = run(module, dtype, net, params, x, y, "sgd", 8, NO_ORDER, 3, budget=budget,
+                  learning_rate=float(np.finfo(dtype).max))  # fmt: skip
+        assert got.cursor.tolist()[3] == builds.DIVERGED
+        np.testing.assert_array_equal(got.params, params)
+
+
 @pytest.mark.parametrize("pauses", [(), (1, 2)])
 @pytest.mark.parametrize("budget", [1e9, 1.0])
 @EVERY_SOLVER
