@@ -260,9 +260,13 @@ def _wait_for(helpers: list[threading.Thread]) -> bool:
             except (RuntimeError, MemoryError):  # not quite begun, or memory is short
                 pass
             else:
+                # what a signal's handler raises in join marks the thread as ended, up to Python
+                # 3.12
+                while _is_listed(helper):
+                    time.sleep(0.0002)
                 i += 1
                 continue
-        elif not _may_begin(helper):
+        elif not _is_listed(helper):
             i += 1
             continue
         patience -= 1
@@ -273,7 +277,8 @@ def _wait_for(helpers: list[threading.Thread]) -> bool:
     return certain
 
 
-def _may_begin(helper: threading.Thread) -> bool:
+def _is_listed(helper: threading.Thread) -> bool:
+    """Whether it runs, or may begin to."""
     try:
         return helper in threading.enumerate()
     except (MemoryError, RuntimeError):

@@ -377,3 +377,23 @@ def test_partial_fit_is_interrupted_at_any_moment(alarms, kind, ema):
         assert after[0] - steps in (0, 1)
         moved += after[0] - steps
     assert moved  # some came between an epoch and the end of the call
+
+
+def test_a_wait_that_was_interrupted_is_a_wait_the_second_time():
+    """Thread.join marks a thread as ended when a handler raises in it, up to Python 3.12."""
+    helper = threading.Thread(target=time.sleep, args=(0.4,), daemon=True)
+    helper.start()
+
+    def handler(*_):
+        raise LookupError
+
+    old = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(LookupError):
+            threads._wait_for([helper])
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    assert helper in threading.enumerate()
+    assert threads._wait_for([helper])
+    assert helper not in threading.enumerate()
