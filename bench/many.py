@@ -39,6 +39,7 @@ def main():
         options.nets, options.rounds = 8, 2
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     machine = describe(pin())
+    os.environ.pop("OMP_NUM_THREADS", None)  # which bounds fastnn's threads, too
     for units, rows, batch, epochs in WORKLOADS:
         for dtype in ("float32", "float64"):
             measure(units, rows, batch, epochs, dtype, options, cores)
