@@ -34,6 +34,7 @@ LEFT_OUT = {
         "set_score_request": "scikit-learn's own; needs its metadata routing switched on",
     }.items()
 } | {
+    "MLPRegressor.set_predict_request": "scikit-learn's own, for return_std",
     **dict.fromkeys(("from_keras", "from_onnx", "from_torch"), "reads other libraries' models"),
     **dict.fromkeys(("to_c", "to_onnx"), "writes for other programs, which tests run"),
     "to_sklearn": "copies objects of scikit-learn's",
