@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,8 +15,10 @@ from fastnn.callbacks import bar_of
 from fastnn.data import checks
 from fastnn.network import Network
 from fastnn.states import trained_on
+from fastnn.training import lanes
+from fastnn.training.lanes import LaneFit, LaneFits
 from fastnn.training.options import ARGUMENTS
-from fastnn.training.side_by_side import Failure, train_each
+from fastnn.training.side_by_side import Failure, Fits, one_fit, train_side_by_side
 
 # of `Network.fit`, beside the solver's options
 _OF_FIT = {
@@ -31,6 +33,7 @@ _NOT_OF_MANY = (
     "sample_weight", "X_val", "y_val", "sample_weight_val", "callback", "callback_every", "resume",
     "n_init",
 )  # fmt: skip
+_LAYOUTS = ("auto", "samples", "nets")
 _LONG = 1e8  # multiply-adds, some ten milliseconds: longer fits look whether they are to end
 
 
@@ -44,6 +47,7 @@ class Job(NamedTuple):
     rows: NDArray[np.intp] | None  # of X; None: all
     rows_val: NDArray[np.intp] | None
     options: dict[str, Any]
+    step: NDArray[Any] | None  # the record of its steps, if it trains in a lane
 
     @property
     def n_rows(self) -> int:
@@ -61,8 +65,13 @@ class Job(NamedTuple):
     @property
     def work(self) -> float:
         """Multiply-adds of all epochs."""
-        n_epochs: int = self.options.get("max_iter", _OF_FIT["max_iter"])
-        return self.epoch * n_epochs
+        return self.epoch * self.n_epochs
+
+    @property
+    def n_epochs(self) -> int:
+        """At most."""
+        n: int = self.options.get("max_iter", _OF_FIT["max_iter"])
+        return n
 
     def fit(self, over: threading.Event) -> None:
         """Train the network; a long fit ends soon after `over` is set."""
@@ -91,6 +100,7 @@ def fit_many(
     rows: Sequence[ArrayLike | None] | None = None,
     rows_val: Sequence[ArrayLike | None] | None = None,
     sample_weight: ArrayLike | None = None,
+    layout: Literal["auto", "samples", "nets"] = "auto",
     n_jobs: int | None = None,
     errors: Literal["raise", "keep"] = "raise",
     callback: Callable[[int], object] | None = None,
@@ -99,8 +109,9 @@ def fit_many(
 ) -> list[Failure | None]:
     """Train many networks, side by side.
 
-    Each ends with the bits that ``net.fit(X[rows[i]], y[rows[i]], **options)`` alone would give,
-    whatever the number of threads and the order of the networks.
+    Each ends as ``net.fit(X[rows[i]], y[rows[i]], **options)`` alone would have it: with the same
+    bits, or where its layout is "nets" within rounding. Either way its bits do not depend on the
+    number of threads, the order of the networks or what others there are.
 
     Parameters
     ----------
@@ -116,6 +127,13 @@ def fit_many(
         None.
     sample_weight : array-like >= 0, (n,), optional
         Of the rows of X.
+    layout : {"auto", "samples", "nets"}
+        What the numbers of a vector are: samples of one network, as in `Network.fit`, or one of
+        each of several networks of one shape, loss and solver. "nets" is faster for tiny networks
+        and tiny batches, but sums have another order; it is for plain fits, without validation
+        rows, weights, schedules, dropout and the like, by a solver that goes in batches ("rprop"
+        does not). "auto" is "nets" for those that can, if they have few parameters, or batches of
+        8 rows at most and not too many.
     n_jobs : int, optional
         Threads: None for `get_num_threads`, -1 for all cores. Each takes the next network, those
         with the most work first.
@@ -159,10 +177,11 @@ def fit_many(
     """
     nets = _networks(nets)
     checks.choice("errors", errors, {"raise": "raise", "keep": "keep"})
+    checks.choice("layout", layout, {name: name for name in _LAYOUTS})
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function, got {checks.shown(callback)}")
     n_threads = threads.resolve(checks.n_jobs("n_jobs", n_jobs))
-    jobs = _jobs(nets, X, y, rows, rows_val, sample_weight, options)
+    jobs = _jobs(nets, X, y, rows, rows_val, sample_weight, options, layout)
     bar = bar_of(len(nets), "net") if checks.boolean("progress", progress) else None
 
     def tell(n_done: int) -> bool:
@@ -179,9 +198,18 @@ def fit_many(
         finally:
             own["_n_jobs"] = before
 
-    longest_first = sorted(range(len(jobs)), key=lambda i: -jobs[i].work)
+    def work(tasks: Iterator[int | _Group], fits: Fits) -> None:
+        for task in tasks:
+            if fits.end_soon:
+                return
+            if isinstance(task, int):
+                one_fit(task, fit, fits)
+            else:
+                task.fit(fits, X)
+
     try:
-        failures = train_each(n_threads, longest_first, fit, tell)
+        tasks = _tasks(jobs, n_threads)
+        failures = train_side_by_side(n_threads, tasks, len(nets), work, tell)
     finally:
         if bar is not None:
             bar.close()
@@ -195,6 +223,60 @@ def fit_many(
     return [failures.get(i) for i in range(len(nets))]
 
 
+class _Group:
+    """Networks that train in lanes together."""
+
+    def __init__(self, numbers: list[int], jobs: list[Job]) -> None:
+        self._numbers, self._jobs, net = numbers, jobs, jobs[0].net
+        X, y = net.check_data(jobs[0].X, jobs[0].y)  # a column for each quantile
+        self._fits = LaneFits(
+            [lane_fit(job) for job in jobs], net._units, net._codes, X, y
+        )
+
+    def fit(self, fits: Fits, X: Any) -> None:
+        """A thread's part of all fits."""
+
+        def settle(ended: list[int]) -> None:
+            for i, found in zip(ended, self._fits.results(ended), strict=True):
+                job = self._jobs[i]
+                job.net._take_fit(
+                    found.params, found.loss_curve, found.state, trained_on(X, job.n_rows)
+                )
+                if found.error is not None:
+                    fits.failures[self._numbers[i]] = found.error
+
+        self._fits.work(fits, settle)
+
+
+def lane_fit(job: Job) -> LaneFit:
+    """The same, as lanes take it."""
+    assert job.step is not None
+    shuffles = job.options.get("shuffle", _OF_FIT["shuffle"])
+    in_batches = shuffles and job.step["batch_size"].item() < job.n_rows
+    return LaneFit(
+        job.net._params, job.rows, job.step, job.n_epochs,
+        job.net._random_state._bit_generator if in_batches else None,
+    )  # fmt: skip
+
+
+def _tasks(jobs: list[Job], n_threads: int) -> list[int | _Group]:
+    """Numbers of single fits and groups, those with the most work first; a group for each thread."""
+    groups: dict[Any, list[int]] = {}
+    for i in sorted(range(len(jobs)), key=lambda i: -jobs[i].work):
+        job = jobs[i]
+        alike = i if job.step is None else (job.net._architecture(), job.step["solver"].item())
+        groups.setdefault(alike, []).append(i)
+    tasks: list[tuple[float, list[int | _Group]]] = []
+    for numbers in groups.values():
+        own = [jobs[i] for i in numbers]
+        total = sum(job.work for job in own)
+        if own[0].step is None:
+            tasks.append((total, list(numbers)))
+        else:
+            tasks.append((total / n_threads, [_Group(numbers, own)] * n_threads))
+    return [task for _, some in sorted(tasks, key=lambda pair: -pair[0]) for task in some]
+
+
 def _networks(given: Any) -> list[Network]:
     try:
         nets: list[Network] = list(given)
@@ -204,10 +286,11 @@ def _networks(given: Any) -> list[Network]:
     for i, net in enumerate(nets):
         if not isinstance(net, Network):
             raise TypeError(f"nets[{i}] must be a Network, got {checks.shown(net)}")
-        for one, what in ((net, "are the same"), (net._random_state, "share a random state")):
+        drawn_from = net._random_state._bit_generator
+        for one, what in ((net, "are the same"), (drawn_from, "share a random state")):
             if id(one) in seen:
                 raise ValueError(f"nets[{seen[id(one)]}] and nets[{i}] {what}")
-        for other in (net, net._random_state):
+        for other in (net, drawn_from):
             seen[id(other)] = i
     return nets
 
@@ -220,6 +303,7 @@ def _jobs(
     rows_val: Any,
     sample_weight: Any,
     options: dict[str, Any],
+    layout: str,
 ) -> list[Job]:
     """Everything that is to be done, checked."""
     known = [name for name in ARGUMENTS if name not in _NOT_OF_MANY]
@@ -236,7 +320,7 @@ def _jobs(
             raise ValueError(f"{name} has {len(values)} values for {len(nets)} networks")
     checked: dict[Any, tuple[Any, ...]] = {}
     of_type: dict[np.dtype[Any], Any] = {}  # X, held once
-    alike: set[Any] = set()  # that are checked
+    alike: dict[Any, NDArray[Any] | None] = {}  # what was checked already, and its step in a lane
     jobs = []
     for i, net in enumerate(nets):
         with checks.naming(f"nets[{i}]"):
@@ -250,7 +334,7 @@ def _jobs(
                 None if values is None else _indices(name, values[i], len(x))
                 for name, values in (("rows", rows), ("rows_val", rows_val))
             )
-            job = Job(net, x, targets, weights, own, held, given)
+            job = Job(net, x, targets, weights, own, held, given, None)
             like = (
                 net._architecture(), job.n_rows, held is None,
                 tuple((name, id(value)) for name, value in given.items()),
@@ -258,9 +342,8 @@ def _jobs(
             if weights is None and like in alike:
                 net._check_params(written=True)
             else:
-                _check(job)
-                alike.add(like)
-        jobs.append(job)
+                alike[like] = _check(job, layout)
+        jobs.append(job._replace(step=alike[like]))
     return jobs
 
 
@@ -294,14 +377,17 @@ def _indices(name: str, given: Any, n: int) -> NDArray[np.intp] | None:
     return indices.astype(np.intp, copy=False)
 
 
-def _check(job: Job) -> None:
-    """Refuse what `Network.fit` would refuse; rows stand for as many of the first."""
+def _check(job: Job, layout: str) -> NDArray[Any] | None:
+    """Refuse what `Network.fit` would refuse; rows stand for as many of the first.
+
+    Returns the record of its steps, if it is to train in a lane.
+    """
     net, given, n = job.net, job.options, job.n_rows
     fewer = n <= len(job.X)
     x, targets = (job.X[:n], job.y[:n]) if fewer else (job.X[job.rows], job.y[job.rows])
     of_fit = {name: given.get(name, default) for name, default in _OF_FIT.items()}
     of_step = {name: value for name, value in given.items() if name not in _OF_FIT}
-    *_, checked = net._check_training(
+    _, _, step, _, checked = net._check_training(
         x, targets, of_fit["batch_size"], of_fit["shuffle"], of_fit["label_smoothing"], of_step
     )
     checks.whole_number("max_iter", of_fit["max_iter"])
@@ -316,3 +402,21 @@ def _check(job: Job) -> None:
     net._validation(
         *validation, *(of_fit[name] for name in ("scoring", "n_iter_no_change", "tol"))
     )
+    if layout == "samples":
+        return None
+    reason = lanes.why_not(checked)
+    others = {
+        "rows_val": held is not None, "sample_weight": job.weights is not None,
+        "label_smoothing": of_fit["label_smoothing"] != 0,
+        "a loss of one's own": net._loss.own,
+    }  # fmt: skip
+    reason = reason or next((name for name, given in others.items() if given), None)
+    if layout == "nets" and reason is not None:
+        raise ValueError(f'layout "nets" goes without {reason}')
+    if reason is not None:
+        return None
+    if layout == "auto" and not lanes.are_worth_it(
+        net._params.size, net.dtype, step["batch_size"].item()
+    ):
+        return None
+    return step

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from fastnn import kernels
 from fastnn.data import checks
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 _chosen: int | None = None  # by set_num_threads
 
@@ -287,7 +288,7 @@ def _is_listed(helper: threading.Thread) -> bool:
 
 _open_teams: weakref.WeakSet[Team] = weakref.WeakSet()
 _n_forks = 0  # between this process and the one that imported fastnn
-_drawing: dict[int, Any] = {}  # thread -> the lock of the bit generator that it draws from
+_drawing: dict[int, Sequence[Any]] = {}  # thread -> locks of bit generators that it draws from
 
 
 def draw(kernel: Callable[..., object], bit_generator: Any, *args: Any) -> None:
@@ -297,10 +298,31 @@ def draw(kernel: Callable[..., object], bit_generator: Any, *args: Any) -> None:
     np.random has but one. NumPy's own shuffles keep the GIL.
     """
     lock, thread = bit_generator.lock, threading.get_ident()
-    _drawing[thread] = lock
+    _drawing[thread] = (lock,)
     try:
         with lock:
             kernel(bit_generator, *args)
+    finally:
+        _drawing.pop(thread, None)
+
+
+def draw_from_many(
+    bit_generators: Iterable[Any], kernel: Callable[..., _Result], *args: Any
+) -> _Result:
+    """Return kernel(*args), which draws from all of these, as `draw` does from one."""
+    locks = {id(one.lock): one.lock for one in bit_generators}
+    in_order = [locks[i] for i in sorted(locks)]  # the same in all threads: no two wait in a ring
+    thread = threading.get_ident()
+    _drawing[thread] = in_order
+
+    def with_locks(i: int) -> _Result:
+        if i == len(in_order):
+            return kernel(*args)
+        with in_order[i]:
+            return with_locks(i + 1)
+
+    try:
+        return with_locks(0)
     finally:
         _drawing.pop(thread, None)
 
@@ -311,10 +333,11 @@ def _after_fork() -> None:
     for team in list(_open_teams):
         team._forget_helpers()
     _open_teams.clear()
-    own = _drawing.pop(threading.get_ident(), None)  # by a finalizer or signal handler
-    for lock in _drawing.values():
-        if lock is not own:
-            lock._at_fork_reinit()  # its thread does not exist here
+    own = _drawing.pop(threading.get_ident(), ())  # by a finalizer or signal handler
+    for locks in _drawing.values():
+        for lock in locks:
+            if not any(lock is one for one in own):
+                lock._at_fork_reinit()  # its thread does not exist here
     _drawing.clear()
 
 

@@ -20,6 +20,7 @@ from fastnn.callbacks import NOBODY, CallbackLike, Listeners
 from fastnn.data import checks
 from fastnn.data.rows import Rows
 from fastnn.layers import Layers
+from fastnn.parameters import SolverState
 from fastnn.schedules import Blocks, Schedules
 from fastnn.states import trained_on
 from fastnn.training import options, own_loss, restarts
@@ -488,6 +489,17 @@ class Trainable(Layers):
             half = LONGEST_CURVE // 2  # both at once: no interrupt comes between
             own.update(_dropped=self._dropped + half, loss_curve_=self.loss_curve_[half:])
         return self
+
+    def _take_fit(
+        self,
+        params: NDArray[Any],
+        loss_curve: list[float],
+        state: SolverState,
+        about: dict[str, Any],
+    ) -> None:
+        """Have what a fit of this network elsewhere came to."""
+        vars(self).update(_OF_FIT, loss_curve_=loss_curve, _state=state, _trained_on=about)
+        self._params[:] = params
 
     def _own_curve(self) -> list[float]:
         """loss_curve_, as a list that takes more; the user may have put something else there."""

@@ -229,6 +229,27 @@ class DualEquations(DampedEquations):
     def solve(self, mu: float, step: NDArray[np.float64]) -> float | None: ...
     def products(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 
+class NetLanes:
+    @property
+    def workspace_size(self) -> int: ...
+    def __init__(
+        self,
+        params: Real,
+        states: Real,
+        layer_units: Indices,
+        activations: Codes,
+        steps: Bytes,
+        table: Real,
+        rows: Indices | None,
+        starts: Indices,
+        n_epochs: Indices,
+        bit_generators: Sequence[np.random.BitGenerator | None],
+        loss_curves: NDArray[np.float64],
+        ends: NDArray[np.int64],
+    ) -> None: ...
+    def train(self, workspace: Bytes, fresh: Sequence[int]) -> list[int]: ...
+    def leave(self, workspace: Bytes) -> None: ...
+
 class Epochs:
     n_calls: int
     n_steps: int

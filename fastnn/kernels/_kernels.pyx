@@ -203,6 +203,30 @@ cdef extern from "simd.h" nogil:
     void c_add_noise(
         Py_ssize_t n_vectors, Py_ssize_t n_features, Py_ssize_t first, Py_ssize_t end,
         Py_ssize_t row, void *x, noise_key inputs, double size)
+    enum: NET_TILE
+    void c_nets_gather(
+        Py_ssize_t n, Py_ssize_t count, Py_ssize_t present, const void *table,
+        const int32_t *order, void *out)
+    void c_nets_forward(
+        Py_ssize_t count, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef, const void *x,
+        void *out, void *kept, int activation)
+    void c_nets_delta(
+        Py_ssize_t count, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *coef,
+        const void *delta, const void *kept, void *sums, void *delta_in, int activation)
+    void c_nets_gradient(
+        Py_ssize_t count, Py_ssize_t fan_in, Py_ssize_t fan_out, const void *x,
+        const void *delta, void *grad, int fresh)
+    void c_nets_losses(
+        Py_ssize_t count, Py_ssize_t n_outputs, const void *a, const void *y,
+        const void *weights, void *delta, int loss, int activation, const double *numbers,
+        double *totals)
+    void c_nets_numbers(const solver_numbers *numbers, void *out, int all)
+    void c_nets_update(
+        Py_ssize_t n, void *param, const void *grad, void *states, Py_ssize_t stride, int solver,
+        const void *numbers, const void *scale, const void *decay, const void *rest)
+    void c_nets_squares(Py_ssize_t n, const void *x, double *totals)
+    void c_nets_finite(Py_ssize_t n, const void *x, void *sums)
+    void c_nets_copy(Py_ssize_t n, const void *marks, const void *x, void *out)
     void c_softmax_tile(void *z, Py_ssize_t n, Py_ssize_t width)
     int c_all_finite(const void *x, Py_ssize_t n)
     double c_sum_squares(const void *x, Py_ssize_t n)
@@ -235,6 +259,7 @@ include "curved.pxi"
 include "second_order.pxi"
 include "dual.pxi"
 include "lbfgs.pxi"
+include "nets.pxi"
 
 
 # ---- threads ------------------------------------------------------------------------------------

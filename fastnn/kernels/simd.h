@@ -130,6 +130,15 @@
 #define LANE_COLUMNS 2
 #endif
 
+/* Samples of a tile whose lanes are networks; units of it that are summed at a time, by 4 samples or
+ * by 4 others. */
+#define NET_TILE 8
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define NET_UNITS 4
+#else
+#define NET_UNITS 2
+#endif
+
 /* Layers from plain coefs: rows that share each load of coefs; vectors of outputs in registers
  * for one row alone, and for a sparse row, whose coefs are scattered; features a pass, so few
  * that their coefs stay in the caches for all rows, however wide the layer. */
@@ -313,6 +322,21 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
     FASTNN_FOR(gradient_squares, param)(n, param, __VA_ARGS__)
 #define c_sum_squares(x, n) FASTNN_FOR(sum_squares, x)(x, n)
 #define c_peak_loop(turns, sink) FASTNN_FOR(peak_loop, sink)(turns, sink)
+#define c_nets_gather(n, count, present, table, ...)                                              \
+    FASTNN_FOR(nets_gather, table)(n, count, present, table, __VA_ARGS__)
+#define c_nets_forward(count, fan_in, fan_out, coef, ...)                                         \
+    FASTNN_FOR(nets_forward, coef)(count, fan_in, fan_out, coef, __VA_ARGS__)
+#define c_nets_delta(count, fan_in, fan_out, coef, ...)                                           \
+    FASTNN_FOR(nets_delta, coef)(count, fan_in, fan_out, coef, __VA_ARGS__)
+#define c_nets_gradient(count, fan_in, fan_out, x, ...)                                           \
+    FASTNN_FOR(nets_gradient, x)(count, fan_in, fan_out, x, __VA_ARGS__)
+#define c_nets_losses(count, n_outputs, a, ...)                                                   \
+    FASTNN_FOR(nets_losses, a)(count, n_outputs, a, __VA_ARGS__)
+#define c_nets_update(n, param, ...) FASTNN_FOR(nets_update, param)(n, param, __VA_ARGS__)
+#define c_nets_numbers(from, numbers, all) FASTNN_FOR(nets_numbers, numbers)(from, numbers, all)
+#define c_nets_squares(n, x, totals) FASTNN_FOR(nets_squares, x)(n, x, totals)
+#define c_nets_finite(n, x, sums) FASTNN_FOR(nets_finite, x)(n, x, sums)
+#define c_nets_copy(n, marks, x, out) FASTNN_FOR(nets_copy, x)(n, marks, x, out)
 #define c_activate_array(x, out, n, activation)                                                   \
     FASTNN_FOR(activate_array, x)(x, out, n, activation)
 #define c_derivative_array(x, out, n, activation)                                                 \

@@ -30,6 +30,7 @@ from fastnn.reference.layout import (
     useful_threads,
     workspace_size,
 )
+from fastnn.reference.nets import NetLanes
 from fastnn.reference.records import record_layouts
 from fastnn.reference.rows import draw_uniform, is_matrix, shuffle
 from fastnn.reference.second_order import (
@@ -47,6 +48,7 @@ __all__ = [
     "Epochs",
     "Forward",
     "LimitedMemory",
+    "NetLanes",
     "NormalEquations",
     "activate",
     "aligned_bytes",

@@ -23,7 +23,9 @@ CODES = {
 }
 
 
-CLASSES = ("DualEquations", "Epochs", "Forward", "LimitedMemory", "NormalEquations")
+CLASSES = (
+    "DualEquations", "Epochs", "Forward", "LimitedMemory", "NetLanes", "NormalEquations",
+)  # fmt: skip
 
 
 def functions_of(module):

@@ -60,16 +60,20 @@
     FASTNN_WHOLE_LOSSES(ROW)                                                                      \
     FASTNN_TERM_LOSSES(ROW)
 
-/* Solvers: enumerator, code, name, vectors of state. name_update is in solvers.h. */
+/* Solvers: enumerator, code, name, vectors of state; in solvers.h are name_update, */
 #define FASTNN_SOLVERS(ROW)                                                                       \
+    FASTNN_STEP_SOLVERS(ROW)                                                                      \
+    ROW(RPROP, 7, rprop, 2)
+
+/* and name_step of these. */
+#define FASTNN_STEP_SOLVERS(ROW)                                                                  \
     ROW(SGD, 0, sgd, 0)                                                                           \
     ROW(NESTEROV, 1, nesterov, 1)                                                                 \
     ROW(ADAM, 2, adam, 2)                                                                         \
     ROW(MOMENTUM, 3, momentum, 1)                                                                 \
     ROW(ADAMW, 4, adamw, 2)                                                                       \
     ROW(NADAM, 5, nadam, 2)                                                                       \
-    ROW(RMSPROP, 6, rmsprop, 1)                                                                   \
-    ROW(RPROP, 7, rprop, 2)
+    ROW(RMSPROP, 6, rmsprop, 1)
 
 /* Vectors of state at most, with the average of the parameters. */
 enum { MOST_STATES = 3 };
@@ -142,6 +146,12 @@ FASTNN_INLINE int has_curvature(int loss)
     case ABSOLUTE_ERROR: case QUANTILE: case GIVEN: return 0;
     default: return 1;
     }
+}
+
+/* Whether a solver multiplies its gradients by the rate at once. */
+FASTNN_INLINE int descends(int solver)
+{
+    return solver == SGD || solver == MOMENTUM || solver == NESTEROV;
 }
 
 /* Vectors of state that a solver carries. */

@@ -235,6 +235,19 @@ FASTNN_INLINE VEC FN(sample_losses)(ptrdiff_t n_outputs, ptrdiff_t width, const 
 #undef CASE
 }
 
+/* One tile's delta times softmax's Jacobian: dC/dz_i = a_i (d_i - sum_j d_j a_j). */
+FASTNN_INLINE void FN(softmax_jacobian)(ptrdiff_t n_outputs, ptrdiff_t width, const REAL *a,
+                                        REAL *delta)
+{
+    for (ptrdiff_t s = 0; s < width; s += VL) {
+        VEC dot = FN(splat)((REAL)0);
+        for (ptrdiff_t i = s; i < n_outputs * width; i += width)
+            dot += FN(load)(delta + i) * FN(load)(a + i);
+        for (ptrdiff_t i = s; i < n_outputs * width; i += width)
+            FN(store)(delta + i, FN(load)(a + i) * (FN(load)(delta + i) - dot));
+    }
+}
+
 /* delta *= the derivative of the output's activation, from its values a. Slopes have been
  * multiplied in before. */
 FASTNN_KERNEL void FN(output_derivative)(ptrdiff_t n_vectors, ptrdiff_t n_outputs, const REAL *a,
@@ -242,18 +255,11 @@ FASTNN_KERNEL void FN(output_derivative)(ptrdiff_t n_vectors, ptrdiff_t n_output
 {
     const ptrdiff_t n = n_vectors * VL * n_outputs;
     if (activation == IDENTITY) return;
-    if (activation == SOFTMAX) { /* the whole Jacobian: dC/dz_i = a_i (d_i - sum_j d_j a_j) */
+    if (activation == SOFTMAX) {
         for (ptrdiff_t v0 = 0; v0 < n_vectors;) {
             const int vectors = tile_vectors(n_vectors - v0);
-            const ptrdiff_t width = vectors * VL, base = v0 * VL * n_outputs;
-            for (ptrdiff_t s = base; s < base + width; s += VL) {
-                VEC dot = FN(splat)((REAL)0);
-                for (ptrdiff_t j = 0; j < n_outputs; j++)
-                    dot += FN(load)(delta + s + j * width) * FN(load)(a + s + j * width);
-                for (ptrdiff_t j = 0; j < n_outputs; j++)
-                    FN(store)(delta + s + j * width, FN(load)(a + s + j * width) *
-                                                     (FN(load)(delta + s + j * width) - dot));
-            }
+            FN(softmax_jacobian)(n_outputs, vectors * VL, a + v0 * VL * n_outputs,
+                                 delta + v0 * VL * n_outputs);
             v0 += vectors;
         }
         return;

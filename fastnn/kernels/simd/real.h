@@ -37,6 +37,7 @@
 #include "losses.h"
 #include "noise.h"
 #include "solvers.h"
+#include "nets.h"
 #include "sums.h"
 #ifndef FASTNN_FLOAT
 #include "second_order.h"

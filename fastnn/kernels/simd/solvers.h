@@ -1,9 +1,5 @@
 /* Steps of the solvers. */
 
-/* name_update(n, param, grad, states, stride, numbers, scale, decay): one step of n parameters, a
- * multiple of VL, at any alignment. Their gradient is scale * grad + decay * param; the solver's
- * state vectors are `stride` apart. */
-
 /* Velocities and moments below the normal numbers become 0: they come from units that died, change
  * nothing, and cost a hundred cycles each. flush_positive is for sums of squares, which a square
  * root waits for: every operation less counts (Adam in float32: 8%). */
@@ -17,122 +13,131 @@ FASTNN_INLINE VEC FN(flush_positive)(VEC x)
     return FN(drop)(FN(less)(x, FN(splat)((REAL)TINY)), x);
 }
 
+/* ---- the step of one vector, a function a solver ---------------------------------------------- */
+
+/* Numbers of a step: the same for all parameters, or one for each network in its lane. */
+typedef struct {
+    VEC rate, grad_rate, rest, momentum, beta_1, beta_2, own_1, own_2, epsilon;
+} FN(step_numbers);
+
+/* name_step(p, g, first, second, numbers): parameters p with gradients g after a step; first and
+ * second are the solver's state, if it has that. Descent takes rate g for g. */
+
+FASTNN_INLINE VEC FN(sgd_step)(VEC p, VEC g, VEC *first, VEC *second, const FN(step_numbers) *c)
+{
+    (void)first, (void)second, (void)c;
+    return p - g;
+}
+
 /* v = momentum v - rate g; param += v, or with Nesterov's look-ahead momentum v - rate g
- * (Sutskever et al., 2013, in scikit-learn's arrangement). velocity NULL: plain descent. */
-FASTNN_INLINE void FN(descend)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *velocity,
-                               const int nesterov, const solver_numbers *numbers, double scale,
-                               double decay)
+ * (Sutskever et al., 2013, in scikit-learn's arrangement) */
+FASTNN_INLINE VEC FN(momentum_step)(VEC p, VEC g, VEC *first, VEC *second,
+                                    const FN(step_numbers) *c)
 {
-    const VEC step = FN(splat)((REAL)(numbers->rate * scale));
-    const VEC shrink = FN(splat)((REAL)(numbers->rate * decay));
-    const VEC mu = FN(splat)((REAL)numbers->momentum);
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const VEC p = FN(load_any)(param + i);
-        const VEC g = FN(load_any)(grad + i) * step + p * shrink;
-        if (!velocity) {
-            FN(store_any)(param + i, p - g);
-        } else {
-            const VEC v = FN(flush)(mu * FN(load_any)(velocity + i) - g);
-            FN(store_any)(velocity + i, v);
-            FN(store_any)(param + i, nesterov ? p + (mu * v - g) : p + v);
-        }
-    }
+    (void)second;
+    *first = FN(flush)(c->momentum * *first - g);
+    return p + *first;
 }
 
-FASTNN_KERNEL void FN(sgd_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                  ptrdiff_t stride, const solver_numbers *numbers, double scale,
-                                  double decay)
+FASTNN_INLINE VEC FN(nesterov_step)(VEC p, VEC g, VEC *first, VEC *second,
+                                    const FN(step_numbers) *c)
 {
-    (void)states, (void)stride;
-    FN(descend)(n, param, grad, NULL, 0, numbers, scale, decay);
-}
-
-FASTNN_KERNEL void FN(momentum_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                       ptrdiff_t stride, const solver_numbers *numbers,
-                                       double scale, double decay)
-{
-    (void)stride;
-    FN(descend)(n, param, grad, states, 0, numbers, scale, decay);
-}
-
-FASTNN_KERNEL void FN(nesterov_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                       ptrdiff_t stride, const solver_numbers *numbers,
-                                       double scale, double decay)
-{
-    (void)stride;
-    FN(descend)(n, param, grad, states, 1, numbers, scale, decay);
+    (void)second;
+    *first = FN(flush)(c->momentum * *first - g);
+    return p + (c->momentum * *first - g);
 }
 
 /* Adam (Kingma and Ba, 2015, algorithm 1) with the bias corrections folded into rate:
- * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; param -= rate m / (sqrt(v) + epsilon). `decoupled`:
- * AdamW (Loshchilov and Hutter, 2019), whose param shrinks first. `ahead`: NAdam (Dozat, 2016),
- * whose m is rate m + grad_rate g. An epsilon that rounds to 0 would make 0 / 0 of parameters
- * without a gradient, and of the padding, which sum_squares and all_finite read: it is at least
- * the smallest normal number. */
-FASTNN_INLINE void FN(adaptive)(const int decoupled, const int ahead, ptrdiff_t n, REAL *param,
+ * m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; param -= rate m / (sqrt(v) + epsilon) */
+FASTNN_INLINE VEC FN(adam_step)(VEC p, VEC g, VEC *first, VEC *second, const FN(step_numbers) *c)
+{
+    *first = FN(flush)(c->beta_1 * *first + c->own_1 * g);
+    *second = FN(flush_positive)(c->beta_2 * *second + c->own_2 * (g * g));
+    return p - c->rate * *first / (FN(sqrt)(*second) + c->epsilon);
+}
+
+/* AdamW (Loshchilov and Hutter, 2019): Adam, after param has shrunk */
+FASTNN_INLINE VEC FN(adamw_step)(VEC p, VEC g, VEC *first, VEC *second, const FN(step_numbers) *c)
+{
+    return FN(adam_step)(p * c->rest, g, first, second, c);
+}
+
+/* NAdam (Dozat, 2016): Adam, whose m is rate m + grad_rate g */
+FASTNN_INLINE VEC FN(nadam_step)(VEC p, VEC g, VEC *first, VEC *second, const FN(step_numbers) *c)
+{
+    *first = FN(flush)(c->beta_1 * *first + c->own_1 * g);
+    *second = FN(flush_positive)(c->beta_2 * *second + c->own_2 * (g * g));
+    return p - (c->rate * *first + c->grad_rate * g) / (FN(sqrt)(*second) + c->epsilon);
+}
+
+/* v = b2 v + (1-b2) g^2; param -= rate g / (sqrt(v) + epsilon) (Tieleman and Hinton, 2012) */
+FASTNN_INLINE VEC FN(rmsprop_step)(VEC p, VEC g, VEC *first, VEC *second,
+                                   const FN(step_numbers) *c)
+{
+    (void)second;
+    *first = FN(flush_positive)(c->beta_2 * *first + c->own_2 * (g * g));
+    return p - c->rate * g / (FN(sqrt)(*first) + c->epsilon);
+}
+
+/* ---- the steps of many ------------------------------------------------------------------------ */
+
+/* n parameters, a multiple of VL; their gradient is scale * grad + decay * param. */
+FASTNN_INLINE void FN(step_all)(const int solver, const int n_states, ptrdiff_t n, REAL *param,
                                 const REAL *grad, REAL *states, ptrdiff_t stride,
-                                const solver_numbers *numbers, double scale, double decay)
+                                const FN(step_numbers) *numbers, VEC scale, VEC decay)
 {
-    REAL *const first = states, *const second = states + stride;
-    const double beta_1 = numbers->beta_1, beta_2 = numbers->beta_2;
-    const VEC b1 = FN(splat)((REAL)beta_1), c1 = FN(splat)((REAL)(1 - beta_1));
-    const VEC b2 = FN(splat)((REAL)beta_2), c2 = FN(splat)((REAL)(1 - beta_2));
-    const VEC gs = FN(splat)((REAL)scale), ds = FN(splat)((REAL)decay);
-    const VEC lr = FN(splat)((REAL)numbers->rate);
-    const VEC own = FN(splat)((REAL)numbers->grad_rate);
-    const VEC rest = FN(splat)((REAL)(1 - numbers->shrink));
-    const VEC eps = FN(splat)((REAL)(numbers->epsilon > TINY ? numbers->epsilon : TINY));
     for (ptrdiff_t i = 0; i < n; i += VL) {
-        VEC p = FN(load_any)(param + i);
-        const VEC g = FN(load_any)(grad + i) * gs + p * ds;
-        const VEC m = FN(flush)(b1 * FN(load_any)(first + i) + c1 * g);
-        const VEC v = FN(flush_positive)(b2 * FN(load_any)(second + i) + c2 * (g * g));
-        FN(store_any)(first + i, m);
-        FN(store_any)(second + i, v);
-        if (decoupled) p *= rest;
-        FN(store_any)(param + i, p - (ahead ? lr * m + own * g : lr * m) / (FN(sqrt)(v) + eps));
+        VEC p = FN(load_any)(param + i), first = p, second = p;
+        const VEC g = FN(load_any)(grad + i) * scale + p * decay;
+        if (n_states > 0) first = FN(load_any)(states + i);
+        if (n_states > 1) second = FN(load_any)(states + stride + i);
+#define CASE(CODE, code, name, states)                                                            \
+    case CODE: p = FN(name##_step)(p, g, &first, &second, numbers); break;
+        switch (solver) {
+        FASTNN_STEP_SOLVERS(CASE)
+        default: FASTNN_UNREACHABLE("solver with a step"); break;
+        }
+#undef CASE
+        if (n_states > 0) FN(store_any)(states + i, first);
+        if (n_states > 1) FN(store_any)(states + stride + i, second);
+        FN(store_any)(param + i, p);
     }
 }
 
-FASTNN_KERNEL void FN(adam_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                   ptrdiff_t stride, const solver_numbers *numbers, double scale,
-                                   double decay)
+/* An epsilon that rounds to 0 would make 0 / 0 of parameters without a gradient, and of the padding,
+ * which sum_squares and all_finite read: it is at least the smallest normal number. */
+FASTNN_INLINE double FN(least_epsilon)(double epsilon) { return epsilon > TINY ? epsilon : TINY; }
+
+/* The same numbers in every lane. */
+FASTNN_INLINE void FN(splat_numbers)(FN(step_numbers) *to, const solver_numbers *from)
 {
-    FN(adaptive)(0, 0, n, param, grad, states, stride, numbers, scale, decay);
+    to->rate = FN(splat)((REAL)from->rate);
+    to->grad_rate = FN(splat)((REAL)from->grad_rate);
+    to->rest = FN(splat)((REAL)(1 - from->shrink));
+    to->momentum = FN(splat)((REAL)from->momentum);
+    to->beta_1 = FN(splat)((REAL)from->beta_1);
+    to->beta_2 = FN(splat)((REAL)from->beta_2);
+    to->own_1 = FN(splat)((REAL)(1 - from->beta_1));
+    to->own_2 = FN(splat)((REAL)(1 - from->beta_2));
+    to->epsilon = FN(splat)((REAL)FN(least_epsilon)(from->epsilon));
 }
 
-FASTNN_KERNEL void FN(adamw_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                    ptrdiff_t stride, const solver_numbers *numbers, double scale,
-                                    double decay)
-{
-    FN(adaptive)(1, 0, n, param, grad, states, stride, numbers, scale, decay);
-}
-
-FASTNN_KERNEL void FN(nadam_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                    ptrdiff_t stride, const solver_numbers *numbers, double scale,
-                                    double decay)
-{
-    FN(adaptive)(0, 1, n, param, grad, states, stride, numbers, scale, decay);
-}
-
-/* v = b2 v + (1-b2) g^2; param -= rate g / (sqrt(v) + epsilon) (Tieleman and Hinton, 2012). */
-FASTNN_KERNEL void FN(rmsprop_update)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *states,
-                                      ptrdiff_t stride, const solver_numbers *numbers,
-                                      double scale, double decay)
-{
-    const VEC b2 = FN(splat)((REAL)numbers->beta_2), c2 = FN(splat)((REAL)(1 - numbers->beta_2));
-    const VEC gs = FN(splat)((REAL)scale), ds = FN(splat)((REAL)decay);
-    const VEC lr = FN(splat)((REAL)numbers->rate);
-    const VEC eps = FN(splat)((REAL)(numbers->epsilon > TINY ? numbers->epsilon : TINY));
-    (void)stride;
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const VEC p = FN(load_any)(param + i);
-        const VEC g = FN(load_any)(grad + i) * gs + p * ds;
-        const VEC v = FN(flush_positive)(b2 * FN(load_any)(states + i) + c2 * (g * g));
-        FN(store_any)(states + i, v);
-        FN(store_any)(param + i, p - lr * g / (FN(sqrt)(v) + eps));
+/* name_update(n, param, grad, states, stride, numbers, scale, decay): one step of n parameters, a
+ * multiple of VL, at any alignment. Their gradient is scale * grad + decay * param; the solver's
+ * state vectors are `stride` apart. */
+#define UPDATE(CODE, code, name, n_states)                                                        \
+    FASTNN_KERNEL void FN(name##_update)(                                                         \
+        ptrdiff_t n, REAL *param, const REAL *grad, REAL *states, ptrdiff_t stride,               \
+        const solver_numbers *numbers, double scale, double decay)                                \
+    {                                                                                             \
+        const double rate = descends(CODE) ? numbers->rate : 1;                               \
+        FN(step_numbers) own;                                                                     \
+        FN(splat_numbers)(&own, numbers);                                                         \
+        FN(step_all)(CODE, n_states, n, param, grad, states, stride, &own,                        \
+                     FN(splat)((REAL)(rate * scale)), FN(splat)((REAL)(rate * decay)));           \
     }
-}
+FASTNN_STEP_SOLVERS(UPDATE)
+#undef UPDATE
 
 /* Each parameter has a step size d, which grows by 1.2 while its gradient g keeps its sign and is
  * halved when that changes; the step is d against the sign of g. After a change of sign there is

@@ -1,0 +1,188 @@
+"""Many networks of one shape at once: lanes of a vector are networks (kernels/nets.pxi)."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import kernels, parameters, threads
+from fastnn.catalog import solvers
+from fastnn.catalog.records import STATUS
+from fastnn.parameters import SolverState
+from fastnn.training.options import Options
+from fastnn.training.run import NOT_FINITE, advice
+from fastnn.training.side_by_side import Fits
+
+# what a step may have beside these is for networks alone: options by name, and what they must be
+_ALONE = {"learning_rate": None, "clip_norm": 0, "ema": 0, "input_noise": 0, "dropout": 0}
+_SMALL = 64 << 10  # bytes that parameters and the solver's state of all lanes may have
+_BRIEF = 8  # rows of batches that are worth it for larger networks, too
+_LARGE = 8  # times as many parameters
+
+
+def lanes_of(dtype: np.dtype[Any]) -> int:
+    """Networks that a thread trains at a time."""
+    info = kernels.build.build_info()
+    n: int = info["lanes_f32" if dtype == np.float32 else "lanes_f64"]
+    return n
+
+
+def why_not(options: Options) -> str | None:
+    """What of these options no lanes can do, or None."""
+    if options["solver"] == "rprop" or options.searches:
+        return f'solver "{options["solver"]}"'
+    for name, plain in _ALONE.items():
+        if options[name] != plain:
+            return name
+    return None
+
+
+def are_worth_it(n_params: int, dtype: np.dtype[Any], batch_size: int) -> bool:
+    """Whether lanes of a vector are faster as networks than as samples.
+
+    They are where batches have few samples, or where parameters, their gradients and Adam's moments
+    of all lanes stay in the caches. This does not depend on the number of networks.
+    """
+    n_bytes = n_params * 3 * lanes_of(dtype) * dtype.itemsize
+    return n_bytes <= _SMALL * (_LARGE if batch_size <= _BRIEF else 1)
+
+
+class LaneFit(NamedTuple):
+    """One network's fit."""
+
+    params: NDArray[Any]  # (n_params,)
+    rows: NDArray[np.intp] | None  # of x; None: all
+    step: NDArray[Any]  # a record
+    n_epochs: int
+    bit_generator: Any  # None: rows keep their order
+
+
+class LaneResult(NamedTuple):
+    """What a network has become."""
+
+    params: NDArray[Any]
+    loss_curve: list[float]
+    state: SolverState
+    error: FloatingPointError | None
+
+
+class LaneFits:
+    """The fits of networks that differ in numbers alone, for any number of threads.
+
+    Parameters
+    ----------
+    fits : sequence of LaneFit
+    layer_units : ndarray of intp
+    codes : ndarray of int32
+        The activation of each layer.
+    x, y : ndarray, (n, units)
+        Checked.
+    """
+
+    def __init__(
+        self,
+        fits: Sequence[LaneFit],
+        layer_units: NDArray[np.intp],
+        codes: NDArray[np.int32],
+        x: NDArray[Any],
+        y: NDArray[Any],
+    ) -> None:
+        self._fits, self._x, self._y = fits, x, y
+        self._units, self._codes = layer_units, codes
+        self._params = np.array([fit.params for fit in fits])
+        self.n_lanes = lanes_of(self._params.dtype)
+        steps = np.array([kernels.step_bytes(fit.step) for fit in fits])
+        self._rates = [fit.step["learning_rate"].item() for fit in fits]
+        self._solver: int = fits[0].step["solver"].item()
+        n, n_params = self._params.shape
+        n_states = solvers.BY_CODE[self._solver].n_states
+        self._states = np.zeros((n, n_states, n_params), self._params.dtype)
+        n_epochs = np.array([fit.n_epochs for fit in fits], np.intp)
+        self._curves = np.zeros((n, n_epochs.max()))
+        self._ends = np.zeros((n, 3), np.int64)
+        lengths = [len(x) if fit.rows is None else len(fit.rows) for fit in fits]
+        rows = None
+        if any(fit.rows is not None for fit in fits):
+            everything = np.arange(len(x), dtype=np.intp)
+            rows = np.concatenate([everything if f.rows is None else f.rows for f in fits])
+        self._generators = [fit.bit_generator for fit in fits]
+        self._lanes = kernels.build.NetLanes(
+            self._params, self._states, layer_units, codes, steps, np.hstack([x, y]), rows, np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp),
+            n_epochs, self._generators, self._curves, self._ends,
+        )  # fmt: skip
+        self._waiting, self._lock = iter(range(n)), threading.Lock()
+
+    def work(self, fits: Fits, settle: Any) -> None:
+        """Train until no network is left, or for as long as `fits` says.
+
+        settle(numbers) is called when networks ended; `result` has what they have become.
+        """
+        workspace = kernels.aligned_zeros(self._lanes.workspace_size, np.uint8)
+        at_work: set[int] = set()
+        try:
+            while not fits.over.is_set():
+                fresh = self._take(self.n_lanes - len(at_work), fits)
+                at_work.update(fresh)
+                if not at_work:
+                    return
+                generators = (self._generators[i] for i in at_work)
+                ended = threads.draw_from_many(
+                    (g for g in generators if g is not None), self._lanes.train, workspace, fresh
+                )
+                if ended:
+                    settle(ended)
+                    at_work.difference_update(ended)
+                    fits.done(len(ended))
+        finally:  # Ctrl-C, or an error elsewhere
+            if at_work:
+                self._leave(workspace, at_work, settle)
+
+    def _leave(self, workspace: NDArray[Any], at_work: set[int], settle: Any) -> None:
+        """Settle what has begun; a second Ctrl-C in between loses nothing."""
+        begun = lambda: [i for i in at_work if self._ends[i, 2] != STATUS["start"]]  # noqa: E731
+        try:
+            self._lanes.leave(workspace)
+            settle(begun())
+        except BaseException:
+            self._lanes.leave(workspace)
+            settle(begun())
+            raise
+
+    def _take(self, n: int, fits: Fits) -> list[int]:
+        with self._lock:
+            fresh = [] if fits.end_soon else list(itertools.islice(self._waiting, n))
+        if fresh:
+            fits.begin(len(fresh))
+        return fresh
+
+    def results(self, numbers: Iterable[int]) -> list[LaneResult]:
+        """What networks have become, which ended or were left."""
+        numbers = list(numbers)
+        _, n_states, n_params = self._states.shape
+        states = self._states[numbers].reshape(len(numbers) * n_states, n_params)
+        packed = parameters.pack_rows(states, self._units, self._codes)
+        found = []
+        for k, i in enumerate(numbers):
+            n_epochs, n_steps, status = self._ends[i].tolist()
+            own = packed[k * n_states : (k + 1) * n_states]
+            error = self._error(i, n_epochs) if status == STATUS["diverged"] else None
+            found.append(
+                LaneResult(
+                    self._params[i], self._curves[i, :n_epochs].tolist(),
+                    SolverState(self._solver, own, n_steps), error,
+                )  # fmt: skip
+            )
+        return found
+
+    def _error(self, i: int, n_epochs: int) -> FloatingPointError:
+        rows = self._fits[i].rows
+        x, y = (a if rows is None else a[rows] for a in (self._x, self._y))
+        return FloatingPointError(
+            f"training diverged in epoch {n_epochs + 1}: {NOT_FINITE}. The parameters are those "
+            f"before that epoch. {advice(x, y, self._rates[i])}"
+        )
