@@ -229,9 +229,7 @@ class _Group:
     def __init__(self, numbers: list[int], jobs: list[Job]) -> None:
         self._numbers, self._jobs, net = numbers, jobs, jobs[0].net
         X, y = net.check_data(jobs[0].X, jobs[0].y)  # a column for each quantile
-        self._fits = LaneFits(
-            [lane_fit(job) for job in jobs], net._units, net._codes, X, y
-        )
+        self._fits = LaneFits([lane_fit(job) for job in jobs], net._units, net._codes, X, y)
 
     def fit(self, fits: Fits, X: Any) -> None:
         """A thread's part of all fits."""
@@ -260,7 +258,7 @@ def lane_fit(job: Job) -> LaneFit:
 
 
 def _tasks(jobs: list[Job], n_threads: int) -> list[int | _Group]:
-    """Numbers of single fits and groups, those with the most work first; a group for each thread."""
+    """Numbers of single fits, and groups, once for each thread; those with the most work first."""
     groups: dict[Any, list[int]] = {}
     for i in sorted(range(len(jobs)), key=lambda i: -jobs[i].work):
         job = jobs[i]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from conftest import UNCHECKED_ONLY
 
-from fastnn import Network, fit_many
+from fastnn import Network, fit_many, threads
+from fastnn.training import lanes
 
 RNG = np.random.RandomState(0)
 X = RNG.randn(120, 3)
@@ -57,7 +58,9 @@ def test_bits_of_single_fits(options, n_jobs):
     drawn = np.random.RandomState(1)
     rows = [drawn.randint(120, size=drawn.randint(20, 200)) for _ in nets]
     rows[2], weights = None, drawn.rand(120)
-    found = fit_many(nets, X, Y, rows=rows, sample_weight=weights, n_jobs=n_jobs, **options)
+    found = fit_many(
+        nets, X, Y, rows=rows, sample_weight=weights, layout="samples", n_jobs=n_jobs, **options
+    )
     assert found == [None] * len(nets)
     for i, net in enumerate(alone):
         own = {k: v[i] if isinstance(v, list) else v for k, v in options.items()}
@@ -93,7 +96,7 @@ def test_other_losses_and_one_target():
         ]  # fmt: skip
 
     nets, alone = made(), made()
-    fit_many(nets, X, y, max_iter=3, n_jobs=2)
+    fit_many(nets, X, y, max_iter=3, layout="samples", n_jobs=2)
     for net, other in zip(nets, alone, strict=True):
         np.testing.assert_array_equal(other.fit(X, y, max_iter=3).params_, net.params_)
 
@@ -118,8 +121,9 @@ def test_nets_that_diverge():
     assert len(nets[0].loss_curve_) == 30
 
 
+@pytest.mark.parametrize("layout", ["samples", "nets"])
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_progress_and_an_end_before_the_last(n_jobs):
+def test_progress_and_an_end_before_the_last(n_jobs, layout):
     heard, caller = [], threading.get_ident()
 
     def note(n_done):
@@ -127,17 +131,214 @@ def test_progress_and_an_end_before_the_last(n_jobs):
         heard.append(n_done)
         return n_done >= 3
 
-    nets = networks(20)
+    nets = networks(20) if layout == "samples" else tiny(70)
     before = [net.params_.copy() for net in nets]
-    fit_many(nets, X, Y, callback=note, max_iter=2, n_jobs=n_jobs)
+    fit_many(nets, X, Y, callback=note, max_iter=2, layout=layout, n_jobs=n_jobs)
     changed = sum((a != net.params_).any() for a, net in zip(before, nets, strict=True))
     assert heard == sorted(set(heard))
     assert 3 <= heard[-1] == changed
-    assert heard == [1, 2, 3] or n_jobs > 1
+    assert n_jobs > 1 or changed < len(nets)
+    assert heard == [1, 2, 3] or n_jobs > 1 or layout == "nets"
     assert all(net._n_jobs is None for net in nets)
     pytest.importorskip("tqdm")
     fit_many(networks(3), X, Y, max_iter=2, progress=True)
     assert fit_many([], X, Y) == []
+
+
+# ---- lanes --------------------------------------------------------------------------------------
+
+
+def tiny(n, dtype="float64", seed=0):
+    return [
+        Network([3, 5, 2], "tanh", out_activation="identity", dtype=dtype, random_state=seed + i)
+        for i in range(n)
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"batch_size": 8, "shuffle": False}, {"batch_size": 120, "alpha": 0.1},
+        {"solver": "sgd", "batch_size": 33, "learning_rate_init": [0.1, 0.01, 0.05] * 10},
+        {"solver": "adamw", "batch_size": [5, 16, 200] * 10, "weight_decay": 0.1},
+    ],
+)  # fmt: skip
+def test_lanes_agree_with_single_fits(dtype, options):
+    """And so do the random states, the solvers' states and what the next epoch makes of them."""
+    nets, alone = tiny(30, dtype), tiny(30, dtype)
+    drawn = np.random.RandomState(0)
+    rows = [None, *(drawn.randint(120, size=drawn.randint(1, 200)) for _ in range(29))]
+    max_iter = drawn.randint(1, 6, size=30).tolist()
+    fit_many(nets, X, Y, rows=rows, layout="nets", max_iter=max_iter, **options)
+    close = {"rtol": 0, "atol": 1e-12 if dtype == "float64" else 3e-6}
+    for i, (net, other) in enumerate(zip(nets, alone, strict=True)):
+        chosen = slice(None) if rows[i] is None else rows[i]
+        own = {k: v[i] if isinstance(v, list) else v for k, v in options.items()}
+        other.fit(X[chosen], Y[chosen], max_iter=max_iter[i], **own)
+        for _ in range(2):
+            np.testing.assert_allclose(net.params_, other.params_, **close)
+            np.testing.assert_allclose(net.loss_curve_, other.loss_curve_, **close)
+            assert net._trained_on == other._trained_on
+            net.partial_fit(X, Y, **own)
+            other.partial_fit(X, Y, **own)
+
+
+def test_300_sets_of_networks(monkeypatch):
+    """Whatever the shapes, options, layouts and rows: the same bits for any number of threads, any
+    order and any company, and with samples as lanes those of single fits."""
+    monkeypatch.setattr(threads, "_available", lambda: 8)
+    for seed in range(300):
+        rng = np.random.RandomState(seed)
+        n, n_kinds = rng.randint(1, 25), rng.randint(1, 3)
+        kinds = [
+            ([3, *rng.randint(1, 9, size=rng.randint(1, 3)), 2], rng.choice(["relu", "tanh"]),
+             rng.choice(["float32", "float64"]))
+            for _ in range(n_kinds)
+        ]  # fmt: skip
+        which = rng.randint(n_kinds, size=n)
+        rows = [rng.randint(120, size=rng.randint(1, 60)) for _ in range(n)]
+        options = {
+            "max_iter": rng.randint(1, 4, size=n).tolist(),
+            "solver": str(rng.choice(["adam", "sgd", "rmsprop"])),
+            "batch_size": rng.choice([1, 7, 8, 30, 200], size=n).tolist(),
+            "learning_rate_init": rng.choice([0.01, 0.1], size=n).tolist(),
+        }
+        layout = str(rng.choice(["auto", "nets", "samples"]))
+
+        def trained(order, n_jobs, kinds=kinds, which=which, rows=rows, options=options,
+                    layout=layout):  # fmt: skip
+            nets = [
+                Network(kinds[which[i]][0], kinds[which[i]][1], out_activation="identity",
+                        dtype=kinds[which[i]][2], random_state=i)
+                for i in order
+            ]  # fmt: skip
+            own = {k: [v[i] for i in order] if isinstance(v, list) else v
+                   for k, v in options.items()}  # fmt: skip
+            fit_many(nets, X, Y, rows=[rows[i] for i in order], layout=layout, n_jobs=n_jobs,
+                     errors="keep", **own)  # fmt: skip
+            return {i: (net.params_.tobytes(), net.loss_curve_, state(net))
+                    for i, net in zip(order, nets, strict=True)}  # fmt: skip
+
+        want = trained(range(n), 1)
+        n_jobs = (2, 4, 8)[seed % 3]
+        assert trained(rng.permutation(n).tolist(), n_jobs) == want, seed
+        some = rng.permutation(n)[: rng.randint(1, n + 1)].tolist()
+        assert trained(some, 1).items() <= want.items(), seed
+        if layout == "samples":
+            i = some[0]
+            net = Network(kinds[which[i]][0], kinds[which[i]][1], out_activation="identity",
+                          dtype=kinds[which[i]][2], random_state=i)  # fmt: skip
+            own = {k: v[i] if isinstance(v, list) else v for k, v in options.items()}
+            net.fit(X[rows[i]], Y[rows[i]], **own)
+            assert net.params_.tobytes() == want[i][0], seed
+
+
+def test_lanes_that_diverge():
+    """They tell the epoch, keep its first parameters, and train on; the others do not notice."""
+    rates = 9 * [0.01, 1e200]
+    nets, calm = tiny(18), tiny(18)
+    found = fit_many(nets, X, Y, solver="sgd", batch_size=10, layout="nets",
+                     learning_rate_init=rates, max_iter=4, errors="keep")  # fmt: skip
+    fit_many(calm, X, Y, solver="sgd", batch_size=10, layout="nets", learning_rate_init=0.01,
+             max_iter=4)  # fmt: skip
+    for i, net in enumerate(nets):
+        if i % 2 == 0:
+            assert found[i] is None
+            np.testing.assert_array_equal(net.params_, calm[i].params_)
+            continue
+        with pytest.raises(FloatingPointError) as alone:
+            tiny(1, seed=i)[0].fit(
+                X, Y, solver="sgd", batch_size=10, learning_rate_init=1e200, max_iter=4
+            )
+        assert str(found[i]) == str(alone.value)
+        np.testing.assert_array_equal(net.params_, tiny(1, seed=i)[0].params_)
+        net.partial_fit(X, Y)
+        assert np.isfinite(net.params_).all()
+    with pytest.raises(FloatingPointError, match=r"9 of 18 networks \(1, 3, 5"):
+        fit_many(tiny(18), X, Y, solver="sgd", batch_size=10, layout="nets",
+                 learning_rate_init=rates, max_iter=4)  # fmt: skip
+
+
+def test_which_networks_train_in_lanes(monkeypatch):
+    """By their size and batches, and by what is asked of them."""
+    taken = []
+
+    class Watched(lanes.LaneFits):
+        def __init__(self, fits, *others):
+            taken.extend(fits)
+            super().__init__(fits, *others)
+
+    monkeypatch.setattr("fastnn.many.LaneFits", Watched)
+
+    def count(nets, **options):
+        taken.clear()
+        fit_many(nets, X, Y, max_iter=1, **options)
+        return len(taken)
+
+    assert count(tiny(3)) == 3
+    assert count(tiny(3), layout="samples") == 0
+    middle, large = (
+        Network([3, units, 2], out_activation="identity", random_state=9) for units in (300, 3000)
+    )
+    assert count([*tiny(3), middle]) == 3
+    assert (count([middle], batch_size=8), count([large], batch_size=8)) == (1, 0)
+    assert count([large], layout="nets") == 1
+    taken.clear()
+    given = {"loss": "quantile", "quantile": [0.1, 0.9], "out_activation": "identity"}
+    quantiles, alone = (
+        [Network([3, 4, 2], random_state=i, **given) for i in range(2)] for _ in range(2)
+    )
+    fit_many(quantiles, X, Y[:, 0], max_iter=3)
+    assert len(taken) == 2
+    for net, other in zip(quantiles, alone, strict=True):
+        np.testing.assert_allclose(net.params_, other.fit(X, Y[:, 0], max_iter=3).params_, 1e-9)
+    for options, reason in (
+        ({"solver": "lm"}, "solver"), ({"solver": "rprop"}, "solver"),
+        ({"dropout": 0.1}, "dropout"),
+        ({"learning_rate": "cosine"}, "learning_rate"), ({"clip_norm": 1.0}, "clip_norm"),
+        ({"ema": 0.9}, "ema"), ({"input_noise": 0.1}, "input_noise"),
+        ({"rows_val": 3 * [[0]]}, "rows_val"), ({"sample_weight": np.ones(120)}, "sample_weight"),
+    ):  # fmt: skip
+        assert count(tiny(3), **options) == 0, reason
+        with pytest.raises(ValueError, match=rf'nets\[0\]: layout "nets" goes without .*{reason}'):
+            count(tiny(3), layout="nets", **options)
+    with pytest.raises(ValueError, match="layout"):
+        count(tiny(3), layout="lanes")
+
+
+@UNCHECKED_ONLY
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_in_lanes(n_jobs):
+    """Networks in lanes keep what they reached, others are as they were."""
+    nets, fresh = tiny(80), tiny(80)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before, old = threading.active_count(), signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            fit_many(nets, X, Y, max_iter=[10**6] * 79 + [3], layout="nets", n_jobs=n_jobs)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert threading.active_count() == before
+    moved = 0
+    for net, other in zip(nets, fresh, strict=True):
+        assert np.isfinite(net.params_).all()
+        n = len(net.loss_curve_)
+        moved += n > 0
+        if n == 0:
+            np.testing.assert_array_equal(net.params_, other.params_)
+        elif n < 10**4:
+            curve = other.fit(X, Y, max_iter=n).loss_curve_
+            np.testing.assert_allclose(net.loss_curve_[:20], curve[:20], rtol=1e-9)
+        net.partial_fit(X, Y)
+    assert 0 < moved < 80
+    for net in nets:  # nothing is locked
+        net._random_state.rand()
 
 
 @pytest.mark.parametrize(
@@ -178,10 +379,11 @@ def test_refused_before_any_changes(change, error, message):
 
 
 def test_a_random_state_that_two_share():
-    shared = np.random.RandomState(0)
-    nets = [Network([3, 2], random_state=shared) for _ in range(2)]
-    with pytest.raises(ValueError, match=r"nets\[0\] and nets\[1\] share a random state"):
-        fit_many(nets, X, Y)
+    shared, bits = np.random.RandomState(0), np.random.MT19937(0)
+    for states in ([shared] * 2, [np.random.RandomState(bits), np.random.RandomState(bits)]):
+        nets = [Network([3, 2], random_state=one) for one in states]
+        with pytest.raises(ValueError, match=r"nets\[0\] and nets\[1\] share a random state"):
+            fit_many(nets, X, Y)
 
 
 @UNCHECKED_ONLY

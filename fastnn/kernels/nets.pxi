@@ -1,9 +1,9 @@
 # Many networks of one shape at once: lanes are networks.
 #
 # A thread has as many lanes as a vector has numbers. Each lane trains a network of its own, on its
-# own rows, at its own place in its fit; when it is done, Python puts the next network there. All that
-# is summed is summed within a lane, tile by tile of NET_TILE samples, so the bits of a network depend
-# on nobody else. Memory: the vectors of simd/nets.h, from a workspace for each thread.
+# own rows, at its own place in its fit; when it is done, Python puts the next network there. Sums
+# stay within a lane, tile by tile of NET_TILE samples, so the bits of a network depend on nobody
+# else. Memory: the vectors of simd/nets.h, from a workspace for each thread.
 
 cdef enum:
     MOST_LANES = 16
@@ -94,15 +94,15 @@ cdef void plan_nets(NetPlan *plan, const Nets *nets, Py_ssize_t itemsize) noexce
 
 
 cdef void take_net(
-    const Nets *nets, const NetPlan *plan, Lane *lane, Py_ssize_t l, Py_ssize_t net, real *work
+    const Nets *nets, const NetPlan *plan, Lane *lane, Py_ssize_t k, Py_ssize_t net, real *work
 ) noexcept nogil:
-    """Put a network into lane l, at the beginning of its fit."""
+    """Put a network into lane k, at the beginning of its fit."""
     cdef const real *params = <const real *> nets.params + net * plan.n_params
     cdef Py_ssize_t i, lanes = plan.lanes
     for i in range(plan.n_params):
-        work[plan.params + i * lanes + l] = params[i]
+        work[plan.params + i * lanes + k] = params[i]
     for i in range(plan.n_states * plan.n_params):
-        work[plan.states + i * lanes + l] = 0
+        work[plan.states + i * lanes + k] = 0
     lane.net, lane.row, lane.epoch, lane.step = net, 0, 0, 0
     lane.numbers = <const Step *> (nets.steps + net * nets.step_bytes)
     lane.n_rows = nets.starts[net + 1] - nets.starts[net]
@@ -111,30 +111,30 @@ cdef void take_net(
         lane.order[i] = <int32_t> (i if nets.rows == NULL else nets.rows[nets.starts[net] + i])
     set_solver(&lane.solver, lane.numbers)
     set_step(&lane.solver, lane.numbers, 1, NULL)
-    c_nets_numbers(&lane.solver, work + plan.numbers + l, 1)
-    work[plan.rest + l] = work[plan.intercept_rest + l] = <real> (1 - lane.solver.shrink)
+    c_nets_numbers(&lane.solver, work + plan.numbers + k, 1)
+    work[plan.rest + k] = work[plan.intercept_rest + k] = <real> (1 - lane.solver.shrink)
     if not lane.numbers.decay_intercepts:
-        work[plan.intercept_rest + l] = 1
+        work[plan.intercept_rest + k] = 1
 
 
 cdef void give_net(
-    const Nets *nets, const NetPlan *plan, Lanes *table, Py_ssize_t l, int64_t status,
+    const Nets *nets, const NetPlan *plan, Lanes *table, Py_ssize_t k, int64_t status,
     const real *work
 ) noexcept nogil:
-    """Write down what the network in lane l has become, and free the lane.
+    """Write down what the network in lane k has become, and free the lane.
 
     One that diverged has its parameters of the epoch's beginning, and no state.
     """
-    cdef Lane *lane = &table.lane[l]
+    cdef Lane *lane = &table.lane[k]
     cdef real *params = <real *> nets.params + lane.net * plan.n_params
     cdef real *states = <real *> nets.states + lane.net * plan.n_states * plan.n_params
     cdef Py_ssize_t i, lanes = plan.lanes
     cdef Py_ssize_t source = plan.backup if status == DIVERGED else plan.params
     cdef NetEnd *end = &nets.ends[lane.net]
     for i in range(plan.n_params):
-        params[i] = work[source + i * lanes + l]
+        params[i] = work[source + i * lanes + k]
     for i in range(plan.n_states * plan.n_params):
-        states[i] = 0 if status == DIVERGED else work[plan.states + i * lanes + l]
+        states[i] = 0 if status == DIVERGED else work[plan.states + i * lanes + k]
     end.epochs, end.status = lane.epoch, status
     end.steps = 0 if status == DIVERGED else lane.step
     table.ended[table.n_ended] = lane.net
@@ -179,14 +179,14 @@ cdef void begin_epochs(
     cdef Drawing drawings[SIDE_BY_SIDE]
     cdef Drawing *d
     cdef Lane *lane
-    cdef Py_ssize_t l, n = 0
+    cdef Py_ssize_t k, n = 0
     cdef bint marked = False
-    for l in range(plan.lanes):
-        lane = &table.lane[l]
-        marks[l] = 0
+    for k in range(plan.lanes):
+        lane = &table.lane[k]
+        marks[k] = 0
         if lane.net < 0 or lane.row > 0:
             continue
-        marks[l], marked, lane.loss = 1, True, 0
+        marks[k], marked, lane.loss = 1, True, 0
         if nets.generators[lane.net] == NULL or lane.batch >= lane.n_rows:
             continue
         d = &drawings[n]
@@ -208,16 +208,16 @@ cdef void gather_nets(
     bint even, real *rows, real *weights
 ) noexcept nogil:
     """`count` samples of each network's batch; weights are 0 for those that it has not."""
-    cdef Py_ssize_t l, s, present
+    cdef Py_ssize_t k, s, present
     cdef const Lane *lane
-    for l in range(plan.lanes):
-        lane = &table.lane[l]
+    for k in range(plan.lanes):
+        lane = &table.lane[k]
         present = max(0, min(lane.count - first, count))
         if lane.net >= 0:
             c_nets_gather(nets.n_columns, count, present, <const real *> nets.table,
-                          lane.order + lane.row + (first if present else lane.count - 1), rows + l)
+                          lane.order + lane.row + (first if present else lane.count - 1), rows + k)
         for s in range(0 if even else count):
-            weights[s * plan.lanes + l] = s < present
+            weights[s * plan.lanes + k] = s < present
 
 
 cdef void tile_of_nets(
@@ -281,7 +281,7 @@ cdef void step_nets(
     const Nets *nets, const NetPlan *plan, Lanes *table, real *work, double *losses
 ) noexcept nogil:
     """The solver's step of each network; adds penalties to losses."""
-    cdef Py_ssize_t i, l, n_coefs, at = 0, lanes = plan.lanes
+    cdef Py_ssize_t i, k, n_coefs, at = 0, lanes = plan.lanes
     cdef real *scale = work + plan.scale
     cdef real *decay = work + plan.decay
     cdef double squares[MOST_LANES]
@@ -289,13 +289,13 @@ cdef void step_nets(
     cdef Lane *lane
     cdef Lane *like = NULL
     cdef bint decays = False
-    for l in range(lanes):
-        lane = &table.lane[l]
-        scale[l] = decay[l] = squares[l] = 0
+    for k in range(lanes):
+        lane = &table.lane[k]
+        scale[k] = decay[k] = squares[k] = 0
         if lane.net < 0:
             continue
-        scale[l] = <real> (1.0 / lane.count)
-        decay[l] = <real> (lane.numbers.alpha / lane.count)
+        scale[k] = <real> (1.0 / lane.count)
+        decay[k] = <real> (lane.numbers.alpha / lane.count)
         decays = decays or lane.numbers.alpha != 0
         # powers take long, and networks side by side are usually at the same step
         if (like == NULL or like.step != lane.step or like.solver.beta_1 != lane.solver.beta_1
@@ -305,7 +305,7 @@ cdef void step_nets(
             rate, own_rate = lane.solver.rate, lane.solver.grad_rate
         lane.solver.rate = rate * lane.numbers.learning_rate
         lane.solver.grad_rate = own_rate * lane.numbers.learning_rate
-        c_nets_numbers(&lane.solver, work + plan.numbers + l, 0)
+        c_nets_numbers(&lane.solver, work + plan.numbers + k, 0)
     for i in range(nets.n_layers):
         n_coefs = nets.layer_units[i] * nets.layer_units[i + 1]
         if decays:
@@ -314,10 +314,10 @@ cdef void step_nets(
         at += n_coefs * lanes
         update_nets(nets, plan, at, nets.layer_units[i + 1], plan.none, plan.intercept_rest, work)
         at += nets.layer_units[i + 1] * lanes
-    for l in range(lanes):
-        lane = &table.lane[l]
+    for k in range(lanes):
+        lane = &table.lane[k]
         if lane.net >= 0 and lane.numbers.alpha != 0:
-            losses[l] += 0.5 * lane.numbers.alpha * squares[l]
+            losses[k] += 0.5 * lane.numbers.alpha * squares[k]
 
 
 cdef void end_batches(
@@ -326,28 +326,28 @@ cdef void end_batches(
     """Move each network on, to the next epoch or out of its lane."""
     cdef real *marks = work + plan.marks
     cdef Lane *lane
-    cdef Py_ssize_t l
+    cdef Py_ssize_t k
     cdef bint looked = False
-    for l in range(plan.lanes):
-        lane = &table.lane[l]
+    for k in range(plan.lanes):
+        lane = &table.lane[k]
         if lane.net < 0:
             continue
-        lane.loss += losses[l]
+        lane.loss += losses[k]
         lane.row += lane.count
         lane.step += 1
         if not isfinite(lane.loss):
-            give_net(nets, plan, table, l, DIVERGED, work)
+            give_net(nets, plan, table, k, DIVERGED, work)
         elif lane.row == lane.n_rows:
             if not looked:
                 c_nets_finite(plan.n_params, <const real *> (work + plan.params), marks)
                 looked = True
-            if marks[l] != 0:
-                give_net(nets, plan, table, l, DIVERGED, work)
+            if marks[k] != 0:
+                give_net(nets, plan, table, k, DIVERGED, work)
                 continue
             nets.loss_curves[lane.net * nets.longest + lane.epoch] = lane.loss / lane.n_rows
             lane.epoch, lane.row = lane.epoch + 1, 0
             if lane.epoch == nets.n_epochs[lane.net]:
-                give_net(nets, plan, table, l, FINISHED, work)
+                give_net(nets, plan, table, k, FINISHED, work)
 
 
 cdef void open_lanes(
@@ -355,12 +355,12 @@ cdef void open_lanes(
 ) noexcept nogil:
     """Make the table of a workspace that is new."""
     cdef Lanes *table = <Lanes *> workspace
-    cdef Py_ssize_t l
+    cdef Py_ssize_t k
     memset(table, 0, sizeof(Lanes))
     memset(work, 0, plan.desk * sizeof(real))
-    for l in range(plan.lanes):
-        table.lane[l].net = -1
-        table.lane[l].order = <int32_t *> (workspace + plan.order) + l * nets.most_rows
+    for k in range(plan.lanes):
+        table.lane[k].net = -1
+        table.lane[k].order = <int32_t *> (workspace + plan.order) + k * nets.most_rows
     table.begun = True
 
 
@@ -375,7 +375,7 @@ cdef Lanes *train_lanes(
     cdef Lane *lane
     cdef real *rows
     cdef real *weights
-    cdef Py_ssize_t l, most, first, count, i
+    cdef Py_ssize_t k, most, first, count, i
     cdef double losses[MOST_LANES]
     cdef double done = 0, per_row = 0
     cdef bint even
@@ -386,19 +386,19 @@ cdef Lanes *train_lanes(
     if not table.begun:
         open_lanes(nets, &plan, workspace, work)
     table.n_ended = 0
-    for l in range(plan.lanes):
-        if table.lane[l].net < 0 and n_fresh > 0:
+    for k in range(plan.lanes):
+        if table.lane[k].net < 0 and n_fresh > 0:
             n_fresh -= 1
-            take_net(nets, &plan, &table.lane[l], l, fresh[n_fresh], work)
+            take_net(nets, &plan, &table.lane[k], k, fresh[n_fresh], work)
             table.fresh = True
     while table.n_ended == 0 and done < nets.budget:
         most, even = 0, True
-        for l in range(plan.lanes):
-            lane = &table.lane[l]
+        for k in range(plan.lanes):
+            lane = &table.lane[k]
             lane.count = 0 if lane.net < 0 else min(lane.batch, lane.n_rows - lane.row)
-            even = even and (l == 0 or lane.count == most)
+            even = even and (k == 0 or lane.count == most)
             most = max(most, lane.count)
-            losses[l] = 0
+            losses[k] = 0
         if most == 0:
             break
         begin_epochs(nets, &plan, table, work)
@@ -425,12 +425,12 @@ cdef void leave_lanes(const Nets *nets, unsigned char *workspace, const real *ty
     """Give back networks in the middle of their fits."""
     cdef NetPlan plan
     cdef Lanes *table = <Lanes *> workspace
-    cdef Py_ssize_t l
+    cdef Py_ssize_t k
     plan_nets(&plan, nets, sizeof(real))
     table.n_ended = 0
-    for l in range(plan.lanes if table.begun else 0):
-        if table.lane[l].net >= 0:
-            give_net(nets, &plan, table, l, RUNNING,
+    for k in range(plan.lanes if table.begun else 0):
+        if table.lane[k].net >= 0:
+            give_net(nets, &plan, table, k, RUNNING,
                      <const real *> (workspace + round_up(sizeof(Lanes), 128)))
 
 
@@ -558,10 +558,10 @@ cdef class NetLanes:
         cdef unsigned char *memory = self.opened(workspace)
         cdef Lanes *table = <Lanes *> memory
         cdef Py_ssize_t[MOST_LANES] numbers
-        cdef Py_ssize_t l, n = 0, free = 0, lanes
+        cdef Py_ssize_t k, n = 0, free = 0, lanes
         lanes = LANES_F32 if self.type_number == cnp.NPY_FLOAT32 else LANES_F64
-        for l in range(lanes):
-            free += not table.begun or table.lane[l].net < 0
+        for k in range(lanes):
+            free += not table.begun or table.lane[k].net < 0
         if len(fresh) > free:
             raise ValueError(f"{len(fresh)} networks for {free} lanes")
         for number in fresh:
@@ -574,7 +574,7 @@ cdef class NetLanes:
                 table = train_lanes(&self.nets, numbers, n, memory, <float *> NULL)
             else:
                 table = train_lanes(&self.nets, numbers, n, memory, <double *> NULL)
-        return [table.ended[l] for l in range(table.n_ended)]
+        return [table.ended[k] for k in range(table.n_ended)]
 
     def leave(self, workspace):
         """Write down networks that are in the middle of their fits; their status is running."""

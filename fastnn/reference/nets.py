@@ -72,7 +72,7 @@ class NetLanes:
         return list(fresh)
 
     def _train(self, i: int) -> None:
-        units, activations = self._net
+        units = self._net[0]
         rows = np.arange(len(self._table))
         if self._rows is not None:
             rows = self._rows[self._starts[i] : self._starts[i + 1]]
@@ -88,7 +88,7 @@ class NetLanes:
             order = np.arange(len(x))
         while cursor["status"][0] <= STATUS["running"]:
             train_epoch(
-                self._params[i], packed_rows, units, activations, self._steps[i], x, *_DENSE, y, order,
+                self._params[i], packed_rows, *self._net, self._steps[i], x, *_DENSE, y, order,
                 None, None, cursor.view(np.uint8), self._curves[i], None, generator,
             )  # fmt: skip
         status, n_steps = cursor["status"][0], cursor["step"][0]

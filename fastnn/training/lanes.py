@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from fastnn.training.side_by_side import Fits
 _ALONE = {"learning_rate": None, "clip_norm": 0, "ema": 0, "input_noise": 0, "dropout": 0}
 _SMALL = 64 << 10  # bytes that parameters and the solver's state of all lanes may have
 _BRIEF = 8  # rows of batches that are worth it for larger networks, too
+_Settle = Callable[[list[int]], None]
 _LARGE = 8  # times as many parameters
 
 
@@ -45,8 +46,8 @@ def why_not(options: Options) -> str | None:
 def are_worth_it(n_params: int, dtype: np.dtype[Any], batch_size: int) -> bool:
     """Whether lanes of a vector are faster as networks than as samples.
 
-    They are where batches have few samples, or where parameters, their gradients and Adam's moments
-    of all lanes stay in the caches. This does not depend on the number of networks.
+    They are where batches have few samples, or where parameters, their gradients and Adam's
+    moments of all lanes stay in the caches. This does not depend on the number of networks.
     """
     n_bytes = n_params * 3 * lanes_of(dtype) * dtype.itemsize
     return n_bytes <= _SMALL * (_LARGE if batch_size <= _BRIEF else 1)
@@ -112,12 +113,12 @@ class LaneFits:
             rows = np.concatenate([everything if f.rows is None else f.rows for f in fits])
         self._generators = [fit.bit_generator for fit in fits]
         self._lanes = kernels.build.NetLanes(
-            self._params, self._states, layer_units, codes, steps, np.hstack([x, y]), rows, np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp),
-            n_epochs, self._generators, self._curves, self._ends,
+            self._params, self._states, layer_units, codes, steps, np.hstack([x, y]), rows,
+            np.cumsum([0, *lengths]), n_epochs, self._generators, self._curves, self._ends,
         )  # fmt: skip
         self._waiting, self._lock = iter(range(n)), threading.Lock()
 
-    def work(self, fits: Fits, settle: Any) -> None:
+    def work(self, fits: Fits, settle: _Settle) -> None:
         """Train until no network is left, or for as long as `fits` says.
 
         settle(numbers) is called when networks ended; `result` has what they have become.
@@ -142,16 +143,18 @@ class LaneFits:
             if at_work:
                 self._leave(workspace, at_work, settle)
 
-    def _leave(self, workspace: NDArray[Any], at_work: set[int], settle: Any) -> None:
+    def _leave(self, workspace: NDArray[Any], at_work: set[int], settle: _Settle) -> None:
         """Settle what has begun; a second Ctrl-C in between loses nothing."""
-        begun = lambda: [i for i in at_work if self._ends[i, 2] != STATUS["start"]]  # noqa: E731
         try:
             self._lanes.leave(workspace)
-            settle(begun())
+            settle(self._begun(at_work))
         except BaseException:
             self._lanes.leave(workspace)
-            settle(begun())
+            settle(self._begun(at_work))
             raise
+
+    def _begun(self, numbers: set[int]) -> list[int]:
+        return [i for i in sorted(numbers) if self._ends[i, 2] != STATUS["start"]]
 
     def _take(self, n: int, fits: Fits) -> list[int]:
         with self._lock:
@@ -171,12 +174,8 @@ class LaneFits:
             n_epochs, n_steps, status = self._ends[i].tolist()
             own = packed[k * n_states : (k + 1) * n_states]
             error = self._error(i, n_epochs) if status == STATUS["diverged"] else None
-            found.append(
-                LaneResult(
-                    self._params[i], self._curves[i, :n_epochs].tolist(),
-                    SolverState(self._solver, own, n_steps), error,
-                )  # fmt: skip
-            )
+            state, curve = SolverState(self._solver, own, n_steps), self._curves[i, :n_epochs]
+            found.append(LaneResult(self._params[i], curve.tolist(), state, error))
         return found
 
     def _error(self, i: int, n_epochs: int) -> FloatingPointError:

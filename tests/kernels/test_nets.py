@@ -160,9 +160,7 @@ def test_no_company_changes_a_bit(kernels, dtype, net, rng):
         mixed = some_of(fits, [0, 1, *range(n)])  # a full batch beside small ones
         mixed.steps[0] = mixed.steps[0].copy()
         mixed.steps[0][: builds.STEP.itemsize].view(builds.STEP)["batch_size"] = N + 1
-        np.testing.assert_array_equal(
-            train(kernels, dtype, mixed).params[2:], together.params
-        )
+        np.testing.assert_array_equal(train(kernels, dtype, mixed).params[2:], together.params)
 
 
 def test_all_rows_and_numbers_of_their_own(kernels, dtype, rng):
