@@ -459,7 +459,10 @@ class Machine:
         self._same_fit(random, net, name, state, error, x, y, options)
 
     def rule_many(self, random):
-        """Side by side networks end with the bits of their own fits, or are refused together."""
+        """Side by side networks end with the bits of their own fits, or are refused together.
+
+        Where lanes may be networks, those are fits of one network by the same function.
+        """
         one = self.some_net(random)
         x, y = self.data(random, one)
         nets = [one.net.copy() for _ in range(random.randint(1, 4))]
@@ -479,11 +482,12 @@ class Machine:
                 ]
         if chance(random, 0.2):
             given["sample_weight"] = values.weights(random, len(x))
+        layout = random.choice(["samples", "nets", "auto"])
         before = [everything(net) for net in nets]
         found, error = outcome(
             lambda: self.call(
                 "fit_many", fastnn.fit_many, nets, x, y, n_jobs=random.choice([None, 1, 2]),
-                errors="keep", **given, **options,
+                errors="keep", layout=layout, **given, **options,
             ),
             REFUSALS,
         )  # fmt: skip
@@ -495,6 +499,12 @@ class Machine:
         for i, (net, twin) in enumerate(zip(nets, twins, strict=True)):
             rows = given["rows"][i] if "rows" in given else np.arange(len(x))
             own = {k: v[i] if isinstance(v, list) else v for k, v in options.items()}
+            if layout != "samples":
+                alone = {k: v if k == "sample_weight" else [v[i]] for k, v in given.items()}
+                fastnn.fit_many([twin], x, y, layout=layout, errors="keep", **alone, **own)
+                if everything(net) != everything(twin):
+                    raise Finding("fit_many of many networks gives other bits than of one")
+                continue
             if weights is not None:
                 own["sample_weight"] = weights[rows]
             if "rows_val" in given:

@@ -14,6 +14,7 @@ from fastnn import (
     MLPRegressor,
     Network,
     find_learning_rate,
+    fit_many,
     threads,
     tutorial,
     work,
@@ -109,6 +110,42 @@ IN_THREADS = {
 }
 for how, given in IN_THREADS.items():
     CASES[f"{how}, four threads"] = lambda given=given: threads_case(*given)
+
+
+def many_case(layout, n_jobs):
+    """Networks of which each is as some epoch left it."""
+    many_threads()
+    n_epochs = [3, 1, 4, 2, 3]
+
+    def new():
+        return [Network([3, 4, 1], "tanh", random_state=i) for i in range(5)]
+
+    def call(nets):
+        return fit_many(nets, X, Y, max_iter=n_epochs, batch_size=16, layout=layout, n_jobs=n_jobs)
+
+    seen = [{new()[i].params_.tobytes(): []} for i in range(5)]
+    for i, n in enumerate(n_epochs):
+        for k in range(1, n + 1):
+            net = new()[i]
+            fit_many([net], X, Y, max_iter=k, batch_size=16, layout=layout, n_jobs=1)
+            seen[i][net.params_.tobytes()] = net.loss_curve_
+
+    def check(nets, error):
+        for i, net in enumerate(nets):
+            assert net.params_.tobytes() in seen[i], "parameters of no epoch"
+            if allocations.IN_A_ROW == 1:
+                assert net.loss_curve_ == seen[i][net.params_.tobytes()], "another curve"
+            assert net._n_jobs is None
+            net._random_state.rand()  # nobody holds its lock
+            net.partial_fit(X, Y)
+            assert np.isfinite(net.fit(X, Y, max_iter=1).predict(X)).all()
+
+    return Case(new, call, check)
+
+
+for how, given in {"": ("samples", 1), ", lanes": ("nets", 1), ", two threads": ("samples", 2),
+                   ", lanes, two threads": ("nets", 2)}.items():  # fmt: skip
+    CASES[f"fit_many{how}"] = lambda given=given: many_case(*given)
 
 
 def small_net():

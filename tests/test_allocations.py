@@ -49,7 +49,7 @@ QUICK = [
     "fit, adam", "fit, best", "fit, four threads", "loss, four threads", "partial_fit, again",
     "partial_fit, dropout", "predict", "loss_and_grad", "Network", "coefs_",
     "MLPClassifier, first fit", "MLPRegressor, fit, sgd", "MLPRegressor, predict",
-    "train, a step",
+    "train, a step", "fit_many, lanes",
 ]  # fmt: skip
 
 

@@ -46,7 +46,7 @@ cdef struct Nets:           # what all threads share
     bint full_batches
     const void *table           # (n_rows, n_columns): inputs, then targets
     Py_ssize_t n_columns
-    const Py_ssize_t *rows      # of the table: those of all nets, one after the other; NULL: all are used
+    const Py_ssize_t *rows      # of the table, each net's after those before; NULL: all are used
     const Py_ssize_t *starts    # where each net's begin, and the last end
     const char *steps           # records
     Py_ssize_t step_bytes
@@ -421,7 +421,9 @@ cdef Lanes *train_lanes(
     return table
 
 
-cdef void leave_lanes(const Nets *nets, unsigned char *workspace, const real *type_of) noexcept nogil:
+cdef void leave_lanes(
+    const Nets *nets, unsigned char *workspace, const real *type_of
+) noexcept nogil:
     """Give back networks in the middle of their fits."""
     cdef NetPlan plan
     cdef Lanes *table = <Lanes *> workspace
