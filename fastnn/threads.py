@@ -155,6 +155,45 @@ def _quota_of(folder: Path) -> float:
     return max(1, math.ceil(cores)) if cores > 0 else math.inf
 
 
+# ---- who works ----------------------------------------------------------------------------------
+
+_at_work: set[int] = set()  # threads whose calls compute, and would with several threads
+_helping: set[int] = set()  # threads that work for one of those
+
+
+class AtWork:
+    """A call that would have several threads, while it computes; those within it do not count."""
+
+    def __init__(self) -> None:
+        self._thread = 0
+
+    def __enter__(self) -> AtWork:
+        thread = threading.get_ident()
+        if thread not in _at_work and thread not in _helping:
+            self._thread = thread
+            _at_work.add(thread)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """It is over, whichever thread says so."""
+        if self._thread:
+            _at_work.discard(self._thread)
+            self._thread = 0
+
+    __del__ = end  # of a fit that was abandoned
+
+
+def share(n_threads: int) -> int:
+    """How many of n_threads to use now, so that calls side by side share the cores."""
+    n_others = len(_at_work) - (threading.get_ident() in _at_work)
+    if n_threads == 1 or not n_others:
+        return n_threads
+    return max(1, min(n_threads, _available() // (n_others + 1)))
+
+
 # ---- a team -------------------------------------------------------------------------------------
 
 
@@ -173,11 +212,13 @@ class Team:
     memory : ndarray of uint8 or None
         The argument for the kernels; None for one thread.
     n_threads : int
-        Fewer than requested if the system starts no more, and 1 in a forked child.
+        Fewer than requested if the system starts no more, and 1 in a forked child. A compiled call
+        may use fewer: `share` says how many, and no result depends on it.
     """
 
     def __init__(self, build: Any, n_threads: int) -> None:
         self._build, self.n_threads = build, n_threads
+        self._at_work = AtWork()
         self._helpers: list[threading.Thread] = []
         self.memory: NDArray[uint8] | None = None
         self._at_end: Any = None  # closes an abandoned team
@@ -187,6 +228,15 @@ class Team:
             self.close()
         if self.n_threads == 1:
             return self
+        try:
+            self._at_work.__enter__()
+            self._start()
+        except BaseException:  # Ctrl-C, or no memory
+            self._at_work.end()
+            raise
+        return self
+
+    def _start(self) -> None:
         self.memory = kernels.aligned_empty(self._build.team_size(self.n_threads))
         self._build.open_team(self.memory, self.n_threads)
         self._helpers = []
@@ -209,7 +259,6 @@ class Team:
         except BaseException:  # Ctrl-C, or no memory
             _close_team(self._build, self.memory, self._helpers)
             raise
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
@@ -218,6 +267,7 @@ class Team:
         """Send the helpers home. That takes no memory."""
         if self.memory is None:  # one thread
             return
+        self._at_work.end()
         if self._helpers:  # Ctrl-C in between leaves them on their way
             self._build.close_team(self.memory)
         _close_team(self._build, self.memory, self._helpers)
@@ -330,6 +380,10 @@ def draw_from_many(
 def _after_fork() -> None:
     global _n_forks
     _n_forks += 1
+    for thread in [*_at_work, *_helping]:
+        if thread != threading.get_ident():
+            _at_work.discard(thread)
+            _helping.discard(thread)
     for team in list(_open_teams):
         team._forget_helpers()
     _open_teams.clear()
@@ -351,7 +405,7 @@ if hasattr(os, "register_at_fork"):
 def side_by_side(
     n_threads: int, items: Sequence[_Item], work: Callable[[Iterator[_Item]], None]
 ) -> None:
-    """Call work(iterator of items) in up to n_threads threads, one of them the caller's.
+    """Call work(iterator of items) in a share of n_threads threads, one of them the caller's.
 
     Every item comes out of one of the iterators. Fewer threads work if there are fewer items, or
     if the system starts no more. After an exception in one call, or Ctrl-C, the iterators end; the
@@ -385,13 +439,19 @@ def side_by_side(
 
     def help_out() -> None:
         try:
+            _helping.add(threading.get_ident())
             work(taken())
         except BaseException as error:
             if errors[0] is None:
                 errors[0] = error
+        finally:
+            _helping.discard(threading.get_ident())
 
+    at_work = AtWork()
     try:
-        for i in range(1, min(n_threads, len(items))):
+        if n_threads > 1:
+            at_work.__enter__()
+        for i in range(1, min(share(n_threads), len(items))):
             helper = threading.Thread(target=help_out, daemon=True, name=f"fastnn-{i}")
             helpers.append(helper)  # first: a thread may run although start() fails
             try:
@@ -413,5 +473,7 @@ def side_by_side(
             errors[0] = error
         _wait_for(helpers)
         raise
+    finally:
+        at_work.end()
     if errors[0] is not None:
         raise errors[0]

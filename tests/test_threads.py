@@ -274,6 +274,60 @@ def test_fits_in_threads_side_by_side(monkeypatch):
         np.testing.assert_array_equal(net.coefs_[0], want.coefs_[0])
 
 
+def in_another_thread(call):
+    found = []
+    worker = threading.Thread(target=lambda: found.append(call()))
+    worker.start()
+    worker.join()
+    return found[0]
+
+
+def test_calls_side_by_side_share_the_cores(monkeypatch):
+    monkeypatch.setattr(threads, "_available", lambda: 8)
+
+    def shares(n_threads):
+        """That of a call beside this thread's others, and of one more."""
+        with threads.AtWork():
+            return threads.share(n_threads), in_another_thread(lambda: threads.share(8))
+
+    assert shares(8) == (8, 4)
+    with threads.AtWork():
+        assert in_another_thread(lambda: shares(8)) == (4, 2)
+        with threads.AtWork():  # within the first
+            assert in_another_thread(lambda: shares(3)) == (3, 2)
+        assert in_another_thread(lambda: threads.share(1)) == 1
+    assert not threads._at_work
+
+    def helped(numbers):
+        for _ in numbers:
+            with threads.AtWork():
+                counts.append(len(threads._at_work))
+
+    counts = []
+    threads.side_by_side(3, range(20), helped)  # helpers are part of the caller's call
+    assert set(counts) == {1}
+    assert not threads._at_work
+    assert not threads._helping
+
+
+@COMPILED_ONLY
+def test_a_fit_goes_on_with_fewer_threads_while_there_are_others(monkeypatch):
+    all_threads(monkeypatch)
+    monkeypatch.setattr(threads, "_available", lambda: 4)
+    used, other = [], threads.AtWork()
+
+    def begin_another(net):
+        used.append(net._step["n_threads"].item())
+        in_another_thread(other.__enter__ if len(used) == 2 else lambda: None)
+        if len(used) == 4:
+            other.end()
+
+    net = fitted(4, callback=begin_another)
+    assert used[0] == used[1] == used[-1] > 2
+    assert used[2:4] == [2, 2]
+    np.testing.assert_array_equal(net.coefs_[0], fitted(1).coefs_[0])
+
+
 def test_a_system_without_threads_to_give(monkeypatch):
     all_threads(monkeypatch)
     start = threading.Thread.start

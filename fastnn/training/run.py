@@ -274,7 +274,7 @@ class TrainingRun:
             the next steps.
         """
         rows, columns, row_starts = as_rows(x)
-        if self._team.n_threads != self._threads_at_work:
+        if self._team.n_threads != self._threads_at_work:  # fewer, which the system starts
             self._n_threads[0] = self._threads_at_work = self._team.n_threads
         self._data = params, rows, y
         self._calls.begin(
@@ -337,6 +337,8 @@ class TrainingRun:
     def _until(self, stop: int) -> None:
         """As `until`, of the parameters themselves."""
         params, x, y = self._data
+        if self._team.n_threads > 1:
+            self._n_threads[0] = threads.share(self._team.n_threads)
         try:
             self._calls.until(stop)
         except BaseException:  # Ctrl-C between two compiled calls

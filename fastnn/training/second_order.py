@@ -297,7 +297,7 @@ class LevenbergMarquardt(Search):
         self._equations = form(
             self.layer_units, self.codes, kernels.step_bytes(self.step), *as_rows(x), y,
             kernels.aligned_empty(size_of(self.layer_units, len(y), self._weighted)),
-            self._team.memory, self._team.n_threads,
+            self._team.memory, threads.share(self._team.n_threads),
         )  # fmt: skip
         self._loss, self._curve = self._loss_of(x, y), curve
         self._reached = self._reached._replace(
