@@ -220,7 +220,7 @@ cdef extern from "simd.h" nogil:
         Py_ssize_t count, Py_ssize_t n_outputs, const void *a, const void *y,
         const void *weights, void *delta, int loss, int activation, const double *numbers,
         double *totals)
-    void c_nets_numbers(const solver_numbers *numbers, void *out, int all)
+    void c_nets_numbers(const solver_numbers *numbers, void *out)
     void c_nets_update(
         Py_ssize_t n, void *param, const void *grad, void *states, Py_ssize_t stride, int solver,
         const void *numbers, const void *scale, const void *decay, const void *rest)

@@ -2,12 +2,13 @@
 #
 # A thread has as many lanes as a vector has numbers. Each lane trains a network of its own, on its
 # own rows, at its own place in its fit; when it is done, Python puts the next network there. Sums
-# stay within a lane, tile by tile of NET_TILE samples, so the bits of a network depend on nobody
+# stay within a lane, tile by tile of its samples, so the bits of a network depend on nobody
 # else. Memory: the vectors of simd/nets.h, from a workspace for each thread.
 
 cdef enum:
     MOST_LANES = 16
     SIDE_BY_SIDE = 4        # orders that are shuffled at a time
+    TILE_BYTES = 24 << 10   # of a tile of NET_TILE samples in all layers; more: of half as many
     STEP_NUMBERS = 9        # vectors of step_numbers, simd/solvers.h
     KEPT_BYTES = 4 << 20    # limit for tiles that are kept from epoch to epoch
 
@@ -26,6 +27,7 @@ cdef struct Lane:
     Py_ssize_t net          # -1: none
     Py_ssize_t row, epoch, step, n_rows, batch
     Py_ssize_t count        # rows of the present batch
+    Py_ssize_t scaled       # rows that scale and decay are for
     int32_t *order          # rows of the table, as the epoch takes them
     const Step *numbers
     solver_numbers solver
@@ -63,10 +65,13 @@ cdef void plan_nets(NetPlan *plan, const Nets *nets, Py_ssize_t itemsize) noexce
     cdef Py_ssize_t i, at, units = 0, widest = 0, lanes, wide, rows
     lanes = LANES_F32 if itemsize == 4 else LANES_F64
     plan.lanes, plan.n_params, plan.n_states = lanes, nets.n_params, nets.n_states
-    plan.tile = NET_TILE
     for i in range(nets.n_layers):
         units += nets.layer_units[i + 1]
         widest = max(widest, nets.layer_units[i + 1])
+    # by the shape alone: what is summed together changes bits
+    plan.tile = NET_TILE
+    if (nets.n_columns + 2 * units) * plan.tile * lanes * itemsize > TILE_BYTES:
+        plan.tile = NET_TILE // 2
     rows = round_up(nets.most_rows, plan.tile)
     plan.kept = (nets.full_batches
                  and rows * (nets.n_columns + 1) * lanes * itemsize <= KEPT_BYTES)
@@ -103,15 +108,15 @@ cdef void take_net(
         work[plan.params + i * lanes + k] = params[i]
     for i in range(plan.n_states * plan.n_params):
         work[plan.states + i * lanes + k] = 0
-    lane.net, lane.row, lane.epoch, lane.step = net, 0, 0, 0
+    lane.net, lane.row, lane.epoch, lane.step, lane.scaled = net, 0, 0, 0, 0
     lane.numbers = <const Step *> (nets.steps + net * nets.step_bytes)
     lane.n_rows = nets.starts[net + 1] - nets.starts[net]
     lane.batch = lane.numbers.batch_size
     for i in range(lane.n_rows):
         lane.order[i] = <int32_t> (i if nets.rows == NULL else nets.rows[nets.starts[net] + i])
     set_solver(&lane.solver, lane.numbers)
-    set_step(&lane.solver, lane.numbers, 1, NULL)
-    c_nets_numbers(&lane.solver, work + plan.numbers + k, 1)
+    set_step(&lane.solver, lane.numbers, 1, NULL)     # rates change from step to step
+    c_nets_numbers(&lane.solver, work + plan.numbers + k)
     work[plan.rest + k] = work[plan.intercept_rest + k] = <real> (1 - lane.solver.shrink)
     if not lane.numbers.decay_intercepts:
         work[plan.intercept_rest + k] = 1
@@ -213,9 +218,9 @@ cdef void gather_nets(
     for k in range(plan.lanes):
         lane = &table.lane[k]
         present = max(0, min(lane.count - first, count))
-        if lane.net >= 0:
-            c_nets_gather(nets.n_columns, count, present, <const real *> nets.table,
-                          lane.order + lane.row + (first if present else lane.count - 1), rows + k)
+        if lane.net >= 0:   # if no row is left, the batch's last one stands for all
+            c_nets_gather(nets.n_columns, count, max(1, present), <const real *> nets.table,
+                          lane.order + lane.row + min(first, lane.count - 1), rows + k)
         for s in range(0 if even else count):
             weights[s * plan.lanes + k] = s < present
 
@@ -284,28 +289,30 @@ cdef void step_nets(
     cdef Py_ssize_t i, k, n_coefs, at = 0, lanes = plan.lanes
     cdef real *scale = work + plan.scale
     cdef real *decay = work + plan.decay
+    cdef real *numbers = work + plan.numbers
     cdef double squares[MOST_LANES]
-    cdef double rate = 1, own_rate = 0
+    cdef double rate = 1, grad_rate = 0
     cdef Lane *lane
     cdef Lane *like = NULL
     cdef bint decays = False
     for k in range(lanes):
         lane = &table.lane[k]
-        scale[k] = decay[k] = squares[k] = 0
+        squares[k] = 0
         if lane.net < 0:
             continue
-        scale[k] = <real> (1.0 / lane.count)
-        decay[k] = <real> (lane.numbers.alpha / lane.count)
         decays = decays or lane.numbers.alpha != 0
+        if lane.count != lane.scaled:
+            lane.scaled = lane.count
+            scale[k] = <real> (1.0 / lane.count)
+            decay[k] = <real> (lane.numbers.alpha / lane.count)
         # powers take long, and networks side by side are usually at the same step
         if (like == NULL or like.step != lane.step or like.solver.beta_1 != lane.solver.beta_1
                 or like.solver.beta_2 != lane.solver.beta_2):
             like = lane
             set_rates(&lane.solver, 1, lane.step + 1)
-            rate, own_rate = lane.solver.rate, lane.solver.grad_rate
-        lane.solver.rate = rate * lane.numbers.learning_rate
-        lane.solver.grad_rate = own_rate * lane.numbers.learning_rate
-        c_nets_numbers(&lane.solver, work + plan.numbers + k, 0)
+            rate, grad_rate = lane.solver.rate, lane.solver.grad_rate
+        numbers[k] = <real> (rate * lane.numbers.learning_rate)
+        numbers[lanes + k] = <real> (grad_rate * lane.numbers.learning_rate)
     for i in range(nets.n_layers):
         n_coefs = nets.layer_units[i] * nets.layer_units[i + 1]
         if decays:

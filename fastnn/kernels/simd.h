@@ -130,9 +130,9 @@
 #define LANE_COLUMNS 2
 #endif
 
-/* Samples of a tile whose lanes are networks; units of it that are summed at a time, by 4 samples or
- * by 4 others. */
-#define NET_TILE 8
+/* Samples of a tile whose lanes are networks, at most; units of it that are summed at a time, by 4
+ * samples or by 4 others. */
+#define NET_TILE 16
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define NET_UNITS 4
 #else
@@ -333,7 +333,7 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 #define c_nets_losses(count, n_outputs, a, ...)                                                   \
     FASTNN_FOR(nets_losses, a)(count, n_outputs, a, __VA_ARGS__)
 #define c_nets_update(n, param, ...) FASTNN_FOR(nets_update, param)(n, param, __VA_ARGS__)
-#define c_nets_numbers(from, numbers, all) FASTNN_FOR(nets_numbers, numbers)(from, numbers, all)
+#define c_nets_numbers(from, numbers) FASTNN_FOR(nets_numbers, numbers)(from, numbers)
 #define c_nets_squares(n, x, totals) FASTNN_FOR(nets_squares, x)(n, x, totals)
 #define c_nets_finite(n, x, sums) FASTNN_FOR(nets_finite, x)(n, x, sums)
 #define c_nets_copy(n, marks, x, out) FASTNN_FOR(nets_copy, x)(n, marks, x, out)

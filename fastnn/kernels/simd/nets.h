@@ -27,15 +27,18 @@ FASTNN_KERNEL void FN(nets_gather)(ptrdiff_t n, ptrdiff_t count, ptrdiff_t prese
                                    const REAL *table, const int32_t *order, REAL *out)
 {
     int32_t rows[NET_TILE];
-    for (ptrdiff_t s = 0; s < count; s++) rows[s] = order[s < present ? s : present - 1];
+    if (present < count) {
+        for (ptrdiff_t s = 0; s < count; s++) rows[s] = order[s < present ? s : present - 1];
+        order = rows;
+    }
     switch (n) {
-    case 2: FN(net_rows)(2, count, table, rows, out); break;
-    case 3: FN(net_rows)(3, count, table, rows, out); break;
-    case 4: FN(net_rows)(4, count, table, rows, out); break;
-    case 5: FN(net_rows)(5, count, table, rows, out); break;
+    case 2: FN(net_rows)(2, count, table, order, out); break;
+    case 3: FN(net_rows)(3, count, table, order, out); break;
+    case 4: FN(net_rows)(4, count, table, order, out); break;
+    case 5: FN(net_rows)(5, count, table, order, out); break;
     default:
         for (ptrdiff_t s = 0; s < count; s++) {
-            const REAL *row = table + rows[s] * n;
+            const REAL *row = table + order[s] * n;
             for (ptrdiff_t f = 0; f < n; f++) out[(f * count + s) * VL] = row[f];
         }
     }
@@ -157,24 +160,29 @@ FASTNN_KERNEL void FN(nets_delta)(ptrdiff_t count, ptrdiff_t fan_in, ptrdiff_t f
 #undef TIMES_DERIVATIVE
 }
 
-/* grad[k][j] = sum over s of x[k][s] delta[j][s], or += unless fresh; each tile is summed by itself,
- * from 0 on, so that absent samples, which add 0, change no bit. */
+/* grad[k][j] = sum over s of x[k][s] delta[j][s], or += unless fresh, and the sums of delta if
+ * intercepts is not NULL. Each tile is summed by itself, from 0 on, so that absent samples, which add
+ * 0, change no bit. */
 FASTNN_INLINE void FN(net_gradient)(const int rows, const int columns, ptrdiff_t count,
                                     ptrdiff_t fan_out, const REAL *x, const REAL *delta, REAL *grad,
-                                    int fresh)
+                                    REAL *intercepts, int fresh)
 {
     const ptrdiff_t width = count * VL;
-    VEC acc[NET_UNITS][NET_SAMPLES];
+    VEC acc[NET_UNITS][NET_SAMPLES], sums[NET_SAMPLES];
     FASTNN_UNROLL
-    for (int r = 0; r < rows; r++) {
+    for (int c = 0; c < columns; c++) {
+        sums[c] = FN(splat)((REAL)0);
         FASTNN_UNROLL
-        for (int c = 0; c < columns; c++) acc[r][c] = FN(splat)((REAL)0);
+        for (int r = 0; r < rows; r++) acc[r][c] = sums[c];
     }
     FASTNN_NO_UNROLL
     for (ptrdiff_t s = 0; s < width; s += VL) {
         VEC d[NET_SAMPLES];
         FASTNN_UNROLL
-        for (int c = 0; c < columns; c++) d[c] = FN(load)(delta + c * width + s);
+        for (int c = 0; c < columns; c++) {
+            d[c] = FN(load)(delta + c * width + s);
+            if (intercepts) sums[c] += d[c];
+        }
         FASTNN_UNROLL
         for (int r = 0; r < rows; r++) {
             const VEC a = FN(load)(x + r * width + s);
@@ -183,13 +191,16 @@ FASTNN_INLINE void FN(net_gradient)(const int rows, const int columns, ptrdiff_t
         }
     }
     FASTNN_UNROLL
-    for (int r = 0; r < rows; r++) {
+    for (int c = 0; c < columns; c++) {
         FASTNN_UNROLL
-        for (int c = 0; c < columns; c++) {
+        for (int r = 0; r < rows; r++) {
             REAL *g = grad + (r * fan_out + c) * VL;
             if (!fresh) acc[r][c] += FN(load)(g);
             FN(store)(g, acc[r][c]);
         }
+        if (!intercepts) continue;
+        if (!fresh) sums[c] += FN(load)(intercepts + c * VL);
+        FN(store)(intercepts + c * VL, sums[c]);
     }
 }
 
@@ -200,9 +211,15 @@ FASTNN_KERNEL void FN(nets_gradient)(ptrdiff_t count, ptrdiff_t fan_in, ptrdiff_
     REAL *intercepts = grad + fan_in * fan_out * VL;
     ptrdiff_t k = 0;
 #define COLUMNS(rows, columns)                                                                    \
-    for (; j + (columns) <= fan_out; j += (columns))                                              \
-        FN(net_gradient)(rows, columns, count, fan_out, x + k * width, delta + j * width,         \
-                         grad + (k * fan_out + j) * VL, fresh);
+    for (; j + (columns) <= fan_out; j += (columns)) {                                            \
+        REAL *const g = grad + (k * fan_out + j) * VL;                                            \
+        if (k == 0)                                                                               \
+            FN(net_gradient)(rows, columns, count, fan_out, x, delta + j * width, g,              \
+                             intercepts + j * VL, fresh);                                         \
+        else                                                                                      \
+            FN(net_gradient)(rows, columns, count, fan_out, x + k * width, delta + j * width, g,  \
+                             NULL, fresh);                                                        \
+    }
 #define ROWS(rows)                                                                                \
     for (; k + (rows) <= fan_in; k += (rows)) {                                                   \
         ptrdiff_t j = 0;                                                                          \
@@ -216,12 +233,6 @@ FASTNN_KERNEL void FN(nets_gradient)(ptrdiff_t count, ptrdiff_t fan_in, ptrdiff_
     ROWS(1)
 #undef ROWS
 #undef COLUMNS
-    for (ptrdiff_t j = 0; j < fan_out; j++) {
-        VEC sum = FN(splat)((REAL)0);
-        for (ptrdiff_t s = 0; s < width; s += VL) sum += FN(load)(delta + j * width + s);
-        if (!fresh) sum += FN(load)(intercepts + j * VL);
-        FN(store)(intercepts + j * VL, sum);
-    }
 }
 
 /* ---- loss ------------------------------------------------------------------------------------- */
@@ -294,16 +305,13 @@ FASTNN_KERNEL void FN(nets_losses)(ptrdiff_t count, ptrdiff_t n_outputs, const R
 
 /* ---- the solver's step ------------------------------------------------------------------------ */
 
-/* The numbers of one network's step, in its lane: numbers has a step_numbers' vectors. `all`: also
- * those that are the same in every step. */
-FASTNN_KERNEL void FN(nets_numbers)(const solver_numbers *from, REAL *numbers, int all)
+/* The numbers of one network's step in its lane of a step_numbers, which numbers points to. */
+FASTNN_KERNEL void FN(nets_numbers)(const solver_numbers *from, REAL *numbers)
 {
-    numbers[0] = (REAL)from->rate;
-    numbers[VL] = (REAL)from->grad_rate;
-    if (!all) return;
-    const double others[] = {1 - from->shrink, from->momentum,   from->beta_1,    from->beta_2,
-                             1 - from->beta_1, 1 - from->beta_2, FN(least_epsilon)(from->epsilon)};
-    for (ptrdiff_t i = 0; i < 7; i++) numbers[(i + 2) * VL] = (REAL)others[i];
+    FN(step_numbers) own;
+    FN(splat_numbers)(&own, from);
+    for (size_t i = 0; i < sizeof own / sizeof(VEC); i++)
+        memcpy(numbers + i * VL, (const char *)&own + i * sizeof(VEC), sizeof(REAL));
 }
 
 /* One step of n parameters of each network; their gradient is scale * grad + decay * param, and rest
