@@ -32,7 +32,7 @@ WORKLOADS = [
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nets", type=int, default=100)
+    parser.add_argument("--nets", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--smoke", action="store_true", help="few nets, two rounds")
     options = parser.parse_args()

@@ -110,8 +110,8 @@ def fit_many(
     """Train many networks, side by side.
 
     Each ends as ``net.fit(X[rows[i]], y[rows[i]], **options)`` alone would have it: with the same
-    bits, or where its layout is "nets" within rounding. Either way its bits do not depend on the
-    number of threads, the order of the networks or what others there are.
+    bits, or within rounding if its layout is "nets". The number of threads and the order of the
+    networks change no bit.
 
     Parameters
     ----------
@@ -129,11 +129,13 @@ def fit_many(
         Of the rows of X.
     layout : {"auto", "samples", "nets"}
         What the numbers of a vector are: samples of one network, as in `Network.fit`, or one of
-        each of several networks of one shape, loss and solver. "nets" is faster for tiny networks
-        and tiny batches, but sums have another order; it is for plain fits, without validation
-        rows, weights, schedules, dropout and the like, by a solver that goes in batches ("rprop"
-        does not). "auto" is "nets" for those that can, if they have few parameters, or batches of
-        8 rows at most and not too many.
+        each of several networks of one shape, loss and solver. "nets" is faster for many small
+        networks, but sums have another order; it is for plain fits, without validation rows,
+        weights, schedules, dropout and the like, by a solver that goes in batches ("rprop" does
+        not). "auto" is "nets" for those that can, if enough networks are alike to fill vectors,
+        and all of a vector stay in the caches: up to 1,700 parameters where a vector has 64 bytes,
+        twice as many with batches of 8 rows. So with "auto" the last bits of a network depend on
+        how many are like it; with the others they do not.
     n_jobs : int, optional
         Threads: None for `get_num_threads`, -1 for all cores. Each takes the next network, those
         with the most work first.
@@ -208,7 +210,7 @@ def fit_many(
                 task.fit(fits, X)
 
     try:
-        tasks = _tasks(jobs, n_threads)
+        tasks = _tasks(jobs, layout, n_threads)
         failures = train_side_by_side(n_threads, tasks, len(nets), work, tell)
     finally:
         if bar is not None:
@@ -257,22 +259,31 @@ def lane_fit(job: Job) -> LaneFit:
     )  # fmt: skip
 
 
-def _tasks(jobs: list[Job], n_threads: int) -> list[int | _Group]:
+def _tasks(jobs: list[Job], layout: str, n_threads: int) -> list[int | _Group]:
     """Numbers of single fits, and groups, once for each thread; those with the most work first."""
-    groups: dict[Any, list[int]] = {}
+    alike: dict[Any, list[int]] = {}
     for i in sorted(range(len(jobs)), key=lambda i: -jobs[i].work):
         job = jobs[i]
-        alike = i if job.step is None else (job.net._architecture(), job.step["solver"].item())
-        groups.setdefault(alike, []).append(i)
-    tasks: list[tuple[float, list[int | _Group]]] = []
-    for numbers in groups.values():
+        key = i if job.step is None else (job.net._architecture(), job.step["solver"].item())
+        alike.setdefault(key, []).append(i)
+    tasks: list[tuple[float, int | _Group]] = []
+    for numbers in alike.values():
         own = [jobs[i] for i in numbers]
-        total = sum(job.work for job in own)
-        if own[0].step is None:
-            tasks.append((total, list(numbers)))
+        if _are_lanes(own, layout):
+            share = sum(job.work for job in own) / n_threads
+            tasks += [(share, _Group(numbers, own))] * n_threads
         else:
-            tasks.append((total / n_threads, [_Group(numbers, own)] * n_threads))
-    return [task for _, some in sorted(tasks, key=lambda pair: -pair[0]) for task in some]
+            tasks += [(jobs[i].work, i) for i in numbers]
+    return [task for _, task in sorted(tasks, key=lambda pair: -pair[0])]
+
+
+def _are_lanes(jobs: list[Job], layout: str) -> bool:
+    """Whether networks of one shape train in lanes."""
+    steps = [job.step for job in jobs if job.step is not None]
+    if not steps or layout == "nets":
+        return bool(steps)
+    net, batch_size = jobs[0].net, max(step["batch_size"].item() for step in steps)
+    return lanes.are_worth_it(len(jobs), net._params.size, net.dtype, batch_size)
 
 
 def _networks(given: Any) -> list[Network]:
@@ -412,9 +423,5 @@ def _check(job: Job, layout: str) -> NDArray[Any] | None:
     if layout == "nets" and reason is not None:
         raise ValueError(f'layout "nets" goes without {reason}')
     if reason is not None:
-        return None
-    if layout == "auto" and not lanes.are_worth_it(
-        net._params.size, net.dtype, step["batch_size"].item()
-    ):
         return None
     return step

@@ -482,7 +482,7 @@ class Machine:
                 ]
         if chance(random, 0.2):
             given["sample_weight"] = values.weights(random, len(x))
-        layout = random.choice(["samples", "nets", "auto"])
+        layout = random.choice(["samples", "nets"])
         before = [everything(net) for net in nets]
         found, error = outcome(
             lambda: self.call(

@@ -79,11 +79,12 @@ FASTNN_INLINE void FN(net_product)(const int units, const int samples, ptrdiff_t
     for (int u = 0; u < units; u++) {
         FASTNN_UNROLL
         for (int s = 0; s < samples; s++) {
-            const ptrdiff_t at = u * width + s * VL;
             if (relu && !kept) FN(relu_group)(1, &acc[u][s]);
-            if (relu && kept) acc[u][s] *= FN(relu_derivative)(FN(load)(kept + at));
-            FN(store)(out + at, acc[u][s]);
+            if (relu && kept) acc[u][s] *= FN(relu_derivative)(FN(load)(kept + s * VL));
+            FN(store)(out + s * VL, acc[u][s]);
         }
+        out += width;
+        if (kept) kept += width;
     }
 }
 
