@@ -15,6 +15,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"  # read by NumPy's BLAS when it loads
 
 import numpy as np  # noqa: E402
+from many_peers import peers, rows_of_steps, stacked  # noqa: E402
 from run import describe, pin  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.neural_network import MLPRegressor  # noqa: E402
@@ -35,6 +36,8 @@ def main():
     parser.add_argument("--nets", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--smoke", action="store_true", help="few nets, two rounds")
+    parser.add_argument("--peers", action="store_true", help="JAX and PyTorch as well")
+    parser.add_argument("--only", default="", metavar="TEXT", help="workloads so named")
     options = parser.parse_args()
     if options.smoke:
         options.nets, options.rounds = 8, 2
@@ -43,11 +46,13 @@ def main():
     os.environ.pop("OMP_NUM_THREADS", None)  # which bounds fastnn's threads, too
     for units, rows, batch, epochs in WORKLOADS:
         for dtype in ("float32", "float64"):
-            measure(units, rows, batch, epochs, dtype, options, cores)
+            name = f"{'-'.join(map(str, units))} {dtype}, {rows} rows, batches of {batch}"
+            if options.only in name:
+                measure(name, units, rows, batch, epochs, dtype, options, cores)
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
 
 
-def measure(units, rows, batch, epochs, dtype, options, cores):
+def measure(workload, units, rows, batch, epochs, dtype, options, cores):
     rng, n = np.random.RandomState(0), options.nets
     X = rng.randn(rows, units[0]).astype(dtype)
     Y = np.tanh(X @ rng.randn(units[0], units[-1])).astype(dtype)
@@ -104,7 +109,7 @@ def measure(units, rows, batch, epochs, dtype, options, cores):
         assert np.array_equal(params[name], params.get(other, params[name])), "other bits"
     losses = ([net.loss_ for net in results[name]] for name in ("Network.fit", 'fit_many, "nets"'))
     assert np.allclose(*losses, rtol=0.02), "other losses"
-    print(f"{'-'.join(map(str, units))} {dtype}, {rows} rows, batches of {batch}, {epochs} epochs")
+    print(f"{workload}, {epochs} epochs")
     base = statistics.median(seconds["Network.fit"])
     for name, times in seconds.items():
         middle = statistics.median(times)
@@ -113,6 +118,40 @@ def measure(units, rows, batch, epochs, dtype, options, cores):
             f"  {name:<22} {1 / middle:8.0f} nets a second, {base / middle:6.2f} of Network.fit's "
             f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
         )
+    if not options.peers:
+        return
+    os.sched_setaffinity(0, cores[-1:])
+    for peer in peers():
+        best = min(by_peer(peer, networks, X, Y, parts, batch, epochs, k) for k in (16, 64))
+        took, compiling, k = best
+        name = f"{peer.name}, {k} nets"
+        print(
+            f"  {name:<22} {1 / took:8.0f} nets a second, {base / took:6.2f} of Network.fit's; "
+            f"compiling took {compiling:.1f} s"
+        )
+
+
+def by_peer(peer, networks, X, Y, parts, batch, epochs, k):
+    """Seconds a net, seconds to compile, and k."""
+    nets, own = networks()[:k], parts[:k]
+    given = peer(X.dtype.name), X, Y
+    got = train_by(*given, nets, own, batch, 1)[0]()
+    fit_many(nets, X, Y, rows=own, batch_size=batch, max_iter=1, layout="samples")
+    for layer, wanted in zip(got, stacked(nets), strict=True):
+        for one, other in zip(layer, wanted, strict=True):
+            assert np.allclose(one, other, rtol=1e-3, atol=1e-4), f"{peer.name} trains otherwise"
+    train, compiling = train_by(*given, networks()[:k], own, batch, epochs)
+    seconds = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        train()
+        seconds.append((time.perf_counter() - begin) / len(nets))
+    return min(seconds), compiling, len(nets)
+
+
+def train_by(peer, X, Y, nets, parts, batch, epochs):
+    compiling, train = peer.begin(nets, X, Y, *rows_of_steps(nets, parts, batch, epochs))
+    return train, compiling
 
 
 if __name__ == "__main__":
