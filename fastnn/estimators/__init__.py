@@ -17,6 +17,7 @@ gradient of the sum.
 
 Files: `classes` holds the two classes, `extras` the parameters that scikit-learn's do not have,
 `validating` validation sets, `weighting` class weights, `quantiles` the loss of that name,
+`bagging` ensembles of them,
 `converting` the ways to scikit-learn's classes and back, `fitting` a fit in epochs, `lbfgs` one
 with L-BFGS, `following` the callbacks of both, `shortcuts` what needs no validation, `states`
 whether all belongs together, `labels` labels of known classes, `optimizers` the solver's state
@@ -24,9 +25,20 @@ between fits, `keeping` what an estimator keeps from one call to the next, `arra
 between scikit-learn's arrays and the kernels'.
 """
 
+from typing import Any as _Any
+
 from fastnn.announcing import announce as _announce
+from fastnn.data import checks as _checks
 from fastnn.estimators.classes import MLPClassifier, MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["BaggedMLPClassifier", "BaggedMLPRegressor", "MLPClassifier", "MLPRegressor"]
 
 _announce()
+
+
+def __getattr__(name: str) -> _Any:
+    if not name.startswith("Bagged") or name not in __all__:
+        raise _checks.no_attribute(__name__, name, __all__)
+    from fastnn.estimators import bagging  # scikit-learn's ensembles take a while to import
+
+    return getattr(bagging, name)

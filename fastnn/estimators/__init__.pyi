@@ -4,16 +4,18 @@ scikit-learn 1.6 to 1.9 are without annotations, and the constructors are made a
 compares the parameters below with those of the classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, Self, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
+import sklearn.ensemble
 import sklearn.neural_network
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn.schedules import ScheduleLike
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["BaggedMLPClassifier", "BaggedMLPRegressor", "MLPClassifier", "MLPRegressor"]
 
 class _SparseMatrix(Protocol):
     def tocsr(self) -> Any: ...
@@ -80,6 +82,24 @@ class _ClassifierOptions(_Options, total=False):
 class _RegressorOptions(_Options, total=False):
     delta: float
     quantile: float | Sequence[float]
+
+class _BaggedClassifierOptions(_Options, total=False):
+    class_weight: _ClassWeight
+    label_smoothing: float
+    max_samples: float | None
+    max_features: float
+    bootstrap: bool
+    bootstrap_features: bool
+    oob_score: bool
+
+class _BaggedRegressorOptions(_Options, total=False):
+    delta: float
+    quantile: float | Sequence[float]
+    max_samples: float | None
+    max_features: float
+    bootstrap: bool
+    bootstrap_features: bool
+    oob_score: bool
 
 class _Perceptron:
     hidden_layer_sizes: _HiddenLayerSizes
@@ -202,3 +222,67 @@ class MLPRegressor(_Perceptron, sklearn.neural_network.MLPRegressor):  # type: i
         self, X: _Data, return_std: bool
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]: ...
     def to_sklearn(self) -> sklearn.neural_network.MLPRegressor: ...
+
+class _Bagged:
+    n_estimators: int
+    max_samples: float | None
+    max_features: float
+    bootstrap: bool
+    bootstrap_features: bool
+    oob_score: bool
+    warm_start: bool
+    n_jobs: int | None
+    random_state: int | np.random.RandomState | None
+    verbose: int
+
+    estimators_samples_: list[NDArray[np.intp]]
+    estimators_features_: list[NDArray[np.intp]]
+    oob_score_: float
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+
+    def fit(self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self: ...
+    def score(self, X: _Data, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float: ...
+    def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+    def set_params(self, **params: Any) -> Self: ...
+    def save(self, path: str | os.PathLike[str], *, date: bool = False) -> None: ...
+    @property
+    def metadata(self) -> dict[str, Any]: ...
+    def __len__(self) -> int: ...
+
+class BaggedMLPClassifier(_Bagged, sklearn.ensemble.BaggingClassifier):  # type: ignore[misc]
+    estimators_: list[MLPClassifier]
+    classes_: NDArray[Any]
+    n_classes_: int
+    oob_decision_function_: NDArray[Any]
+
+    def __init__(
+        self,
+        n_estimators: int = 10,
+        *,
+        hidden_layer_sizes: _HiddenLayerSizes = (100,),
+        activation: _Activation = "relu",
+        **options: Unpack[_BaggedClassifierOptions],
+    ) -> None: ...
+    def predict(self, X: _Data) -> NDArray[Any]: ...
+    def predict_proba(self, X: _Data) -> NDArray[Any]: ...
+    def predict_log_proba(self, X: _Data) -> NDArray[Any]: ...
+    def __getitem__(self, index: int) -> MLPClassifier: ...
+    def __iter__(self) -> Iterator[MLPClassifier]: ...
+
+class BaggedMLPRegressor(_Bagged, sklearn.ensemble.BaggingRegressor):  # type: ignore[misc]
+    estimators_: list[MLPRegressor]
+    oob_prediction_: NDArray[Any]
+
+    def __init__(
+        self,
+        n_estimators: int = 10,
+        *,
+        loss: _RegressionLoss = "squared_error",
+        hidden_layer_sizes: _HiddenLayerSizes = (100,),
+        activation: _Activation = "relu",
+        **options: Unpack[_BaggedRegressorOptions],
+    ) -> None: ...
+    def predict(self, X: _Data) -> NDArray[Any]: ...
+    def __getitem__(self, index: int) -> MLPRegressor: ...
+    def __iter__(self) -> Iterator[MLPRegressor]: ...

@@ -424,7 +424,7 @@ class Training:
     def epochs(self, validation: list[Any], incremental: bool) -> None:
         """Train until a rule or a callback ends it, or for max_iter epochs, and conclude.
 
-        Errors are those of `_conclude`.
+        Errors are those of `_conclude`, and KeyboardInterrupt for one of an ensemble.
         """
         try:
             with self.run:
@@ -437,6 +437,8 @@ class Training:
                     ConvergenceWarning,
                 )
         except KeyboardInterrupt:
+            if "_ends_with_others" in vars(self._estimator):
+                raise
             warn("Training interrupted by user.")
         self._conclude()
 
