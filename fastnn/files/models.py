@@ -21,9 +21,22 @@ from fastnn.network import Network
 from fastnn.training.losses import LossOf
 
 if TYPE_CHECKING:
-    from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.ensemble import NetworkEnsemble
+    from fastnn.estimators import (
+        BaggedMLPClassifier,
+        BaggedMLPRegressor,
+        MLPClassifier,
+        MLPRegressor,
+    )
 
-    Model: TypeAlias = Network | MLPClassifier | MLPRegressor
+    Model: TypeAlias = (
+        Network
+        | MLPClassifier
+        | MLPRegressor
+        | NetworkEnsemble
+        | BaggedMLPClassifier
+        | BaggedMLPRegressor
+    )
 
 Path: TypeAlias = str | os.PathLike[str]
 _OWN_LOSS = "a file does not hold a loss of one's own, whose functions are code"
@@ -34,7 +47,7 @@ def save(model: Model, path: Path, *, date: bool = False) -> None:
 
     Parameters
     ----------
-    model : Network, MLPClassifier or MLPRegressor
+    model : Network, MLPClassifier, MLPRegressor, or an ensemble of them
         With everything that a pickle has: parameters, the solver's and the random state, curves,
         classes, names of features. A file does not hold functions (a loss, scorer or schedule of
         one's own) nor callbacks.
@@ -81,7 +94,7 @@ def load(path: Path) -> Any:
 
     Returns
     -------
-    Network, MLPClassifier or MLPRegressor
+    Network, MLPClassifier, MLPRegressor, or an ensemble of them
         It predicts the same bits on the same build, and training goes on where it was.
 
     Raises
@@ -187,8 +200,8 @@ def _kind_of(model: Any) -> str:
         if type(model).__name__ == kind and type(model) is class_of():
             return kind
     raise TypeError(
-        "files hold a Network, MLPClassifier or MLPRegressor of fastnn, not other objects, nor "
-        f"those of a subclass; got {checks.shown(model)}"
+        "files hold a Network, MLPClassifier or MLPRegressor of fastnn, or an ensemble of them, "
+        f"not other objects, nor those of a subclass; got {checks.shown(model)}"
     )
 
 
@@ -333,6 +346,71 @@ def _estimator_of(cls: type, content: dict[str, Any], reader: Reader) -> Any:
     return estimator
 
 
+# ---- ensembles ----------------------------------------------------------------------------------
+
+
+def _ensemble_content(ensemble: NetworkEnsemble, written: Writer) -> dict[str, Any]:
+    state = ensemble.__getstate__()
+    nets, own = state.pop("nets"), {"seeds_", "rows_", "_random_state", "_n_jobs", "failures_"}
+    for name in state.keys() - own:
+        raise CannotSave(f"a file does not hold the attribute {name} of an ensemble")
+    return {
+        "seeds_": written(state["seeds_"], "seeds_"),
+        "rows_": written(state["rows_"], "rows_"),
+        "random_state": written(state["_random_state"], "random_state"),
+        "n_jobs": state["_n_jobs"],
+        "nets": [_network_content(net, written.within(f"nets.{i}")) for i, net in enumerate(nets)],
+    }
+
+
+def _ensemble_of(
+    cls: type[NetworkEnsemble], content: dict[str, Any], reader: Reader
+) -> NetworkEnsemble:
+    state = {
+        "nets": [_network_of(Network, one, reader) for one in _descriptions(content, "nets")],
+        **{name: reader(content.get(name)) for name in ("seeds_", "rows_")},
+        **{f"_{name}": reader(content.get(name)) for name in ("random_state", "n_jobs")},
+    }
+    ensemble = cls.__new__(cls)
+    ensemble.__setstate__(state)
+    return ensemble
+
+
+def _descriptions(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The contents of several models."""
+    given = content.get(name)
+    if type(given) is not list or not all(type(one) is dict for one in given):
+        raise ValueError(f"{name} are missing")
+    return given
+
+
+def _bagged_content(bag: Any, written: Writer) -> dict[str, Any]:
+    params, fitted = bag.get_params(deep=False), bag._fitted_state()
+    for name in fitted:
+        if not bag._is_fitted_name(name):
+            raise CannotSave(f"a file does not hold the attribute {name}")
+    estimators = enumerate(fitted.pop("estimators_", ()))
+    return {
+        "params": {name: written(value, f"params.{name}") for name, value in params.items()},
+        "fitted": {name: written(value, name.removeprefix("_")) for name, value in fitted.items()},
+        "estimators": [
+            _estimator_content(one, written.within(f"estimators.{i}")) for i, one in estimators
+        ],
+    }
+
+
+def _bagged_of(cls: Any, content: dict[str, Any], reader: Reader) -> Any:
+    parts = {}
+    for name in ("params", "fitted"):
+        if type(content.get(name)) is not dict:
+            raise ValueError(f"{name} are missing")
+        parts[name] = {sys.intern(key): reader(value) for key, value in content[name].items()}
+    bag = cls(**parts["params"])
+    estimators = _descriptions(content, "estimators")
+    bag._restore(parts["fitted"], [_estimator_of(cls._member, one, reader) for one in estimators])
+    return bag
+
+
 # kind -> class, its content, how that becomes an object; networks need no estimators imported
 _KINDS: dict[
     str,
@@ -345,4 +423,7 @@ _KINDS: dict[
     "Network": (lambda: Network, _network_content, _network_of),
     "MLPClassifier": (lambda: fastnn.MLPClassifier, _estimator_content, _estimator_of),
     "MLPRegressor": (lambda: fastnn.MLPRegressor, _estimator_content, _estimator_of),
+    "NetworkEnsemble": (lambda: fastnn.NetworkEnsemble, _ensemble_content, _ensemble_of),
+    "BaggedMLPClassifier": (lambda: fastnn.BaggedMLPClassifier, _bagged_content, _bagged_of),
+    "BaggedMLPRegressor": (lambda: fastnn.BaggedMLPRegressor, _bagged_content, _bagged_of),
 }

@@ -40,6 +40,13 @@ class Writer:
 
     def __init__(self) -> None:
         self.tensors: dict[str, NDArray[Any]] = {}
+        self._prefix = ""
+
+    def within(self, name: str) -> Writer:
+        """One for a part of this name, whose tensors go to the same place."""
+        part = Writer()
+        part.tensors, part._prefix = self.tensors, f"{self._prefix}{name}."
+        return part
 
     def __call__(self, value: Any, name: str) -> Any:
         """A value as JSON; `name` says where it stands.
@@ -81,6 +88,7 @@ class Writer:
 
     def _put(self, name: str, tensor: NDArray[Any]) -> str:
         """Keep a tensor under this name, or under the next that is free."""
+        name = self._prefix + name
         number, where = 1, name
         while where in self.tensors:
             number, where = number + 1, f"{name}~{number + 1}"
