@@ -237,6 +237,9 @@ class _Bagged:
 
     estimators_samples_: list[NDArray[np.intp]]
     estimators_features_: list[NDArray[np.intp]]
+    @property
+    def n_iter_(self) -> NDArray[np.int_]: ...
+
     oob_score_: float
     n_features_in_: int
     feature_names_in_: NDArray[Any]

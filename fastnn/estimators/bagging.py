@@ -88,7 +88,7 @@ def _bagged(cls: Any) -> Any:
     # the name by which pickles find it, whatever the files within this folder
     cls.__module__ = __init__.__module__ = "fastnn.estimators"
     cls._of_estimator = tuple(name for name in of_estimator if name not in _OF_THE_WHOLE)
-    constraints = {k: v for k, v in cls._original._parameter_constraints.items() if k in known}
+    constraints = {k: v for k, v in cls._original._parameter_constraints.items() if k in names}
     member = cls._member._parameter_constraints
     cls._parameter_constraints = {
         **{name: member[name] for name in cls._of_estimator}, **constraints,
@@ -123,7 +123,6 @@ class _Bagged:
     @functools.wraps(BaggingRegressor.fit)
     def fit(self: Any, X: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
         threads.from_environment()  # it may ask for an impossible number
-        checks.n_jobs("n_jobs", self.n_jobs)
         before = vars(self).copy()
         trained = before.get("estimators_")
         try:
@@ -173,10 +172,6 @@ class _Bagged:
     def _get_estimators_indices(self: Any) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         return self._draws(self._seeds)  # type: ignore[no-any-return]
 
-    def _takes_features(self: Any) -> bool:
-        """Whether estimators have features of their own; else scikit-learn draws all in order."""
-        return bool(self.bootstrap_features or self._max_features != self.n_features_in_)
-
     def _train(self: Any, X: Any, y: NDArray[Any], weights: NDArray[Any] | None) -> None:
         """Train an estimator for each of the seeds, and keep those that are done.
 
@@ -184,8 +179,8 @@ class _Bagged:
         next.
         """
         seeds, trained = self._seeds, self.estimators_
-        features_of_trained, takes_features = self.estimators_features_, self._takes_features()
-        n_threads = threads.resolve(self.n_jobs)
+        features_of_trained = self.estimators_features_
+        n_threads = threads.resolve(checks.n_jobs("n_jobs", self.n_jobs))
         share = max(1, n_threads // len(seeds))
         if shortcuts.must_validate():
             self.estimator_._validate_params()  # once; the others have other seeds only
@@ -201,8 +196,7 @@ class _Bagged:
                 given["sample_weight"] = _row_weights(rows, X.shape[0], weights)
             else:
                 x, targets = x[rows], y[rows]
-            if takes_features:
-                x = _columns(x, features)
+            x = _columns(x, features)
             if _fit_one(estimator, x, targets, given, share, over if n_threads > 1 else None):
                 done[i] = estimator, features
 
@@ -218,6 +212,13 @@ class _Bagged:
                 self.estimators_features_ = [*features_of_trained, *(f for _, f in whole)]
 
     # ---- predicting ----
+
+    @property
+    def n_iter_(self: Any) -> NDArray[np.int_]:
+        """The epochs, or iterations, of each estimator."""
+        if "estimators_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} is not fitted: it has no n_iter_")
+        return np.array([estimator.n_iter_ for estimator in self.estimators_])
 
     def _combined(self: Any, X: Any, combine: Callable[[Any], NDArray[Any]]) -> NDArray[Any]:
         """combine(rows of X) for all of X, rows being shared by threads.
@@ -255,9 +256,8 @@ class _Bagged:
 
     def _members(self: Any, X: Any) -> Iterator[tuple[Any, Any]]:
         """Each estimator, and X with its features."""
-        takes_features = self._takes_features()
         for estimator, features in zip(self.estimators_, self.estimators_features_, strict=True):
-            yield estimator, _columns(X, features) if takes_features else X
+            yield estimator, _columns(X, features)
 
     # ---- keeping ----
 
@@ -351,7 +351,7 @@ def _check_whole(state: dict[str, Any], estimators: list[Any]) -> None:
     if seeds.ndim != 1 or len(seeds) > len(estimators) or seeds.max() >= 2**32:
         raise ValueError("_seeds do not fit to the estimators")
     classes = state.get("classes_")
-    if classes is not None and (classes.ndim != 1 or state.get("n_classes_") != len(classes)):
+    if classes is not None and (np.ndim(classes) != 1 or state.get("n_classes_") != len(classes)):
         raise ValueError("classes_ and n_classes_ do not belong together")
     for i, one in enumerate(estimators):
         if getattr(one, "n_features_in_", None) != shape[1] or (
@@ -376,6 +376,8 @@ def _row_weights(
 
 def _columns(X: Any, features: NDArray[np.intp]) -> Any:
     """X with these features, in C order: estimators would copy what is not."""
+    if len(features) == X.shape[1] and (features == np.arange(len(features))).all():
+        return X
     if type(X) is np.ndarray:
         return X.take(features, axis=1)
     return X[:, features]
@@ -393,12 +395,13 @@ def _fit_one(
 
     Returns whether it was trained to its own end.
     """
-    own, n_jobs = vars(estimator), estimator.n_jobs
+    own, n_jobs, listens = vars(estimator), estimator.n_jobs, False
     own.update(n_jobs=n_threads, _ends_with_others=True)
     if over is not None:
         units = (X.shape[1], *shortcuts.hidden_layers(estimator.hidden_layer_sizes), 1)
-        long = X.shape[0] * work.training_work(units) * estimator.max_iter > _LONG
-        if long or estimator.solver == "lm":
+        multiply_adds = X.shape[0] * work.training_work(units) * estimator.max_iter
+        listens = multiply_adds > _LONG or estimator.solver == "lm"
+        if listens:
             estimator.set_callbacks(lambda _: over.is_set())
     try:
         with config_context(skip_parameter_validation=True):
@@ -408,7 +411,7 @@ def _fit_one(
         own.pop("_skl_callbacks", None)
         own.pop("_ends_with_others", None)
         own["n_jobs"] = n_jobs
-    return over is None or not over.is_set()
+    return not (over is not None and listens and over.is_set())
 
 
 @_bagged
@@ -446,6 +449,8 @@ class BaggedMLPClassifier(_Bagged, BaggingClassifier):  # type: ignore[misc]
         The rows that each was trained on.
     estimators_features_ : list of ndarray
         The features of each.
+    n_iter_ : ndarray of int, (n_estimators,)
+        The epochs, or iterations, of each.
     classes_ : ndarray
         The labels; estimators have their numbers, from 0 on, for labels.
     oob_score_ : float
@@ -495,9 +500,9 @@ class BaggedMLPClassifier(_Bagged, BaggingClassifier):  # type: ignore[misc]
             total = np.zeros((rows.shape[0], self.n_classes_))
             for estimator, x in self._members(rows):
                 proba, classes = estimator.predict_proba(x), estimator.classes_
-                if len(classes) == self.n_classes_:
+                if len(classes) == proba.shape[1] == self.n_classes_:
                     total += proba
-                else:  # a class may have had no row
+                else:  # a class may have had no row, and of a single one there are two columns
                     total[:, classes] += proba[:, : len(classes)]
             return total / len(self.estimators_)
 
@@ -512,7 +517,7 @@ class BaggedMLPClassifier(_Bagged, BaggingClassifier):  # type: ignore[misc]
             total = np.full((rows.shape[0], self.n_classes_), -np.inf)
             for estimator, x in self._members(rows):
                 proba, classes = estimator.predict_log_proba(x), estimator.classes_
-                if len(classes) == self.n_classes_:
+                if len(classes) == proba.shape[1] == self.n_classes_:
                     total = np.logaddexp(total, proba)
                 else:
                     more = proba[:, : len(classes)]
@@ -558,6 +563,8 @@ class BaggedMLPRegressor(_Bagged, BaggingRegressor):  # type: ignore[misc]
         The rows that each was trained on.
     estimators_features_ : list of ndarray
         The features of each.
+    n_iter_ : ndarray of int, (n_estimators,)
+        The epochs, or iterations, of each.
     oob_score_ : float
     oob_prediction_ : ndarray, (n_samples,)
         With ``oob_score=True``: the score of predictions of each row by those estimators that
