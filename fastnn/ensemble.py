@@ -70,7 +70,7 @@ class NetworkEnsemble:
     >>> from fastnn import NetworkEnsemble
     >>> X = np.linspace(-1, 1, 90)[:, np.newaxis]
     >>> ensemble = NetworkEnsemble(20, [1, 8, 1], "tanh", random_state=0)
-    >>> ensemble = ensemble.fit(X, np.sin(3 * X), bootstrap=True, learning_rate_init=0.03)
+    >>> ensemble = ensemble.fit(X, np.sin(3 * X), bootstrap=True, learning_rate_init=0.1)
     >>> mean, std = ensemble.predict_mean(X, return_std=True)
     >>> mean.shape, ensemble.coefs_[0].shape, bool(abs(mean - np.sin(3 * X)).max() < 0.2)
     ((90, 1), (20, 1, 8), True)

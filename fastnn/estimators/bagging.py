@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import fastnn
 from fastnn import threads, work
@@ -35,8 +35,6 @@ from fastnn.estimators.extras import EXTRAS
 from fastnn.estimators.fitting import HAS_WEIGHTS
 from fastnn.training.side_by_side import train_each
 
-# from scikit-learn 1.8 on, weights of samples are probabilities of the draws
-_WEIGHTS_DRAW = "sample_weight" in inspect.signature(BaggingRegressor._fit).parameters
 # what scikit-learn's bagging has itself; the estimators keep their defaults
 _OF_THE_WHOLE = ("random_state", "verbose", "warm_start", "n_jobs")
 _IMMUTABLE = frozenset({int, float, str, bool, type(None)})
@@ -145,6 +143,10 @@ class _Bagged:
             y = self._targets
         finally:
             del self._targets
+        if "_sample_weight" in vars(self):  # from scikit-learn 1.8 on: draws went by them
+            weights = None
+        elif weights is not None:
+            weights = _check_sample_weight(weights, X)
         self._train(_as_floats(X), y, weights)
         vars(self).pop("_saved_at", None)  # of a file, which holds another
         if self.oob_score:
@@ -365,9 +367,9 @@ def _check_whole(state: dict[str, Any], estimators: list[Any]) -> None:
 def _row_weights(
     rows: NDArray[np.intp], n: int, weights: NDArray[Any] | None
 ) -> NDArray[np.floating[Any]]:
-    """How often each row was drawn, times its weight where that has no part in the draws."""
+    """How often each row was drawn, times its weight."""
     counts = np.bincount(rows, minlength=n)
-    if weights is None or _WEIGHTS_DRAW:
+    if weights is None:
         return counts.astype(np.float64)
     product: NDArray[np.floating[Any]] = weights.copy()
     product *= counts  # in the type of the weights, as scikit-learn does
@@ -586,8 +588,8 @@ class BaggedMLPRegressor(_Bagged, BaggingRegressor):  # type: ignore[misc]
     >>> from fastnn import BaggedMLPRegressor
     >>> X, y = (scale(a) for a in load_diabetes(return_X_y=True))
     >>> bag = BaggedMLPRegressor(
-    ...     20, hidden_layer_sizes=(8,), learning_rate_init=0.01, max_iter=30, tol=0,
-    ...     n_iter_no_change=30, learning_rate="linear", oob_score=True, random_state=0
+    ...     20, hidden_layer_sizes=(8,), batch_size=32, learning_rate_init=0.01, tol=0.01,
+    ...     n_iter_no_change=3, oob_score=True, random_state=0
     ... ).fit(X, y)
     >>> bag.predict(X[:2]).shape, bag.oob_score_ > 0.4
     ((2,), True)
