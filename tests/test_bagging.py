@@ -15,6 +15,7 @@ from sklearn.base import clone
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
 import fastnn
@@ -453,6 +454,31 @@ def test_files(kind, tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"bag\.fastnn"):
             fastnn.load(path)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_as_scikit_learns_own(kind):
+    own, _, y = pair(
+        kind, n_estimators=3, random_state=0, max_iter=2, max_features=0.5, n_jobs=1, alpha=0.1
+    )
+    assert not hasattr(own.to_sklearn(), "estimators_")
+    own.fit(X, y)
+    theirs = CLASSES[kind][1]
+    for one in (own.to_sklearn(), fastnn.to_sklearn(make_pipeline(own))[0]):
+        assert type(one) is theirs
+        assert type(one.estimators_[0]) is type(one.estimator)
+        assert type(one.estimator).__module__.startswith("sklearn.")
+        assert one.estimator.alpha == 0.1
+        np.testing.assert_allclose(
+            one.predict_proba(X) if kind == "classifier" else one.predict(X),
+            own.predict_proba(X) if kind == "classifier" else own.predict(X),
+            rtol=1e-9, atol=1e-12,
+        )  # fmt: skip
+        again = one.fit(X, y).predict(X)
+        if kind == "classifier":
+            np.testing.assert_array_equal(again, own.predict(X))
+        else:
+            np.testing.assert_allclose(again, own.predict(X), rtol=1e-6, atol=1e-9)
 
 
 def _without(name):

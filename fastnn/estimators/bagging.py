@@ -11,6 +11,7 @@ added up in the order of the estimators, as scikit-learn does with one job; thre
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import itertools
@@ -31,6 +32,7 @@ from fastnn import threads, work
 from fastnn.data import checks
 from fastnn.estimators import shortcuts
 from fastnn.estimators.classes import MLPClassifier, MLPRegressor
+from fastnn.estimators.converting import Convertible
 from fastnn.estimators.extras import EXTRAS
 from fastnn.estimators.fitting import HAS_WEIGHTS
 from fastnn.training.side_by_side import train_each
@@ -95,7 +97,7 @@ def _bagged(cls: Any) -> Any:
     return cls
 
 
-class _Bagged:
+class _Bagged(Convertible):
     """What both classes have in place of scikit-learn's own; comes before it among the bases."""
 
     _original: ClassVar[Any]
@@ -187,6 +189,7 @@ class _Bagged:
         if shortcuts.must_validate():
             self.estimator_._validate_params()  # once; the others have other seeds only
         done: list[tuple[Any, NDArray[Any]] | None] = [None] * len(seeds)
+        config = {**get_config(), "skip_parameter_validation": True}  # other threads have another
 
         def fit(i: int, over: threading.Event) -> None:
             if self.verbose > 1:
@@ -199,8 +202,9 @@ class _Bagged:
             else:
                 x, targets = x[rows], y[rows]
             x = _columns(x, features)
-            if _fit_one(estimator, x, targets, given, share, over if n_threads > 1 else None):
-                done[i] = estimator, features
+            with config_context(**config):
+                if _fit_one(estimator, x, targets, given, share, over if n_threads > 1 else None):
+                    done[i] = estimator, features
 
         try:
             failures = train_each(n_threads, range(len(seeds)), fit)
@@ -262,6 +266,39 @@ class _Bagged:
             yield estimator, _columns(X, features)
 
     # ---- keeping ----
+
+    def to_sklearn(self: Any) -> Any:
+        """This ensemble as scikit-learn's bagging of its own MLPs, fitted or not.
+
+        Returns
+        -------
+        sklearn.ensemble.BaggingClassifier or BaggingRegressor
+            With copies of all fitted attributes. Of a fit that was interrupted, n_estimators is
+            how many there are.
+
+        Raises
+        ------
+        ValueError
+            As `MLPClassifier.to_sklearn`, which warns of what is left out.
+        """
+        estimator = self._get_estimator().to_sklearn()
+        names = self._original._get_param_names()
+        given = {name: getattr(self, name) for name in names if name != "estimator"}
+        converted = self._original(estimator, **copy.deepcopy(given))
+        if "estimators_" in vars(self):
+            left = {
+                "estimators_",
+                "estimator_",
+                "_saved_at",
+                *vars(converted),
+                *self._of_estimator,
+            }
+            fitted = {name: value for name, value in vars(self).items() if name not in left}
+            vars(converted).update(
+                copy.deepcopy(fitted), estimator_=estimator, n_estimators=len(self),
+                estimators_=[one.to_sklearn() for one in self],
+            )  # fmt: skip
+        return converted
 
     def save(self: Any, path: str | os.PathLike[str], *, date: bool = False) -> None:
         """Write the ensemble, fitted or not, to a file, for `fastnn.load`.
@@ -406,8 +443,7 @@ def _fit_one(
         if listens:
             estimator.set_callbacks(lambda _: over.is_set())
     try:
-        with config_context(skip_parameter_validation=True):
-            estimator.fit(X, y, **given)
+        estimator.fit(X, y, **given)
     finally:
         own = vars(estimator)  # which may be another
         own.pop("_skl_callbacks", None)

@@ -22,7 +22,15 @@ _NOT_CONVERTED = (
 )  # fmt: skip
 
 
-class Converting:
+class Convertible:
+    """Base class of what `fastnn.to_sklearn` replaces, wherever it finds it."""
+
+    def to_sklearn(self) -> Any:
+        """A copy of scikit-learn's own class."""
+        raise NotImplementedError
+
+
+class Converting(Convertible):
     """Mixin with the conversions."""
 
     _original: ClassVar[Any]

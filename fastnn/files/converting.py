@@ -62,12 +62,12 @@ def to_sklearn(model: Any) -> Any:
     >>> type(fastnn.to_sklearn(pipe)[-1]).__module__
     'sklearn.neural_network._multilayer_perceptron'
     """
-    from fastnn.estimators.converting import Converting
+    from fastnn.estimators.converting import Convertible
 
     copies: dict[int, Any] = {}  # id -> copy: deepcopy takes it from here
     masked = []
-    for thing in _everything_in(model, Converting):
-        if isinstance(thing, Converting):
+    for thing in _everything_in(model, Convertible):
+        if isinstance(thing, Convertible):
             copies[id(thing)] = thing.to_sklearn()
         else:
             masked.append(thing)
