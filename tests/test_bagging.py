@@ -143,6 +143,16 @@ def test_sparse_rows(kind):
         same(own.fit(x, y), other.fit(x, y), x)
 
 
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("fitted", [">f4", "f4", "f2", "i2"])
+def test_types_of_x(kind, fitted):
+    own, other, y = pair(kind, n_estimators=2, random_state=0, max_iter=2)
+    x = (3 * X).astype(fitted)
+    same(own.fit(x, y), other.fit(x, y))
+    for dtype in (">f8", "f8", "f4", "f2", "i2", "i8", "?"):
+        same_predictions(own, other, np.asfortranarray((3 * X).astype(dtype)))
+
+
 def test_several_targets_and_quantiles():
     both = np.column_stack([Y, -Y])
     own, other, _ = pair("regressor", n_estimators=3, random_state=0, max_iter=3)

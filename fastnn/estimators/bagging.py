@@ -47,11 +47,18 @@ class _Drawn(Exception):
     """scikit-learn has checked everything and drawn the seeds."""
 
 
+def _in_c_order(X: Any) -> Any:
+    """X as estimators take it without a copy, if it is of their types."""
+    if type(X) is np.ndarray and X.dtype in (np.float64, np.float32):
+        return np.ascontiguousarray(X)
+    return X
+
+
 def _as_floats(X: Any) -> Any:
-    """X as estimators take it without conversion; sparse and strange ones as they are."""
-    if type(X) is not np.ndarray or X.dtype.kind not in "fiub":
-        return X
-    return np.ascontiguousarray(X, X.dtype if X.dtype in (np.float64, np.float32) else np.float64)
+    """The same, with whole numbers in the type that a fit would convert them to."""
+    if type(X) is np.ndarray and X.dtype.kind in "iub":
+        return X.astype(np.float64, "C")
+    return _in_c_order(X)
 
 
 def _bagged(cls: Any) -> Any:
@@ -234,7 +241,7 @@ class _Bagged(Convertible):
         NotFittedError, ValueError
         """
         check_is_fitted(self)
-        X = _as_floats(
+        X = _in_c_order(
             validate_data(
                 self, X, accept_sparse=["csr", "csc"], dtype=None, ensure_all_finite=False,
                 reset=False,
@@ -500,7 +507,7 @@ class BaggedMLPClassifier(_Bagged, BaggingClassifier):  # type: ignore[misc]
     -----
     On Ctrl-C, and if an estimator's fit raises an error, the first estimators that are done stay
     and predict; with ``warm_start=True`` the next `fit` goes on with the one after them, to the
-    bits of a fit that was not interrupted.
+    bits of a fit that was not interrupted, if `random_state` is an int.
 
     From scikit-learn 1.7 on, an estimator takes all rows, weighted by how often each was drawn,
     and from 1.8 on ``sample_weight`` of `fit` sets the probabilities of the draws.
@@ -612,7 +619,7 @@ class BaggedMLPRegressor(_Bagged, BaggingRegressor):  # type: ignore[misc]
     -----
     On Ctrl-C, and if an estimator's fit raises an error, the first estimators that are done stay
     and predict; with ``warm_start=True`` the next `fit` goes on with the one after them, to the
-    bits of a fit that was not interrupted.
+    bits of a fit that was not interrupted, if `random_state` is an int.
 
     From scikit-learn 1.7 on, an estimator takes all rows, weighted by how often each was drawn,
     and from 1.8 on ``sample_weight`` of `fit` sets the probabilities of the draws.
