@@ -1,10 +1,10 @@
 """Bagged estimators against scikit-learn's bagging: `python bench/bagging.py`.
 
-Milliseconds of processor time an estimator (with two threads: of time), fitted on bootstraps of real data: `BaggedMLPRegressor` and
-`BaggedMLPClassifier`, scikit-learn's classes over fastnn's estimators and over its own, and
-`NetworkEnsemble`; medians of alternating rounds. The first two must give the same bits, and
-scikit-learn's own estimators the same losses up to rounding. These are few, and their time is
-multiplied: they are trained one after the other, so that it grows with their number.
+Milliseconds of processor time an estimator (with two threads: of time), fitted on bootstraps of
+real data: `BaggedMLPRegressor` and `BaggedMLPClassifier`, scikit-learn's classes over fastnn's
+estimators and over its own, and `NetworkEnsemble`; medians of alternating rounds. The first two
+must give the same bits, and scikit-learn's own estimators the same losses up to rounding. These
+are few, and their time is given for each: they are trained one after the other.
 """
 
 import argparse

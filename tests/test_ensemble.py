@@ -267,7 +267,7 @@ def test_ctrl_c(n_jobs):
 
     old = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        signal.setitimer(signal.ITIMER_REAL, 0.2, 2.0)
         with pytest.raises(KeyboardInterrupt):
             some.fit(x, np.sin(x[:, :2]), bootstrap=True, max_iter=3000, n_jobs=n_jobs)
     finally:
