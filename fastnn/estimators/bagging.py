@@ -4,9 +4,10 @@ The classes are scikit-learn's own, of the version installed: it checks paramete
 draws seeds, rows and features. Only the loops over the estimators are replaced. scikit-learn's
 `_fit` does all before its loop by itself, asks `_parallel_args` for joblib's options and would
 begin: there it is left, and `_train` has threads take the next estimator when they are free.
-Each estimator is made by scikit-learn's code and trained by its own `fit`, so that it ends with
-the bits that scikit-learn's `BaggingRegressor` over fastnn's `MLPRegressor` gives. Predictions are
-added up in the order of the estimators, as scikit-learn does with one job; threads share the rows.
+Each estimator has the parameters, seed, rows and features that scikit-learn gives it and trains by
+its own `fit`, so that it ends with the bits that scikit-learn's `BaggingRegressor` over fastnn's
+`MLPRegressor` gives. Predictions are added up in the order of the estimators, as scikit-learn does
+with one job; threads share the rows.
 """
 
 from __future__ import annotations
