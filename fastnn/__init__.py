@@ -4,10 +4,11 @@
 `patch_sklearn` puts them in their place; `fastnn.tutorial` has the tutorial's own names,
 `fastnn.reference` the NumPy oracle, `fastnn.callbacks` what listens while a network trains,
 `fastnn.schedules` how learning rates change, `find_learning_rate` one to begin with, `fit_many`
-trains many networks side by side, `fastnn.plotting` has the pictures. `Network.save` and `load`
-keep models in files; `to_onnx`, `to_c` and `to_sklearn` write them for other programs,
-`from_onnx`, `from_torch` and `from_keras` read theirs. What is not part of `Network` loads when
-first asked for.
+trains many networks side by side, `NetworkEnsemble` holds many of one shape, and
+`BaggedMLPClassifier` and `BaggedMLPRegressor` are scikit-learn's bagging of the estimators;
+`fastnn.plotting` has the pictures. `Network.save` and `load` keep models in files; `to_onnx`,
+`to_c` and `to_sklearn` write them for other programs, `from_onnx`, `from_torch` and `from_keras`
+read theirs. What is not part of `Network` loads when first asked for.
 """
 
 import importlib as _importlib
@@ -34,9 +35,12 @@ except ImportError as error:
 
 __version__ = "0.1.0"
 __all__ = [
+    "BaggedMLPClassifier",
+    "BaggedMLPRegressor",
     "MLPClassifier",
     "MLPRegressor",
     "Network",
+    "NetworkEnsemble",
     "__version__",
     "find_learning_rate",
     "fit_many",
@@ -56,8 +60,11 @@ __all__ = [
 
 # name -> the room that it is in; None: it is a room itself. __init__.pyi has the same names.
 _LAZY = {
+    "BaggedMLPClassifier": "estimators",
+    "BaggedMLPRegressor": "estimators",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
+    "NetworkEnsemble": "ensemble",
     "find_learning_rate": "rate_finder",
     "fit_many": "many",
     "from_keras": "files.converting",

@@ -10,6 +10,9 @@ from fastnn import plotting as plotting
 from fastnn import reference as reference
 from fastnn import schedules as schedules
 from fastnn import tutorial as tutorial
+from fastnn.ensemble import NetworkEnsemble as NetworkEnsemble
+from fastnn.estimators import BaggedMLPClassifier as BaggedMLPClassifier
+from fastnn.estimators import BaggedMLPRegressor as BaggedMLPRegressor
 from fastnn.estimators import MLPClassifier as MLPClassifier
 from fastnn.estimators import MLPRegressor as MLPRegressor
 from fastnn.files import load as load
@@ -29,9 +32,12 @@ from fastnn.threads import set_num_threads as set_num_threads
 
 __version__: str
 __all__ = [
+    "BaggedMLPClassifier",
+    "BaggedMLPRegressor",
     "MLPClassifier",
     "MLPRegressor",
     "Network",
+    "NetworkEnsemble",
     "__version__",
     "find_learning_rate",
     "fit_many",

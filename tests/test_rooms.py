@@ -15,7 +15,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
     "catalog", "documentation", "reference", "kernels", "data", "threads", "parameters",
     "schedules", "initializers", "work", "forward", "callbacks", "training", "states", "layers",
-    "trainable", "summary", "displayable", "network", "many", "tutorial", "announcing",
+    "trainable", "summary", "displayable", "network", "many", "ensemble", "tutorial", "announcing",
     "estimators", "patching", "plotting", "rate_finder", "files", "cli",
 ]  # fmt: skip
 # what `import fastnn` itself may load at once

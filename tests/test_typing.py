@@ -151,7 +151,7 @@ def test_stub_has_the_estimators_parameters(name):
     )
     options = classes[constructor.args.kwarg.annotation.slice.id]  # may extend those of both
     more = [classes["_Options"]] if options.name != "_Options" else []
-    written = [arg.arg for arg in constructor.args.args[1:]]
+    written = [arg.arg for arg in (*constructor.args.args[1:], *constructor.args.kwonlyargs)]
     written += [node.target.id for each in (*more, options) for node in each.body]
     if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7):
         written = [option for option in written if option != "loss"]

@@ -6,7 +6,14 @@ tests/test_typing.py checks it. It is not run.
 import numpy as np
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Network
+from fastnn import (
+    BaggedMLPClassifier,
+    BaggedMLPRegressor,
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    NetworkEnsemble,
+)
 from fastnn.callbacks import Callback, Recorder, ValidationLoss
 from fastnn.plotting import ActivationDisplay, animate
 from fastnn.tutorial import activation, create_nn, l2_cost, sigm, train
@@ -89,3 +96,10 @@ MLPRegressor(hidden_layers=(4,))  # error
 MLPRegressor(scoring=0.5)  # error
 MLPRegressor().fit(X, y, validation_data=(X, y))  # error
 MLPRegressor().fit(X)  # error
+
+# ensembles
+NetworkEnsemble("3", [2, 4, 1])  # error
+NetworkEnsemble(3, [2, 4, 1], "tanhh")  # error
+BaggedMLPClassifier(solver="adma")  # error
+BaggedMLPRegressor((4,))  # error
+BaggedMLPRegressor(estimator=MLPRegressor())  # error

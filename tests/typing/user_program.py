@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 import fastnn
 from fastnn import (
+    BaggedMLPClassifier,
+    BaggedMLPRegressor,
     MLPClassifier,
     MLPRegressor,
     Network,
+    NetworkEnsemble,
     callbacks,
     find_learning_rate,
     schedules,
@@ -289,6 +292,23 @@ def estimators() -> None:
     print(classifier.classes_, classifier.get_params()["alpha"], back.out_activation_)
 
 
+def ensembles() -> None:
+    nets = NetworkEnsemble(3, [2, 4, 1], "tanh", loss="huber", delta=0.5, random_state=0)
+    nets.fit(X, y, bootstrap=True, max_iter=2).fit(X, Y, rows=[[0, 1], None, [2]], max_iter=1)
+    every: NDArray[Any] = nets.predict(X)
+    mean, std = nets.predict_mean(X, return_std=True)
+    first: Network = nets[0]
+    nets.coefs_[0][:] = 0
+    print(every.shape, mean.shape, std.shape, len(nets), first, nets.predict_mean(X).shape)
+    labels = np.where(y > 0, "inside", "outside")
+    bag = BaggedMLPClassifier(2, hidden_layer_sizes=(4,), max_iter=20, oob_score=True)
+    fitted: BaggedMLPClassifier = bag.fit(X, labels)
+    member: MLPClassifier = fitted.estimators_[0]
+    print(fitted.predict_proba(X).shape, member.n_iter_, fitted.oob_score_, fitted.classes_)
+    regressors = BaggedMLPRegressor(n_estimators=2, solver="lbfgs", max_samples=0.5, quantile=0.5)
+    print(regressors.fit(X, y).predict(X).shape, [one.loss_ for one in regressors])
+
+
 def patched() -> None:
     fastnn.patch_sklearn()
     fastnn.unpatch_sklearn()
@@ -326,5 +346,6 @@ if __name__ == "__main__":
     pictures()
     the_tutorial()
     estimators()
+    ensembles()
     patched()
     settings()
