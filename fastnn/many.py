@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -177,13 +177,13 @@ def fit_many(
     >>> fit_many(nets, X, np.sin(3 * X), rows=thirds, learning_rate_init=[0.1, 0.03, 0.01])
     [None, None, None]
     """
-    nets = _networks(nets)
+    nets = networks_of(nets)
     checks.choice("errors", errors, {"raise": "raise", "keep": "keep"})
     checks.choice("layout", layout, {name: name for name in _LAYOUTS})
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function, got {checks.shown(callback)}")
     n_threads = threads.resolve(checks.n_jobs("n_jobs", n_jobs))
-    jobs = _jobs(nets, X, y, rows, rows_val, sample_weight, options, layout)
+    jobs = jobs_of(nets, X, y, rows, rows_val, sample_weight, options, layout)
     bar = bar_of(len(nets), "net") if checks.boolean("progress", progress) else None
 
     def tell(n_done: int) -> bool:
@@ -215,14 +215,19 @@ def fit_many(
     finally:
         if bar is not None:
             bar.close()
+    return report(failures, len(nets), errors)
+
+
+def report(failures: Mapping[int, Failure], n: int, errors: str) -> list[Failure | None]:
+    """The failures of n networks as `fit_many` returns them, or the first as an error."""
     if failures and errors == "raise":
         first = min(failures)
         numbers = ", ".join(map(str, sorted(failures)))
         raise type(failures[first])(
-            f"{len(failures)} of {len(nets)} networks ({numbers}) diverged; the others are done. "
+            f"{len(failures)} of {n} networks ({numbers}) diverged; the others are done. "
             f"Network {first}: {failures[first]}"
         )
-    return [failures.get(i) for i in range(len(nets))]
+    return [failures.get(i) for i in range(n)]
 
 
 class _Group:
@@ -286,7 +291,8 @@ def _are_lanes(jobs: list[Job], layout: str) -> bool:
     return lanes.are_worth_it(len(jobs), net._params.size, net.dtype, batch_size)
 
 
-def _networks(given: Any) -> list[Network]:
+def networks_of(given: Any) -> list[Network]:
+    """The networks as a list; refused if two share what a fit changes."""
     try:
         nets: list[Network] = list(given)
     except TypeError:
@@ -304,7 +310,7 @@ def _networks(given: Any) -> list[Network]:
     return nets
 
 
-def _jobs(
+def jobs_of(
     nets: list[Network],
     X: Any,
     y: Any,

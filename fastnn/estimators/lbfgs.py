@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,8 @@ def mean_loss(
 class Search:
     """L-BFGS-B, followed by callbacks; it starts again where one changed the parameters.
 
+    The objective is called as a `MeanLoss`.
+
     Attributes
     ----------
     params : ndarray
@@ -138,7 +141,7 @@ class Search:
         estimator: Any,
         params: NDArray[Any],
         units: NDArray[np.intp],
-        objective: MeanLoss,
+        objective: Callable[[NDArray[Any], NDArray[Any]], float],
     ) -> None:
         self.params, self.n_iter, self.stopped, self.moved = params, 0, False, False
         self.units = units
