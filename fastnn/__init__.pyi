@@ -4,6 +4,7 @@ A test compares this file with `dir(fastnn)`.
 """
 
 from fastnn import callbacks as callbacks
+from fastnn import dask as dask
 from fastnn import estimators as estimators
 from fastnn import files as files
 from fastnn import plotting as plotting

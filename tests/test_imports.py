@@ -195,3 +195,10 @@ spec = util.spec_from_file_location({{name!r}}, {{path!r}})
 spec.loader.exec_module(util.module_from_spec(spec))
 ''')"""
     assert python("-c", code) == "refused"
+
+
+def test_dask_is_loaded_when_asked_for_and_missed_with_advice():
+    code = "import fastnn, sys; fastnn.MLPClassifier(); print('fastnn.dask' in sys.modules)"
+    assert python("-c", code) == "False"
+    missing = "import sys; sys.modules['dask'] = None; import fastnn; fastnn.dask"
+    assert 'install the extra "dask"' in python("-c", missing, status=1)

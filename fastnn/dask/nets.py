@@ -24,6 +24,7 @@ def fit_many(
     rows: Sequence[ArrayLike | None] | None = None,
     rows_val: Sequence[ArrayLike | None] | None = None,
     sample_weight: ArrayLike | None = None,
+    layout: Literal["samples", "nets"] = "samples",
     n_tasks: int | None = None,
     errors: Literal["raise", "keep"] = "raise",
     **options: Any,
@@ -37,6 +38,9 @@ def fit_many(
     ----------
     nets, X, y, rows, rows_val, sample_weight, errors, **options
         As of `fastnn.fit_many`. X and y are sent to each worker once.
+    layout : {"samples", "nets"}
+        As of `fastnn.fit_many`, without "auto", whose choice depends on how many networks a call
+        has.
     n_tasks : int >= 1, optional
         Into how many tasks the networks are dealt out; None is four for each thread of a worker.
 
@@ -67,6 +71,8 @@ def fit_many(
     """
     if n_tasks is not None:
         n_tasks = checks.whole_number("n_tasks", n_tasks)
+    checks.choice("layout", layout, {name: name for name in ("samples", "nets")})
+    options["layout"] = layout
     client = rounds.present_client()
     data: dict[str, Any] = {"X": X, "y": y, "sample_weight": sample_weight}
     if client is None:
