@@ -72,17 +72,18 @@ def fit_many(
     if n_tasks is not None:
         n_tasks = checks.whole_number("n_tasks", n_tasks)
     checks.choice("layout", layout, {name: name for name in ("samples", "nets")})
-    options["layout"] = layout
     client = rounds.present_client()
     data: dict[str, Any] = {"X": X, "y": y, "sample_weight": sample_weight}
     if client is None:
-        return many.fit_many(nets, **data, rows=rows, rows_val=rows_val, errors=errors, **options)
+        return many.fit_many(
+            nets, **data, rows=rows, rows_val=rows_val, layout=layout, errors=errors, **options
+        )
     nets = many.networks_of(nets)
     checks.choice("errors", errors, {"raise": "raise", "keep": "keep"})
-    many.jobs_of(nets, X, y, rows, rows_val, sample_weight, options)  # bad input is refused
+    many.jobs_of(nets, X, y, rows, rows_val, sample_weight, options, layout)  # refuses bad input
     if n_tasks is None:
         n_tasks = 4 * max(1, sum(client.nthreads().values()))
-    each = {"rows": rows, "rows_val": rows_val, **options}
+    each = {"rows": rows, "rows_val": rows_val, "layout": layout, **options}
     shared = {name: dask.delayed(one, pure=False, traverse=False) for name, one in data.items()}
     ask = dask.delayed(_fit_some, pure=False)
     deals = [range(i, len(nets), n_tasks) for i in range(min(n_tasks, len(nets)))]
