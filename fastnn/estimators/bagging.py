@@ -35,13 +35,12 @@ from fastnn.estimators import shortcuts
 from fastnn.estimators.classes import MLPClassifier, MLPRegressor
 from fastnn.estimators.converting import Convertible
 from fastnn.estimators.extras import EXTRAS
-from fastnn.estimators.fitting import HAS_WEIGHTS
+from fastnn.estimators.fitting import HAS_WEIGHTS, ended_by
 from fastnn.training.side_by_side import train_each
 
 # what scikit-learn's bagging has itself; the estimators keep their defaults
 _OF_THE_WHOLE = ("random_state", "verbose", "warm_start", "n_jobs")
 _IMMUTABLE = frozenset({int, float, str, bool, type(None)})
-_LONG = 1e8  # multiply-adds, some ten milliseconds: longer fits look whether they are to end
 
 
 class _Drawn(Exception):
@@ -442,22 +441,17 @@ def _fit_one(
 
     Returns whether it was trained to its own end.
     """
-    own, n_jobs, listens = vars(estimator), estimator.n_jobs, False
-    own.update(n_jobs=n_threads, _ends_with_others=True)
-    if over is not None:
-        units = (X.shape[1], *shortcuts.hidden_layers(estimator.hidden_layer_sizes), 1)
-        multiply_adds = X.shape[0] * work.training_work(units) * estimator.max_iter
-        listens = multiply_adds > _LONG or estimator.solver == "lm"
-        if listens:
-            estimator.set_callbacks(lambda _: over.is_set())
+    n_jobs, estimator.n_jobs = estimator.n_jobs, n_threads
     try:
-        estimator.fit(X, y, **given)
+        with ended_by(over, estimator):
+            estimator.fit(X, y, **given)
+    except KeyboardInterrupt:
+        if over is None or not over.is_set():
+            raise
+        return False
     finally:
-        own = vars(estimator)  # which may be another
-        own.pop("_skl_callbacks", None)
-        own.pop("_ends_with_others", None)
-        own["n_jobs"] = n_jobs
-    return not (over is not None and listens and over.is_set())
+        estimator.n_jobs = n_jobs
+    return True
 
 
 @_bagged

@@ -7,9 +7,12 @@ epoch make it one epoch a call.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
+import threading
 import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from numbers import Integral
 from typing import Any
@@ -39,6 +42,7 @@ _Perceptron = originals.BaseMultilayerPerceptron
 # scikit-learn 1.6 has no sample weights
 HAS_WEIGHTS = "sample_weight" in inspect.signature(_Perceptron.fit).parameters
 MOST_EPOCHS = 1000  # of one compiled call
+_PART = 1e8  # multiply-adds, some ten milliseconds, between two looks at whether a fit is to end
 
 # What a callback may not change while a fit runs: the fit would not notice.
 _FIXED = (
@@ -75,6 +79,27 @@ def not_finite(finite: bool, loss: float, moved: bool, advice: str) -> ValueErro
 def _are_finite(params: NDArray[Any]) -> bool:
     finite: bool = kernels.for_dtype(kernels.build.all_finite, params.dtype)(params)
     return finite
+
+
+@contextlib.contextmanager
+def ended_by(over: threading.Event | None, estimator: Any) -> Iterator[None]:
+    """A context of a fit that is one of many: Ctrl-C raises KeyboardInterrupt out of it.
+
+    By itself it would warn and return. With others beside it that must end, too, which they do by
+    the same exception soon after `over` is set.
+    """
+    estimator._over = over
+    try:
+        yield
+    finally:
+        del estimator._over
+
+
+def look(estimator: Any) -> None:
+    """Raise KeyboardInterrupt if the fit is to end."""
+    over: threading.Event | None = vars(estimator).get("_over")
+    if over is not None and over.is_set():
+        raise KeyboardInterrupt
 
 
 class Fixed:
@@ -309,6 +334,9 @@ class Training:
         self.own_random_state: np.random.RandomState | None = own
         self._in_one_call = not incremental and self._nothing_between_epochs()
         most = MOST_EPOCHS if self._in_one_call else 1
+        if vars(estimator).get("_over") is not None:
+            work_of_epoch = self.n_samples * work.training_work(tuple(units.tolist()))
+            most = min(most, max(1, int(_PART / work_of_epoch)))
         self._n_epochs = self.epochs_left
         self.running: RunningFit | None = None
         self._saved: resuming.Saved | None = None  # until its epoch is done
@@ -437,7 +465,7 @@ class Training:
                     ConvergenceWarning,
                 )
         except KeyboardInterrupt:
-            if "_ends_with_others" in vars(self._estimator):
+            if "_over" in vars(self._estimator):
                 raise
             warn("Training interrupted by user.")
         self._conclude()
@@ -456,6 +484,7 @@ class Training:
     def _compiled_epochs(self) -> None:
         """Train for as many epochs as there is room for, and take note of those that were done."""
         estimator, rule, run = self._estimator, self._rule, self.run
+        look(estimator)
         random_state = self.own_random_state if self._random_state else None
         if self._random_state is not None and self._random_state is not random_state:
             draw_order(self._order, self._random_state)

@@ -25,7 +25,7 @@ from fastnn.forward import forward_rows
 # what belongs to one object only
 NOT_COPIED = (
     "_flat", "_followers", "_turns", "_solver", "_training", "_looked_at", "_validation",
-    "_resume", "_running", "_saved_at", "_ends_with_others",
+    "_resume", "_running", "_saved_at", "_over",
 )  # fmt: skip
 # whatever state it gets ...
 _STAYS = (

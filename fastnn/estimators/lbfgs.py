@@ -13,7 +13,7 @@ from scipy.optimize import OptimizeResult, minimize
 from sklearn.utils.optimize import _check_optimize_result
 
 from fastnn.estimators import arrays, optimizers
-from fastnn.estimators.fitting import FIXED_BY_SEARCHES, Fixed, not_finite
+from fastnn.estimators.fitting import FIXED_BY_SEARCHES, Fixed, look, not_finite
 from fastnn.states import trained_on
 from fastnn.training import options
 from fastnn.training.objective import MeanLoss
@@ -171,6 +171,7 @@ class Search:
             self._evaluations += result.nfev
 
     def _evaluate(self, params: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        look(self._estimator)
         self._followers.begin_step()
         grads = np.empty_like(params)
         return self._objective(params, grads), grads

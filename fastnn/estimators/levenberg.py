@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 from fastnn import work
 from fastnn.data.rows import SparseRows
 from fastnn.estimators import arrays, lbfgs, optimizers, shortcuts
-from fastnn.estimators.fitting import FIXED_BY_SEARCHES, Fixed, not_finite
+from fastnn.estimators.fitting import FIXED_BY_SEARCHES, Fixed, look, not_finite
 from fastnn.states import trained_on
 from fastnn.training import options
 from fastnn.training.evidence import EvidenceSearch, deviations
@@ -126,6 +126,7 @@ def train(estimator: Any, prepared: Prepared) -> None:
     curve, stopped, no_grads = np.zeros(int(estimator.max_iter)), False, np.empty(0)
     fixed = Fixed(estimator, FIXED_BY_SEARCHES)
     estimator.n_iter_ = 0
+    one_by_one = bool(followers) or vars(estimator).get("_over") is not None
 
     def data() -> tuple[Any, NDArray[Any]]:
         rows = X if hasattr(X, "tocsr") else arrays.as_type(params.dtype, X)
@@ -141,9 +142,10 @@ def train(estimator: Any, prepared: Prepared) -> None:
     with followers.hear(params, units, None, data), run:
         run.begin(params, x, targets, curve)
         while run.epochs_done < len(curve) and not (run.over or stopped):
+            look(estimator)
             followers.begin_step()
             try:
-                run.until(run.epochs_done + 1 if followers else len(curve))
+                run.until(run.epochs_done + 1 if one_by_one else len(curve))
             except FloatingPointError as error:
                 raise failed(error) from None
             finally:

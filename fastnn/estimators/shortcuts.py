@@ -90,7 +90,11 @@ def is_heard(estimator: Any) -> bool:
     """Whether callbacks, its own or those of meta-estimators, follow its fits."""
     if "_skl_callbacks" in vars(estimator):
         return True
-    context = getattr(estimator, "_parent_callback_ctx", None)
+    return has_callbacks(getattr(estimator, "_parent_callback_ctx", None))
+
+
+def has_callbacks(context: Any) -> bool:
+    """Whether callbacks follow what this context of scikit-learn's, if any, is of."""
     while context is not None:
         if context._callbacks:
             return True
