@@ -6,10 +6,10 @@
 `fastnn.schedules` how learning rates change, `find_learning_rate` one to begin with, `fit_many`
 trains many networks side by side, `NetworkEnsemble` holds many of one shape, and
 `BaggedMLPClassifier` and `BaggedMLPRegressor` are scikit-learn's bagging of the estimators;
-`fastnn.dask` has estimators over the partitions of Dask collections, `fastnn.plotting` the
-pictures. `Network.save` and `load` keep models in files; `to_onnx`, `to_c` and `to_sklearn` write
-them for other programs, `from_onnx`, `from_torch` and `from_keras` read theirs. What is not part
-of `Network` loads when first asked for.
+`fastnn.model_selection` searches for parameters, `fastnn.dask` has estimators over the partitions
+of Dask collections, `fastnn.plotting` the pictures. `Network.save` and `load` keep models in
+files; `to_onnx`, `to_c` and `to_sklearn` write them for other programs, `from_onnx`, `from_torch`
+and `from_keras` read theirs. What is not part of `Network` loads when first asked for.
 """
 
 import importlib as _importlib
@@ -81,6 +81,7 @@ _LAZY = {
     "dask": None,
     "estimators": None,
     "files": None,
+    "model_selection": None,
     "plotting": None,
     "reference": None,
     "schedules": None,

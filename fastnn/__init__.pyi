@@ -7,6 +7,7 @@ from fastnn import callbacks as callbacks
 from fastnn import dask as dask
 from fastnn import estimators as estimators
 from fastnn import files as files
+from fastnn import model_selection as model_selection
 from fastnn import plotting as plotting
 from fastnn import reference as reference
 from fastnn import schedules as schedules

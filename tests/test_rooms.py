@@ -16,7 +16,7 @@ ORDER = [
     "catalog", "documentation", "reference", "kernels", "data", "threads", "parameters",
     "schedules", "initializers", "work", "forward", "callbacks", "training", "states", "layers",
     "trainable", "summary", "displayable", "network", "many", "ensemble", "tutorial", "announcing",
-    "estimators", "dask", "patching", "plotting", "rate_finder", "files", "cli",
+    "estimators", "model_selection", "dask", "patching", "plotting", "rate_finder", "files", "cli",
 ]  # fmt: skip
 # what `import fastnn` itself may load at once
 TOP = {"network", "threads", "data", "kernels"}
