@@ -121,7 +121,7 @@ def compare(title, n_fits, results):
     assert differ.mean() < 0.01, "other scores than scikit-learn's estimator"
     print(
         f"{title}: {n_fits} fits; {np.mean(differ == 0):.0%} of the scores equal those of "
-        f"scikit-learn's estimator, the others differ by up to {differ.max():.4f}"
+        f"scikit-learn's estimator, the largest difference is {differ.max():.4f}"
     )
 
 

@@ -164,8 +164,7 @@ _helping: set[int] = set()  # threads that work for one of those
 class AtWork:
     """A call that would have several threads, while it computes; those within it do not count."""
 
-    def __init__(self) -> None:
-        self._thread = 0
+    _thread = 0
 
     def __enter__(self) -> AtWork:
         thread = threading.get_ident()

@@ -20,7 +20,7 @@ from sklearn.utils import estimator_checks
 
 import fastnn
 from fastnn import BaggedMLPClassifier, BaggedMLPRegressor, MLPClassifier, MLPRegressor, work
-from fastnn.estimators import bagging
+from fastnn.estimators import fitting
 from fastnn.estimators.fitting import HAS_WEIGHTS
 from fastnn.estimators.keeping import NOT_COPIED
 
@@ -193,7 +193,7 @@ def test_long_fits_by_several_threads(solver, monkeypatch):
     """They look whether they are to end, which changes nothing."""
     given = {"n_estimators": 3, "random_state": 0, "max_iter": 6, "solver": solver}
     alone = BaggedMLPRegressor(**given, n_jobs=1).fit(X, Y)
-    monkeypatch.setattr(bagging, "_LONG", 1.0)
+    monkeypatch.setattr(fitting, "_PART", 1.0)
     monkeypatch.setattr("fastnn.threads._available", lambda: 3)
     same(BaggedMLPRegressor(**given, n_jobs=3).fit(X, Y), alone)
 

@@ -568,7 +568,8 @@ def test_a_cluster_that_goes_away(solver):
 
         thread = threading.Thread(target=close)
         thread.start()
-        with pytest.raises(RuntimeError, match=r"a task failed, .*Cancelled.* are done") as caught:
+        # which error Dask has depends on what it was about to do
+        with pytest.raises(RuntimeError, match=r"a task failed, .+ are done") as caught:
             fitted.fit(cut(X).map_blocks(counted, meta=X[:0]), cut(NUMBERS))
         thread.join()
     assert "warm_start=True" in str(caught.value)

@@ -85,8 +85,13 @@ def found_by(room, name, estimator, *args, data, fit_params=None, **options):
 
 
 def without_places(messages):
-    """Warnings without the files and lines that a traceback of a failed fit has."""
-    return [(kind, re.sub(r'(  File "|    |Traceback).*\n', "", text)) for kind, text in messages]
+    """Warnings without the files and lines that a traceback of a failed fit has.
+
+    Nor the errors before: one that a test before raised out of a handler may still be there.
+    """
+    plain = [(kind, re.sub(r'(  File "|    |Traceback).*\n', "", text)) for kind, text in messages]
+    before = r"(?s)(Details: \n).*another exception occurred:\n\n"
+    return [(kind, re.sub(before, r"\1", text)) for kind, text in plain]
 
 
 def assert_same(name, estimator, *args, data=(X, LABELS), **options):
