@@ -415,8 +415,9 @@ def test_an_estimator_that_fails(n_jobs, monkeypatch):
     monkeypatch.setattr(MLPRegressor, "fit", failing)
     with pytest.raises(ValueError, match="no luck"):
         bag.fit(X, Y)
-    assert len(bag) == 3
-    assert [one.random_state for one in bag] == seeds[: len(bag)]
+    done = vars(bag).get("estimators_", [])  # others may have been under way
+    assert len(done) == 3 if n_jobs == 1 else len(done) <= 3
+    assert [one.random_state for one in done] == seeds[: len(done)]
     monkeypatch.setattr(MLPRegressor, "fit", fit)
     same_predictions(bag.fit(X, Y), whole)
 
