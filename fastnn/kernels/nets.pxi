@@ -37,7 +37,10 @@ cdef struct Lanes:          # the beginning of a workspace
     Lane[MOST_LANES] lane
     Py_ssize_t[MOST_LANES] ended    # nets whose fits ended in this call
     Py_ssize_t n_ended, most        # most: rows of the longest batch
-    bint begun, fresh               # fresh: tiles that are kept must be gathered
+    Py_ssize_t first                # of these, the next tile's; 0 between batches
+    double[MOST_LANES] losses       # of the present batches
+    bint begun, even                # even: the batches of all lanes are as long
+    bint fresh                      # tiles that are kept must be gathered
 
 cdef struct Nets:           # what all threads share
     const Py_ssize_t *layer_units
@@ -208,12 +211,31 @@ cdef void begin_epochs(
                     work + plan.backup)
 
 
-cdef void gather_nets(
-    const Nets *nets, const NetPlan *plan, const Lanes *table, Py_ssize_t first, Py_ssize_t count,
-    bint even, real *rows, real *weights
+cdef bint begin_batches(
+    const Nets *nets, const NetPlan *plan, Lanes *table, real *work
 ) noexcept nogil:
-    """`count` samples of each network's batch; weights are 0 for those that it has not."""
-    cdef Py_ssize_t k, s, present
+    """Begin the next batch of each network; False if there is none."""
+    cdef Lane *lane
+    cdef Py_ssize_t k, most = 0
+    table.even = True
+    for k in range(plan.lanes):
+        lane = &table.lane[k]
+        lane.count = 0 if lane.net < 0 else min(lane.batch, lane.n_rows - lane.row)
+        table.even = table.even and (k == 0 or lane.count == most)
+        most = max(most, lane.count)
+        table.losses[k] = 0
+    table.fresh = table.fresh or most != table.most
+    table.most = most
+    begin_epochs(nets, plan, table, work)
+    return most > 0
+
+
+cdef void gather_nets(
+    const Nets *nets, const NetPlan *plan, const Lanes *table, Py_ssize_t count, real *rows,
+    real *weights
+) noexcept nogil:
+    """The next samples of each network's batch; weights are 0 for those that it has not."""
+    cdef Py_ssize_t k, s, present, first = table.first
     cdef const Lane *lane
     for k in range(plan.lanes):
         lane = &table.lane[k]
@@ -221,7 +243,7 @@ cdef void gather_nets(
         if lane.net >= 0:   # if no row is left, the batch's last one stands for all
             c_nets_gather(nets.n_columns, count, max(1, present), <const real *> nets.table,
                           lane.order + lane.row + min(first, lane.count - 1), rows + k)
-        for s in range(0 if even else count):
+        for s in range(0 if table.even else count):
             weights[s * plan.lanes + k] = s < present
 
 
@@ -283,7 +305,7 @@ cdef void update_nets(
 
 
 cdef void step_nets(
-    const Nets *nets, const NetPlan *plan, Lanes *table, real *work, double *losses
+    const Nets *nets, const NetPlan *plan, Lanes *table, real *work
 ) noexcept nogil:
     """The solver's step of each network; adds penalties to losses."""
     cdef Py_ssize_t i, k, n_coefs, at = 0, lanes = plan.lanes
@@ -324,11 +346,11 @@ cdef void step_nets(
     for k in range(lanes):
         lane = &table.lane[k]
         if lane.net >= 0 and lane.numbers.alpha != 0:
-            losses[k] += 0.5 * lane.numbers.alpha * squares[k]
+            table.losses[k] += 0.5 * lane.numbers.alpha * squares[k]
 
 
 cdef void end_batches(
-    const Nets *nets, const NetPlan *plan, Lanes *table, real *work, const double *losses
+    const Nets *nets, const NetPlan *plan, Lanes *table, real *work
 ) noexcept nogil:
     """Move each network on, to the next epoch or out of its lane."""
     cdef real *marks = work + plan.marks
@@ -339,7 +361,7 @@ cdef void end_batches(
         lane = &table.lane[k]
         if lane.net < 0:
             continue
-        lane.loss += losses[k]
+        lane.loss += table.losses[k]
         lane.row += lane.count
         lane.step += 1
         if not isfinite(lane.loss):
@@ -379,13 +401,10 @@ cdef Lanes *train_lanes(
     cdef NetPlan plan
     cdef Lanes *table = <Lanes *> workspace
     cdef real *work = <real *> (workspace + round_up(sizeof(Lanes), 128))
-    cdef Lane *lane
     cdef real *rows
     cdef real *weights
-    cdef Py_ssize_t k, most, first, count, i
-    cdef double losses[MOST_LANES]
+    cdef Py_ssize_t k, count, i
     cdef double done = 0, per_row = 0
-    cdef bint even
     plan_nets(&plan, nets, sizeof(real))
     for i in range(nets.n_layers):
         per_row += 3.0 * nets.layer_units[i] * nets.layer_units[i + 1]
@@ -399,32 +418,26 @@ cdef Lanes *train_lanes(
             take_net(nets, &plan, &table.lane[k], k, fresh[n_fresh], work)
             table.fresh = True
     while table.n_ended == 0 and done < nets.budget:
-        most, even = 0, True
-        for k in range(plan.lanes):
-            lane = &table.lane[k]
-            lane.count = 0 if lane.net < 0 else min(lane.batch, lane.n_rows - lane.row)
-            even = even and (k == 0 or lane.count == most)
-            most = max(most, lane.count)
-            losses[k] = 0
-        if most == 0:
+        if table.first == 0 and not begin_batches(nets, &plan, table, work):
             break
-        begin_epochs(nets, &plan, table, work)
-        table.fresh = table.fresh or most != table.most
-        table.most = most
-        first = 0
-        while first < most:
-            count = min(plan.tile, most - first)
-            rows = work + plan.rows + (first * nets.n_columns * plan.lanes if plan.kept else 0)
-            weights = work + plan.weights + (first * plan.lanes if plan.kept else 0)
-            if not plan.kept or table.fresh:
-                gather_nets(nets, &plan, table, first, count, even, rows, weights)
-            tile_of_nets(nets, &plan, count, first == 0, <const real *> rows,
-                         <const real *> NULL if even else <const real *> weights, work, losses)
-            first += plan.tile
-        table.fresh = False
-        step_nets(nets, &plan, table, work, losses)
-        end_batches(nets, &plan, table, work, losses)
-        done += most * per_row * plan.lanes + 4.0 * plan.n_params * plan.lanes
+        count = min(plan.tile, table.most - table.first)
+        rows = work + plan.rows
+        weights = work + plan.weights
+        if plan.kept:
+            rows += table.first * nets.n_columns * plan.lanes
+            weights += table.first * plan.lanes
+        if not plan.kept or table.fresh:
+            gather_nets(nets, &plan, table, count, rows, weights)
+        tile_of_nets(nets, &plan, count, table.first == 0, <const real *> rows,
+                     <const real *> NULL if table.even else <const real *> weights, work,
+                     table.losses)
+        done += count * per_row * plan.lanes
+        table.first += count
+        if table.first == table.most:
+            table.first, table.fresh = 0, False
+            step_nets(nets, &plan, table, work)
+            end_batches(nets, &plan, table, work)
+            done += 4.0 * plan.n_params * plan.lanes
     return table
 
 
@@ -573,6 +586,8 @@ cdef class NetLanes:
             free += not table.begun or table.lane[k].net < 0
         if len(fresh) > free:
             raise ValueError(f"{len(fresh)} networks for {free} lanes")
+        if len(fresh) and table.begun and table.first > 0:
+            raise ValueError("networks begin between batches, and one is under way")
         for number in fresh:
             numbers[n] = number
             if not 0 <= numbers[n] < self.nets.n_nets:

@@ -200,7 +200,7 @@ def test_networks_that_diverge(kernels, dtype, rng):
 
 
 def test_networks_that_are_left(kernels, dtype, rng):
-    fits = fits_of(rng, dtype, NETS[1], "adam", 3 * [N], [10], [100], 1, budget=1.0)
+    fits = fits_of(rng, dtype, NETS[1], "adam", 3 * [N], [7], [100], 1, budget=1.0)
     lanes, arrays = begin(kernels, dtype, fits)
     workspace = builds.aligned_empty(lanes.workspace_size)
     workspace[:] = 0
@@ -223,6 +223,21 @@ def test_networks_that_are_left(kernels, dtype, rng):
         lanes.train(workspace, [3])
     with pytest.raises(ValueError, match="networks for"):
         lanes.train(workspace, [1] * (lanes_of(kernels, dtype) + 1))
+
+
+def test_long_batches_are_left_between_tiles(kernels, dtype, rng):
+    """So that Ctrl-C is answered; the parameters are those before the batch."""
+    fits = fits_of(rng, dtype, NETS[1], "adam", 3 * [N], [N], [2], 1, budget=1.0)
+    lanes, arrays = begin(kernels, dtype, fits)
+    workspace = builds.aligned_empty(lanes.workspace_size)
+    workspace[:] = 0
+    assert lanes.train(workspace, [0]) == []
+    if lanes_of(kernels, dtype) > 1:
+        with pytest.raises(ValueError, match="begin between batches"):
+            lanes.train(workspace, [1])
+    lanes.leave(workspace)
+    assert arrays.ends[0].tolist() == [0, 0, builds.RUNNING]
+    np.testing.assert_array_equal(arrays.params, fits.params)
 
 
 ARGUMENTS = (
