@@ -236,7 +236,7 @@ class NetworkEnsemble:
         rows: Sequence[ArrayLike | None] | None = None,
         **options: Any,
     ) -> Self:
-        """Train all networks with `fastnn.fit_many`, each to the bits of its own `fit`.
+        """Train all networks with `fastnn.fit_many`, each as its own `fit` would.
 
         Parameters
         ----------

@@ -233,10 +233,9 @@ def report(failures: Mapping[int, Failure], n: int, errors: str) -> list[Failure
 class _Group:
     """Networks that train in lanes together."""
 
-    def __init__(self, numbers: list[int], jobs: list[Job]) -> None:
+    def __init__(self, numbers: list[int], jobs: list[Job], table: NDArray[Any]) -> None:
         self._numbers, self._jobs, net = numbers, jobs, jobs[0].net
-        X, y = net.check_data(jobs[0].X, jobs[0].y)  # a column for each quantile
-        self._fits = LaneFits([lane_fit(job) for job in jobs], net._units, net._codes, X, y)
+        self._fits = LaneFits([lane_fit(job) for job in jobs], net._units, net._codes, table)
 
     def fit(self, fits: Fits, X: Any) -> None:
         """A thread's part of all fits."""
@@ -272,11 +271,16 @@ def _tasks(jobs: list[Job], layout: str, n_threads: int) -> list[int | _Group]:
         key = i if job.step is None else (job.net._architecture(), job.step["solver"].item())
         alike.setdefault(key, []).append(i)
     tasks: list[tuple[float, int | _Group]] = []
+    tables: dict[Any, NDArray[Any]] = {}  # inputs and targets side by side, held once
     for numbers in alike.values():
         own = [jobs[i] for i in numbers]
         if _are_lanes(own, layout):
             share = sum(job.work for job in own) / n_threads
-            tasks += [(share, _Group(numbers, own))] * n_threads
+            first = own[0]
+            data = id(first.X), id(first.y)
+            if data not in tables:  # targets with a column for each quantile
+                tables[data] = np.hstack(first.net.check_data(first.X, first.y))
+            tasks += [(share, _Group(numbers, own, tables[data]))] * n_threads
         else:
             tasks += [(jobs[i].work, i) for i in numbers]
     return [task for _, task in sorted(tasks, key=lambda pair: -pair[0])]
@@ -336,6 +340,7 @@ def jobs_of(
     checked: dict[Any, tuple[Any, ...]] = {}
     of_type: dict[np.dtype[Any], Any] = {}  # X, held once
     alike: dict[Any, NDArray[Any] | None] = {}  # what was checked already, and its step in a lane
+    fits_all: dict[Any, bool] = {}  # whether every row of y is a target
     jobs = []
     for i, net in enumerate(nets):
         with checks.naming(f"nets[{i}]"):
@@ -354,12 +359,25 @@ def jobs_of(
                 net._architecture(), job.n_rows, held is None,
                 tuple((name, id(value)) for name, value in given.items()),
             )  # fmt: skip
-            if weights is None and like in alike:
+            output = *kind, net._activations[-1]
+            if output not in fits_all:
+                fits_all[output] = _fits_all(net, x, targets)
+            if weights is None and like in alike and fits_all[output]:
                 net._check_params(written=True)
             else:
                 alike[like] = _check(job, layout)
         jobs.append(job._replace(step=alike[like]))
     return jobs
+
+
+def _fits_all(net: Network, x: Any, y: Any) -> bool:
+    """Whether every row of y is a target of this network; else those of each net are looked at."""
+    if not net._loss.own:
+        try:
+            checks.targets(net.check_data(x, y)[1], net._loss.name, net._activations[-1])
+        except ValueError:
+            return False
+    return True
 
 
 def _data_of(net: Network, X: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
@@ -393,13 +411,14 @@ def _indices(name: str, given: Any, n: int) -> NDArray[np.intp] | None:
 
 
 def _check(job: Job, layout: str) -> NDArray[Any] | None:
-    """Refuse what `Network.fit` would refuse; rows stand for as many of the first.
+    """Refuse what `Network.fit` would refuse.
 
     Returns the record of its steps, if it is to train in a lane.
     """
     net, given, n = job.net, job.options, job.n_rows
-    fewer = n <= len(job.X)
-    x, targets = (job.X[:n], job.y[:n]) if fewer else (job.X[job.rows], job.y[job.rows])
+    x, targets = job.X, job.y
+    if job.rows is not None:
+        x, targets = x[job.rows], targets[job.rows]
     of_fit = {name: given.get(name, default) for name, default in _OF_FIT.items()}
     of_step = {name: value for name, value in given.items() if name not in _OF_FIT}
     _, _, step, _, checked = net._check_training(

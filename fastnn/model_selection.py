@@ -116,6 +116,13 @@ class _Rows(NamedTuple):
                 array.flags.writeable = False
 
 
+def _overlap(one: Any, other: Any) -> bool:
+    arrays = [getattr(a, "data", a) if hasattr(a, "indptr") else a for a in (one, other)]
+    if not all(isinstance(a, np.ndarray) for a in arrays):
+        return one is other
+    return np.may_share_memory(*arrays)
+
+
 def _size(array: Any) -> int:
     if hasattr(array, "indptr"):
         return int(array.data.nbytes + array.indices.nbytes + array.indptr.nbytes)
@@ -227,6 +234,9 @@ class _Fit:
         if failed or warned or drew:
             np.random.set_state(state)
             return None
+        held = [a for a in (X_fit, X_test, X_train) if a is not None and a is not rows.X_train]
+        if any(_overlap(a, b) for a, b in itertools.combinations(held, 2)):
+            return None  # a step gives out an array of its own, and writes to it the next time
         own = {name.removeprefix(self.prefix): value for name, value in rows.fit_params.items()}
         rows = rows._replace(
             X_fit=X_fit, X_test=X_test, X_train=X_train, fit_params=own, steps=steps.steps

@@ -505,6 +505,19 @@ def test_a_fit_that_fails_keeps_what_it_reached(solver, done):
         assert not hasattr(new, "coefs_")
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_a_warm_start_refuses_a_new_label_before_anything_changes(solver):
+    labels = np.where(NUMBERS > 0, "a", "b")
+    fitted = fastnn.dask.MLPClassifier(**given(solver=solver, warm_start=True))
+    fitted.fit(cut(X), cut(labels))
+    before = parameters(fitted).copy(), fitted.n_iter_
+    other = np.r_[labels[:-1], "c"]
+    with pytest.raises(ValueError, match="label 'c', which is not in classes"):
+        fitted.fit(cut(X), cut(other))
+    np.testing.assert_array_equal(parameters(fitted), before[0])
+    assert fitted.n_iter_ == before[1]
+
+
 class Interrupting(Flaky):
     """Partitions of X, during the load of the nth of which somebody presses Ctrl-C."""
 
@@ -603,9 +616,10 @@ def test_a_worker_that_is_killed(solver, tmp_path):
 # ---- many fits ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("layout", ["samples", "nets"])
 @pytest.mark.parametrize("n_tasks", [None, 1, 4, 100])
-def test_networks_have_the_bits_of_fit_many(client, n_tasks):
-    options = {"max_iter": [1, 9, 3, 2, 5, 4], "batch_size": 16, "solver": "adam"}
+def test_networks_have_the_bits_of_fit_many(client, n_tasks, layout):
+    options = {"max_iter": [1, 9, 3, 2, 5, 4], "batch_size": 16, "layout": layout}
     rows = [np.arange(20 + i) for i in range(5)] + [None]
     found, expected = networks(), networks()
     assert fastnn.dask.fit_many(
@@ -629,6 +643,10 @@ def test_networks_that_diverge_or_cannot_be_trained(client):
         fastnn.dask.fit_many(found, ROWS, TARGETS, max_iter=[1, 1, 1, 0, 1, 1])
     with pytest.raises(TypeError, match="n_tasks must be a whole number"):
         fastnn.dask.fit_many(found, ROWS, TARGETS, n_tasks=1.5)
+    with pytest.raises(TypeError, match="takes no n_jobs"):
+        fastnn.dask.fit_many(found, ROWS, TARGETS, n_jobs=1)
+    with pytest.raises(ValueError, match="layout"):
+        fastnn.dask.fit_many(found, ROWS, TARGETS, layout="auto")
     same(found, before)
 
 
@@ -636,7 +654,7 @@ def test_networks_without_a_cluster_are_trained_here(monkeypatch):
     monkeypatch.setattr(dask, "compute", None)
     found, expected = networks(), networks()
     fastnn.dask.fit_many(found, ROWS, TARGETS, max_iter=2)
-    fastnn.fit_many(expected, ROWS, TARGETS, max_iter=2)
+    fastnn.fit_many(expected, ROWS, TARGETS, max_iter=2, layout="samples")
     same(found, expected)
 
 

@@ -156,7 +156,8 @@ def test_a_stream_of_ones_own(random_state):
 def test_rows_of_ones_own():
     rows = [[0, 1, 2], None, np.arange(30), [5] * 4]
     some, nets = ensemble(), single(ensemble().seeds_)
-    some.fit(X, Y, rows=rows, max_iter=3, learning_rate_init=[0.1, 0.01, 0.1, 0.01])
+    rates = [0.1, 0.01, 0.1, 0.01]
+    some.fit(X, Y, rows=rows, max_iter=3, learning_rate_init=rates, layout="samples")
     for net, own, rate in zip(nets, rows, (0.1, 0.01, 0.1, 0.01), strict=True):
         chosen = slice(None) if own is None else own
         net.fit(X[chosen], Y[chosen], max_iter=3, learning_rate_init=rate)

@@ -234,6 +234,37 @@ def test_300_sets_of_networks(monkeypatch):
             assert net.params_.tobytes() == want[i][0], seed
 
 
+def test_lanes_whose_neighbours_end_sooner():
+    n = lanes.lanes_of(np.dtype("f8"))
+    for batch_size in (120, 50):
+        nets, alone = tiny(n), tiny(n)
+        max_iter = [3, *(n - 1) * [20]][:n]
+        fit_many(nets, X, Y, batch_size=batch_size, max_iter=max_iter, layout="nets")
+        for net, other, n_epochs in zip(nets, alone, max_iter, strict=True):
+            other.fit(X, Y, batch_size=batch_size, max_iter=n_epochs)
+            np.testing.assert_allclose(net.loss_curve_, other.loss_curve_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("layout", ["samples", "nets", "auto"])
+def test_targets_of_the_rows_that_are_used(layout):
+    """Only those must be targets of the loss, and those of every network."""
+    y = np.r_[7.0, RNG.randint(2, size=118), 7.0]
+    rows = [*(np.arange(1, 60) for _ in range(19)), np.arange(60, 119)]
+
+    def made():
+        return [Network([3, 5, 1], "tanh", loss="binary_log_loss", random_state=i)
+                for i in range(20)]  # fmt: skip
+
+    fit_many(made(), X, y, rows=rows, max_iter=1, layout=layout)
+    for i, k in ((19, 119), (7, 0)):
+        nets, bad = made(), list(rows)
+        bad[i] = np.r_[rows[i], k]
+        before = [state(net) for net in nets]
+        with pytest.raises(ValueError, match=rf"nets\[{i}\]: y\[59, 0\] = 7"):
+            fit_many(nets, X, y, rows=bad, max_iter=1, layout=layout)
+        assert [state(net) for net in nets] == before
+
+
 def test_lanes_that_diverge():
     """They tell the epoch, keep its first parameters, and train on; the others do not notice."""
     rates = 9 * [0.01, 1e200]

@@ -370,6 +370,27 @@ def test_fits_that_fail(n_jobs, scoring, handed_on):
         ours.GridSearchCV(classifier(), {"alhpa": [1]}, cv=3, n_jobs=n_jobs).fit(X, LABELS)
 
 
+class Keeps(TransformerMixin, BaseEstimator):
+    """Gives out the same array for as many rows."""
+
+    def fit(self, X, y=None):
+        self.room_ = {}
+        return self
+
+    def transform(self, X):
+        room = self.room_.setdefault(X.shape, np.empty_like(X))
+        np.multiply(X, 2, out=room)
+        return room
+
+
+@pytest.mark.parametrize("train_score", [False, True])
+def test_steps_that_write_to_what_they_gave_out(train_score):
+    """Two folds are as long: what a net is to train on would be overwritten."""
+    net = MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
+    assert_same("GridSearchCV", make_pipeline(Keeps(), net), {"mlpregressor__alpha": [0, 1]},
+                data=(X, X[:, 0]), cv=2, return_train_score=train_score)  # fmt: skip
+
+
 @pytest.mark.parametrize("n_jobs", N_JOBS)
 def test_scores_that_fail(n_jobs, handed_on):
     """With scikit-learn's warnings: ROC AUC of three classes needs to know how."""

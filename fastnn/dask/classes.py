@@ -106,11 +106,13 @@ class _OverPartitions:
         )
         partitions = partitions_of(X, y, sample_weight)
         found = look_at_each(self._unfitted(), partitions)
+        goes_on = self.warm_start and shortcuts.is_fitted(self)
+        if goes_on and classes is None:
+            classes = getattr(self, "classes_", None)
         classes = classes_of(found, classes)
         weights = weigh(found, classes, getattr(self, "class_weight", None))
         total = sum(weights.of_partition)
         counted = [i for i, weight in enumerate(weights.of_partition) if weight]
-        goes_on = self.warm_start and shortcuts.is_fitted(self)
         trainer = self.to_local() if goes_on else self._new_local()
         parts = _Parts(
             [partitions[i] for i in counted],

@@ -31,13 +31,14 @@ def fit_many(
 ) -> list[Failure | None]:
     """Train many networks on the workers of a cluster, some in each task.
 
-    Each ends with the bits that `fastnn.fit_many` gives it in one process. That is what is called
-    where there is no active `distributed.Client`.
+    Each ends with the bits that `fastnn.fit_many` with the same layout gives it in one process.
+    That is what is called where there is no active `distributed.Client`.
 
     Parameters
     ----------
     nets, X, y, rows, rows_val, sample_weight, errors, **options
-        As of `fastnn.fit_many`. X and y are sent to each worker once.
+        As of `fastnn.fit_many`, without n_jobs, callback and progress. X and y are sent to each
+        worker once.
     layout : {"samples", "nets"}
         As of `fastnn.fit_many`, without "auto", whose choice depends on how many networks a call
         has.
@@ -71,6 +72,9 @@ def fit_many(
     """
     if n_tasks is not None:
         n_tasks = checks.whole_number("n_tasks", n_tasks)
+    for name in ("n_jobs", "callback", "progress"):
+        if name in options:
+            raise TypeError(f"fit_many over workers takes no {name}")
     checks.choice("layout", layout, {name: name for name in ("samples", "nets")})
     client = rounds.present_client()
     data: dict[str, Any] = {"X": X, "y": y, "sample_weight": sample_weight}

@@ -127,24 +127,24 @@ cdef void take_net(
 
 cdef void give_net(
     const Nets *nets, const NetPlan *plan, Lanes *table, Py_ssize_t k, int64_t status,
-    const real *work
+    bint finite, const real *work
 ) noexcept nogil:
     """Write down what the network in lane k has become, and free the lane.
 
-    One that diverged has its parameters of the epoch's beginning, and no state.
+    One that is not finite has its parameters of the epoch's beginning, and no state.
     """
     cdef Lane *lane = &table.lane[k]
     cdef real *params = <real *> nets.params + lane.net * plan.n_params
     cdef real *states = <real *> nets.states + lane.net * plan.n_states * plan.n_params
     cdef Py_ssize_t i, lanes = plan.lanes
-    cdef Py_ssize_t source = plan.backup if status == DIVERGED else plan.params
+    cdef Py_ssize_t source = plan.params if finite else plan.backup
     cdef NetEnd *end = &nets.ends[lane.net]
     for i in range(plan.n_params):
         params[i] = work[source + i * lanes + k]
     for i in range(plan.n_states * plan.n_params):
-        states[i] = 0 if status == DIVERGED else work[plan.states + i * lanes + k]
+        states[i] = work[plan.states + i * lanes + k] if finite else 0
     end.epochs, end.status = lane.epoch, status
-    end.steps = 0 if status == DIVERGED else lane.step
+    end.steps = lane.step if finite else 0
     table.ended[table.n_ended] = lane.net
     table.n_ended += 1
     lane.net = -1
@@ -243,7 +243,8 @@ cdef void gather_nets(
         if lane.net >= 0:   # if no row is left, the batch's last one stands for all
             c_nets_gather(nets.n_columns, count, max(1, present), <const real *> nets.table,
                           lane.order + lane.row + min(first, lane.count - 1), rows + k)
-        for s in range(0 if table.even else count):
+        # kept tiles stay when a net ends, and then batches are no longer all as long
+        for s in range(count if plan.kept or not table.even else 0):
             weights[s * plan.lanes + k] = s < present
 
 
@@ -365,18 +366,18 @@ cdef void end_batches(
         lane.row += lane.count
         lane.step += 1
         if not isfinite(lane.loss):
-            give_net(nets, plan, table, k, DIVERGED, work)
+            give_net(nets, plan, table, k, DIVERGED, False, work)
         elif lane.row == lane.n_rows:
             if not looked:
                 c_nets_finite(plan.n_params, <const real *> (work + plan.params), marks)
                 looked = True
             if marks[k] != 0:
-                give_net(nets, plan, table, k, DIVERGED, work)
+                give_net(nets, plan, table, k, DIVERGED, False, work)
                 continue
             nets.loss_curves[lane.net * nets.longest + lane.epoch] = lane.loss / lane.n_rows
             lane.epoch, lane.row = lane.epoch + 1, 0
             if lane.epoch == nets.n_epochs[lane.net]:
-                give_net(nets, plan, table, k, FINISHED, work)
+                give_net(nets, plan, table, k, FINISHED, True, work)
 
 
 cdef void open_lanes(
@@ -447,13 +448,18 @@ cdef void leave_lanes(
     """Give back networks in the middle of their fits."""
     cdef NetPlan plan
     cdef Lanes *table = <Lanes *> workspace
+    cdef real *work = <real *> (workspace + round_up(sizeof(Lanes), 128))
+    cdef real *marks
     cdef Py_ssize_t k
     plan_nets(&plan, nets, sizeof(real))
     table.n_ended = 0
-    for k in range(plan.lanes if table.begun else 0):
+    if not table.begun:
+        return
+    marks = work + plan.marks
+    c_nets_finite(plan.n_params, <const real *> (work + plan.params), marks)
+    for k in range(plan.lanes):
         if table.lane[k].net >= 0:
-            give_net(nets, &plan, table, k, RUNNING,
-                     <const real *> (workspace + round_up(sizeof(Lanes), 128)))
+            give_net(nets, &plan, table, k, RUNNING, marks[k] == 0, work)
 
 
 cdef class NetLanes:

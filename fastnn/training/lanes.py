@@ -87,8 +87,8 @@ class LaneFits:
     layer_units : ndarray of intp
     codes : ndarray of int32
         The activation of each layer.
-    x, y : ndarray, (n, units)
-        Checked.
+    table : ndarray, (n, layer_units[0] + layer_units[-1])
+        Inputs and targets, checked.
     """
 
     def __init__(
@@ -96,10 +96,9 @@ class LaneFits:
         fits: Sequence[LaneFit],
         layer_units: NDArray[np.intp],
         codes: NDArray[np.int32],
-        x: NDArray[Any],
-        y: NDArray[Any],
+        table: NDArray[Any],
     ) -> None:
-        self._fits, self._x, self._y = fits, x, y
+        self._fits, self._table = fits, table
         self._units, self._codes = layer_units, codes
         self._params = np.array([fit.params for fit in fits])
         self.n_lanes = lanes_of(self._params.dtype)
@@ -112,14 +111,14 @@ class LaneFits:
         n_epochs = np.array([fit.n_epochs for fit in fits], np.intp)
         self._curves = np.zeros((n, n_epochs.max()))
         self._ends = np.zeros((n, 3), np.int64)
-        lengths = [len(x) if fit.rows is None else len(fit.rows) for fit in fits]
+        lengths = [len(table) if fit.rows is None else len(fit.rows) for fit in fits]
         rows = None
         if any(fit.rows is not None for fit in fits):
-            everything = np.arange(len(x), dtype=np.intp)
+            everything = np.arange(len(table), dtype=np.intp)
             rows = np.concatenate([everything if f.rows is None else f.rows for f in fits])
         self._generators = [fit.bit_generator for fit in fits]
         self._lanes = kernels.build.NetLanes(
-            self._params, self._states, layer_units, codes, steps, np.hstack([x, y]), rows,
+            self._params, self._states, layer_units, codes, steps, table, rows,
             np.cumsum([0, *lengths]), n_epochs, self._generators, self._curves, self._ends,
         )  # fmt: skip
         self._waiting, self._lock = iter(range(n)), threading.Lock()
@@ -127,7 +126,7 @@ class LaneFits:
     def work(self, fits: Fits, settle: _Settle) -> None:
         """Train until no network is left, or for as long as `fits` says.
 
-        settle(numbers) is called when networks ended; `result` has what they have become.
+        settle(numbers) is called when networks ended; `results` has what they have become.
         """
         workspace = kernels.aligned_zeros(self._lanes.workspace_size, np.uint8)
         at_work: set[int] = set()
@@ -186,7 +185,8 @@ class LaneFits:
 
     def _error(self, i: int, n_epochs: int) -> FloatingPointError:
         rows = self._fits[i].rows
-        x, y = (a if rows is None else a[rows] for a in (self._x, self._y))
+        own = self._table if rows is None else self._table[rows]
+        x, y = np.split(own, [self._units[0]], axis=1)
         return FloatingPointError(
             f"training diverged in epoch {n_epochs + 1}: {NOT_FINITE}. The parameters are those "
             f"before that epoch. {advice(x, y, self._rates[i])}"

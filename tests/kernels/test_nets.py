@@ -163,6 +163,23 @@ def test_no_company_changes_a_bit(kernels, dtype, net, rng):
         np.testing.assert_array_equal(train(kernels, dtype, mixed).params[2:], together.params)
 
 
+@pytest.mark.parametrize("batch", [100, 9])
+def test_neighbours_that_end_sooner(kernels, dtype, rng, batch):
+    """All lanes are full and their batches as long, until some networks end, or diverge."""
+    n = lanes_of(kernels, dtype)
+    fits = fits_of(rng, dtype, NETS[2], "sgd", n * [40], [batch], [9, 3, 9, 7], 2)
+    if n > 2:
+        fits.steps[2][: builds.STEP.itemsize].view(builds.STEP)["learning_rate"] = 1e30
+    together = train(kernels, dtype, fits)
+    assert n <= 2 or together.ends[2, 2] == builds.DIVERGED
+    for i in range(n):
+        alone = train(kernels, dtype, some_of(fits, [i]))
+        np.testing.assert_array_equal(alone.params[0], together.params[i])
+        k = together.ends[i, 0]
+        np.testing.assert_array_equal(alone.curves[0, :k], together.curves[i, :k])
+        assert (together.curves[i, :k] > 0).all()
+
+
 def test_all_rows_and_numbers_of_their_own(kernels, dtype, rng):
     """Without lists of rows; rates, penalties and momenta differ from network to network."""
     options = {
@@ -223,6 +240,20 @@ def test_networks_that_are_left(kernels, dtype, rng):
         lanes.train(workspace, [3])
     with pytest.raises(ValueError, match="networks for"):
         lanes.train(workspace, [1] * (lanes_of(kernels, dtype) + 1))
+
+
+def test_what_is_left_is_finite(kernels, dtype, rng):
+    fits = fits_of(rng, dtype, NETS[2], "sgd", 3 * [7], [3], [9], 1, budget=1.0, alpha=0.0,
+                   learning_rate=[float(np.finfo(dtype).max) / 4, 0.01])  # fmt: skip
+    fits.table[:, NETS[2][0][0] :] *= 1e6
+    lanes, arrays = begin(kernels, dtype, fits)
+    workspace = builds.aligned_empty(lanes.workspace_size)
+    workspace[:] = 0
+    lanes.train(workspace, [0, 1][: lanes_of(kernels, dtype)])
+    lanes.leave(workspace)
+    assert arrays.ends[0].tolist() == [0, 0, builds.RUNNING]
+    np.testing.assert_array_equal(arrays.params[0], fits.params[0])
+    assert (arrays.states == 0).all()
 
 
 def test_long_batches_are_left_between_tiles(kernels, dtype, rng):
