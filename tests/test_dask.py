@@ -507,11 +507,11 @@ def test_a_fit_that_fails_keeps_what_it_reached(solver, done):
 
 @pytest.mark.parametrize("solver", ["lbfgs", "adam"])
 def test_a_warm_start_refuses_a_new_label_before_anything_changes(solver):
-    labels = np.where(NUMBERS > 0, "a", "b")
+    labels = np.where(NUMBERS[:, 0] > 0, "a", "b")
     fitted = fastnn.dask.MLPClassifier(**given(solver=solver, warm_start=True))
     fitted.fit(cut(X), cut(labels))
     before = parameters(fitted).copy(), fitted.n_iter_
-    other = np.r_[labels[:-1], "c"]
+    other = np.append(labels[:-1], "c")
     with pytest.raises(ValueError, match="label 'c', which is not in classes"):
         fitted.fit(cut(X), cut(other))
     np.testing.assert_array_equal(parameters(fitted), before[0])
