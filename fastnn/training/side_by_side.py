@@ -29,6 +29,7 @@ class Fits:
         self.over = threading.Event()
         self.failures: dict[int, Failure] = {}
         self._enough, self._lock, self._progress = threading.Event(), threading.Lock(), progress
+        self._changed = threading.Event()  # more are done
         self._n_fits, self._n_begun, self._n_done, self._told = n_fits, 0, 0, 0
         self._caller = threading.get_ident()
 
@@ -46,6 +47,7 @@ class Fits:
         """Count n of them that ended."""
         with self._lock:
             self._n_done += n
+        self._changed.set()
         self.tell()
 
     def tell(self) -> None:
@@ -63,7 +65,8 @@ class Fits:
         while not self.over.is_set() and self._n_done < (
             self._n_begun if self._enough.is_set() else self._n_fits
         ):
-            self.over.wait(0.01)
+            self._changed.wait(0.01)
+            self._changed.clear()
             self.tell()
 
 
