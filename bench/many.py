@@ -25,7 +25,7 @@ from fastnn import Network, fit_many  # noqa: E402
 # units, rows, batch, epochs
 WORKLOADS = [
     ((2, 8, 1), 500, 500, 100),
-    ((2, 8, 1), 500, 8, 20),
+    ((2, 8, 1), 500, 8, 200),
     ((8, 32, 32, 2), 1000, 32, 20),
     ((16, 64, 1), 1000, 32, 20),
 ]
