@@ -47,6 +47,8 @@ def main():
     for units, rows, batch, epochs in WORKLOADS:
         for dtype in ("float32", "float64"):
             name = f"{'-'.join(map(str, units))} {dtype}, {rows} rows, batches of {batch}"
+            if options.smoke:
+                epochs = min(epochs, 10)
             if options.only in name:
                 measure(name, units, rows, batch, epochs, dtype, options, cores)
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
