@@ -235,7 +235,7 @@ class _Group:
 
     def __init__(self, numbers: list[int], jobs: list[Job], table: NDArray[Any]) -> None:
         self._numbers, self._jobs, net = numbers, jobs, jobs[0].net
-        self._fits = LaneFits([lane_fit(job) for job in jobs], net._units, net._codes, table)
+        self._fits = LaneFits([_lane_fit(job) for job in jobs], net._units, net._codes, table)
 
     def fit(self, fits: Fits, X: Any) -> None:
         """A thread's part of all fits."""
@@ -252,7 +252,7 @@ class _Group:
         self._fits.work(fits, settle)
 
 
-def lane_fit(job: Job) -> LaneFit:
+def _lane_fit(job: Job) -> LaneFit:
     """The same, as lanes take it."""
     assert job.step is not None
     shuffles = job.options.get("shuffle", _OF_FIT["shuffle"])

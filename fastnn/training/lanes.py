@@ -20,9 +20,9 @@ from fastnn.training.side_by_side import Fits
 
 # what a step may have beside these is for networks alone: options by name, and what they must be
 _ALONE = {"learning_rate": None, "clip_norm": 0, "ema": 0, "input_noise": 0, "dropout": 0}
-# Bytes of parameters, gradients and Adam's moments of all lanes. Measured on a Zen 4 core: up to
-# the first number networks in lanes are 1.1 to 5 times as fast as one after the other, up to the
-# second 1.0 to 1.6 times, and with batches of at most 8 rows 1.1 to 2.4 times.
+# Bytes of parameters, gradients and Adam's moments of all lanes. On a Zen 4 core networks in lanes
+# are 1.2 to 4.7 times as fast with 33 parameters, 1.0 to 1.2 times with 1,150 to 1,400
+# (`python bench/many.py`); beyond, the second-level cache is full.
 _TINY, _SMALL = 100 << 10, 320 << 10
 _BRIEF = 8
 _Settle = Callable[[list[int]], None]
