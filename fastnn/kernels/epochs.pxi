@@ -1,12 +1,31 @@
 # What is drawn, and the rule that ends training.
 #
 # Draws are those of NumPy's RandomState: of the first parameters, and of the next epoch's order of
-# rows.
+# rows. Words of MT19937, its usual generator, are drawn many at a time, from its own state; if that
+# is no longer laid out as a `twister`, one by one, as from all others.
+
+from numpy.random import MT19937
+
+cdef extern from "twister.h" nogil:
+    enum: TWISTER_WORDS
+    ctypedef struct twister:
+        uint32_t *key
+        int pos
+    void twister_draw(twister *t, Py_ssize_t n, uint32_t *out)
+
+cdef enum:
+    DRAWS = 64              # words at a time
+
+ctypedef fused index:
+    int32_t
+    Py_ssize_t
+
+ctypedef uint32_t (*next_word)(void *state) noexcept nogil
 
 cdef struct BitGenerator:               # the first fields of numpy/random/bitgen.h's
     void *state
     void *next_uint64
-    uint32_t (*next_uint32)(void *state) noexcept nogil
+    next_word next_uint32
     double (*next_double)(void *state) noexcept nogil
 
 
@@ -14,23 +33,60 @@ cdef BitGenerator *generator_of(bit_generator) except NULL:
     return <BitGenerator *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
 
 
-cdef void shuffle_rows(
-    BitGenerator *generator, Py_ssize_t n, Py_ssize_t *order
-) noexcept nogil:
+cdef next_word twister_next() except? NULL:
+    """What draws from NumPy's MT19937, or NULL if its state is not a `twister`."""
+    one = MT19937(0)
+    cdef BitGenerator *generator = generator_of(one)
+    cdef twister *state = <twister *> generator.state
+    cdef const uint32_t[::1] key
+    cdef Py_ssize_t i
+    for _ in range(2):
+        told = one.state["state"]
+        key = told["key"]
+        if state.pos != told["pos"] or key.shape[0] != TWISTER_WORDS:
+            return NULL
+        for i in range(TWISTER_WORDS):
+            if state.key[i] != key[i]:
+                return NULL
+        generator.next_uint32(generator.state)
+    return generator.next_uint32
+
+
+cdef next_word TWISTER_NEXT = twister_next()    # as long as the module lives
+
+
+cdef void draw_words(BitGenerator *generator, Py_ssize_t n, uint32_t *out) noexcept nogil:
+    """The next n of its 32-bit numbers."""
+    cdef Py_ssize_t i
+    if generator.next_uint32 == TWISTER_NEXT:
+        twister_draw(<twister *> generator.state, n, out)
+        return
+    for i in range(n):
+        out[i] = generator.next_uint32(generator.state)
+
+
+cdef void shuffle_rows(BitGenerator *generator, Py_ssize_t n, index *order) noexcept nogil:
     """Fisher and Yates; each j among 0 .. i is drawn by masking bits until it is small enough.
 
     A draw that is too large swaps i with itself and does not count, so no branch is mispredicted.
     """
-    cdef Py_ssize_t i = n - 1, j, mask = 1, taken
+    cdef uint32_t[DRAWS] words
+    cdef Py_ssize_t i = n - 1, j, k, count, end, mask = 1, taken
     while mask < i:
         mask = 2 * mask + 1
     while i > 0:
-        j = generator.next_uint32(generator.state) & mask
-        taken = j <= i
-        j = j if taken else i
-        order[i], order[j] = order[j], order[i]
-        i -= taken
-        mask >>= i <= mask >> 1
+        count, k = min(i, DRAWS), 0     # as many will be drawn
+        draw_words(generator, count, words)
+        while k < count:
+            end = k + min(count - k, i - (mask >> 1))   # as many have this mask
+            while k < end:
+                j = words[k] & mask
+                taken = j <= i
+                j = j if taken else i
+                order[i], order[j] = order[j], order[i]
+                i -= taken
+                k += 1
+            mask >>= i == mask >> 1
 
 
 def shuffle(bit_generator, Py_ssize_t[::1] order):

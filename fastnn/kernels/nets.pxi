@@ -7,7 +7,6 @@
 
 cdef enum:
     MOST_LANES = 16
-    SIDE_BY_SIDE = 4        # orders that are shuffled at a time
     TILE_BYTES = 24 << 10   # of a tile of NET_TILE samples in all layers; more: of half as many
     STEP_NUMBERS = 9        # vectors of step_numbers, simd/solvers.h
     KEPT_BYTES = 4 << 20    # limit for tiles that are kept from epoch to epoch
@@ -150,44 +149,13 @@ cdef void give_net(
     lane.net = -1
 
 
-cdef struct Drawing:        # of an epoch's order
-    BitGenerator *generator
-    int32_t *order
-    Py_ssize_t i, mask
-
-
-cdef inline void draw_next(Drawing *d) noexcept nogil:
-    """A step of `shuffle_rows`."""
-    cdef Py_ssize_t j = d.generator.next_uint32(d.generator.state) & d.mask
-    cdef bint taken = j <= d.i
-    j = j if taken else d.i
-    d.order[d.i], d.order[j] = d.order[j], d.order[d.i]
-    d.i -= taken
-    d.mask >>= d.i <= d.mask >> 1
-
-
-cdef void draw_orders(Drawing *d, Py_ssize_t n) noexcept nogil:
-    """Shuffle up to SIDE_BY_SIDE orders: draws wait for the one before, but not for others'."""
-    cdef Py_ssize_t k, turns = 1
-    while n == SIDE_BY_SIDE and turns > 0:
-        turns = min(min(d[0].i, d[1].i), min(d[2].i, d[3].i))
-        for _ in range(turns):
-            for k in range(SIDE_BY_SIDE):
-                draw_next(&d[k])
-    for k in range(n):
-        while d[k].i > 0:
-            draw_next(&d[k])
-
-
 cdef void begin_epochs(
     const Nets *nets, const NetPlan *plan, Lanes *table, real *work
 ) noexcept nogil:
     """Draw the order, and keep the parameters, of each network whose epoch begins."""
     cdef real *marks = work + plan.marks
-    cdef Drawing drawings[SIDE_BY_SIDE]
-    cdef Drawing *d
     cdef Lane *lane
-    cdef Py_ssize_t k, n = 0
+    cdef Py_ssize_t k
     cdef bint marked = False
     for k in range(plan.lanes):
         lane = &table.lane[k]
@@ -197,15 +165,7 @@ cdef void begin_epochs(
         marks[k], marked, lane.loss = 1, True, 0
         if nets.generators[lane.net] == NULL or lane.batch >= lane.n_rows:
             continue
-        d = &drawings[n]
-        d.generator, d.order = nets.generators[lane.net], lane.order
-        d.i, d.mask, n = lane.n_rows - 1, 1, n + 1
-        while d.mask < d.i:
-            d.mask = 2 * d.mask + 1
-        if n == SIDE_BY_SIDE:
-            draw_orders(drawings, n)
-            n = 0
-    draw_orders(drawings, n)
+        shuffle_rows(nets.generators[lane.net], lane.n_rows, lane.order)
     if marked:
         c_nets_copy(plan.n_params, marks, <const real *> (work + plan.params),
                     work + plan.backup)
