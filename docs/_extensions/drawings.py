@@ -11,7 +11,7 @@ from pathlib import Path
 STYLE = """<style>
 svg { color: #24292f; }
 .s0 { fill: #0072b2; } .s1 { fill: #8cc0e0; } .c { fill: #d98c2b; } .r { fill: #3aa383; }
-text { fill: currentColor; font: 13px sans-serif; }
+text { fill: currentColor; font-family: sans-serif; font-size: 13px; }
 @media (prefers-color-scheme: dark) { svg { color: #e6edf3; } }
 </style>"""
 CELL = 18
@@ -43,44 +43,43 @@ def arrow(x: int, y: int, length: int) -> str:
 
 def layout() -> str:
     """All of it."""
+    lanes = ["s0" if j % 2 == 0 else "s1" for j in range(8)]
     parts = [
-        label(10, 20, "Rows of X, as NumPy has them", bold=True),
-        label(10, 38, "8 samples of 3 features: one sample after the other"),
-        *(cells(20, 52 + i * CELL, 1, 3, "s0" if i % 2 == 0 else "s1") for i in range(8)),
-        label(82, 66, "sample 0"), label(82, 66 + CELL, "sample 1"),
-        label(82, 66 + 7 * CELL, "sample 7"),
-        arrow(160, 120, 50), label(185, 108, "gather", "middle"),
-        label(250, 20, "A tile", bold=True),
-        label(250, 38, "one feature after the other; 8 samples are a vector"),
+        label(4, 18, "Rows of X, as NumPy has them", bold=True),
+        label(4, 36, "8 samples of 3 features, one sample after the other"),
+        *(cells(24, 48 + i * CELL, 1, 3, kind) for i, kind in enumerate(lanes)),
+        label(88, 61, "sample 0"),
+        label(88, 61 + CELL, "sample 1"),
+        label(88, 61 + 7 * CELL, "sample 7"),
+        label(4, 222, "A tile", bold=True),
+        label(4, 240, "one feature after the other; 8 samples are one vector"),
         *(
-            cells(330 + j * CELL, 68 + i * 30, 1, 1, "s0" if j % 2 == 0 else "s1")
+            cells(84 + j * CELL, 252 + i * 26, 1, 1, kind)
             for i in range(3)
-            for j in range(8)
+            for j, kind in enumerate(lanes)
         ),
-        *(label(322, 82 + i * 30, f"feature {i}", "end") for i in range(3)),
-        label(330, 178, "one load reads a row of it: 8 samples"),
-        label(10, 240, "A panel of coefs", bold=True),
-        label(10, 258, "for each feature the coefs of 4 neighbouring outputs"),
-        cells(90, 276, 3, 4, "c", 4),
-        *(label(82, 290 + i * 22, f"feature {i}", "end") for i in range(3)),
-        label(250, 240, "The product", bold=True),
-        label(250, 258, "out[r] += coef[feature, r] * tile[feature], feature by feature"),
-        cells(255, 284, 4, 1, "c", 4), label(281, 330, "*"),
-        *(
-            cells(300 + j * CELL, 316, 1, 1, "s0" if j % 2 == 0 else "s1")
-            for j in range(8)
-        ),
-        arrow(452, 325, 28), cells(492, 284, 4, 8, "r", 4),
-        label(300, 352, "a vector, loaded once"),
-        label(492, 388, "4 * 8 sums, in registers"),
-        label(255, 388, "one coef at a time, broadcast"),
-    ]  # fmt: skip
+        *(label(74, 265 + i * 26, f"feature {i}", "end") for i in range(3)),
+        label(4, 358, "A panel of coefs", bold=True),
+        label(4, 376, "for each feature, the coefs of 4 neighbouring outputs"),
+        cells(84, 388, 3, 4, "c", 4),
+        *(label(74, 401 + i * 22, f"feature {i}", "end") for i in range(3)),
+        label(4, 484, "The product, feature by feature", bold=True),
+        label(4, 502, "sums[output] += coef[feature, output] * tile[feature]"),
+        cells(10, 514, 4, 1, "c", 4),
+        label(34, 561, "*"),
+        *(cells(46 + j * CELL, 547, 1, 1, kind) for j, kind in enumerate(lanes)),
+        arrow(198, 556, 24),
+        cells(230, 514, 4, 8, "r", 4),
+        label(46, 584, "loaded once"),
+        label(4, 618, "one coef at a time"),
+        label(230, 618, "4 vectors, in registers"),
+    ]
     title = (
         "Rows of X become tiles in which a vector holds one feature of eight samples; coefs lie "
         "in panels of outputs; a product adds a broadcast coef times a vector to sums in registers"
     )
     return "\n".join([
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 650 400" width="650" role="img" '
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 390 630" width="390" role="img" '
         f'aria-label="{title}">', STYLE, *parts, "</svg>", "",
     ])  # fmt: skip
 
