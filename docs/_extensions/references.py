@@ -11,6 +11,7 @@ public module. What is in single backticks and no name of fastnn's, as is a para
 
 from __future__ import annotations
 
+import importlib
 import re
 import zlib
 from pathlib import Path
@@ -67,6 +68,10 @@ def _missing(
     # The estimators' docstrings are those of the scikit-learn installed, whichever that is.
     if not page.startswith("reference/generated"):
         return None
+    rooms = ("sklearn.model_selection", "sklearn.metrics", "sklearn.utils")
+    for room in rooms if node.get("refdomain") == "py" else ():
+        if hasattr(importlib.import_module(room), target):  # a neighbour of what is inherited
+            target = f"{room}.{target}"
     if target.startswith("sklearn."):
         path = f"modules/generated/{target}.html"
     elif node["reftype"] == "term":
@@ -98,7 +103,7 @@ def _plain(
         return f"``{match[2]}``" if match[2] else r"\|"
 
     for i, line in enumerate(lines):
-        if not line.lstrip().startswith((">>>", "...", "..", ":")):
+        if not line.lstrip().startswith((">>>", "...", "..", ":", "|", "+")):
             lines[i] = MARKUP.sub(escaped, line)
 
 
