@@ -16,9 +16,10 @@ import time
 import warnings
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results" / "estimators.json"
+import stored
+import tables
+
 FASHION = "/usr/share/datasets/fashion-mnist"  # of Debian's package dataset-fashion-mnist
-START, END = "<!-- estimators -->", "<!-- end of estimators -->"
 
 
 def pin(threads):
@@ -153,34 +154,6 @@ def search(dtype, rounds, grid):
     }  # fmt: skip
 
 
-def search_text(row):
-    fast, slow = row["seconds"]
-    low, high = row["spread"]
-    return (
-        f"GridSearchCV, {row['folds']} folds x {row['candidates']} candidates, digits 64-32-10, "
-        f"10 epochs, {row['dtype']}: {fast:.3g} s, scikit-learn {slow:.3g} s, "
-        f"**{row['ratio']:.1f}x ({low:.1f}-{high:.1f})**"
-    )
-
-
-def table(rows):
-    """The rows as Markdown."""
-    lines = [
-        "| data | type | samples x features | fastnn, ms an epoch | scikit-learn | faster | "
-        "score, fastnn and scikit-learn |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        low, high = row["spread"]
-        fast, slow = row["ms_per_epoch"]
-        lines.append(
-            f"| {row['data']} | {row['dtype']} | {row['samples']} x {row['features']} "
-            f"| {fast:.3g} | {slow:.3g} | **{row['ratio']:.1f}x ({low:.1f}-{high:.1f})** "
-            f"| {row['score'][0]:.4f}, {row['score'][1]:.4f} |"
-        )
-    return "\n".join(lines)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     add = parser.add_argument
@@ -192,8 +165,10 @@ def main():
         help=f"Fashion-MNIST besides, from its four files in FOLDER ({FASHION})")  # fmt: skip
     add("--epochs", type=int, default=10, help="of Fashion-MNIST")
     add("--json", type=Path, metavar="FILE", help="write the results for machines")
-    add("--write-readme", action="store_true", help="write the table in ../README.md")
+    add("--save", action="store_true", help="keep the results in results/ and write the tables")
     options = parser.parse_args()
+    if options.save and (options.smoke or options.only_search or options.threads != 1):
+        parser.error("--save keeps whole results of one thread")
     pin(options.threads)
     import numpy as np
 
@@ -203,7 +178,7 @@ def main():
     for dtype in (np.float64, np.float32):
         for name, X, y, classes in () if options.only_search else bundled():
             rows.append(compare(name, X, y, classes, dtype, rounds, defaults))
-            print(table(rows[-1:]).splitlines()[-1], flush=True)
+            print(tables.estimators_table(rows[-1:]).splitlines()[-1], flush=True)
         if options.fashion:
             X, y, X_test, y_test = fashion_mnist(options.fashion)
             params = {"hidden_layer_sizes": (256, 128), "max_iter": options.epochs}
@@ -211,23 +186,21 @@ def main():
                 compare("Fashion-MNIST", X, y, True, dtype, min(rounds, 2), params,
                         (X_test.astype(dtype), y_test))
             )  # fmt: skip
-            print(table(rows[-1:]).splitlines()[-1], flush=True)
+            print(tables.estimators_table(rows[-1:]).splitlines()[-1], flush=True)
         searches.append(search(dtype, min(rounds, 3), grid))
-        print(search_text(searches[-1]), flush=True)
+        print(tables.search_text(searches[-1]), flush=True)
     # now that NumPy has its threads
     import run
+    import sklearn
 
-    machine = run.describe(None)
-    text = "\n".join([table(rows), "", *(search_text(row) + "  " for row in searches)]).rstrip()
-    print(text)
+    machine = {**run.describe(None), "scikit-learn": sklearn.__version__}
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
-    if options.json or options.write_readme:
-        results = {"machine": machine, "rows": rows, "searches": searches}
-        (options.json or RESULTS).write_text(json.dumps(results, indent=1) + "\n")
-    if options.write_readme:
-        readme = Path(__file__).parents[1] / "README.md"
-        before, rest = readme.read_text().split(START)
-        readme.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}")
+    results = {"machine": machine, "results": rows, "searches": searches}
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.save:
+        stored.save("estimators", results)
+        tables.write()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ Counts repeat to a fraction of a percent where times do not, so a regression of 
 on the noisiest machine. Each workload runs under `valgrind --tool=callgrind` once to warm up, then
 twice for each of two numbers of epochs or calls: the difference is what these cost. The counts
 stored in instructions.json belong to a compiler, a Python and a NumPy; with others there is
-nothing to compare with. valgrind knows AVX2 but not AVX-512.
+nothing to compare with. valgrind knows AVX2 but not AVX-512. `--history` shows the counts of every
+commit that changed them: git keeps them, so no other store is needed.
 """
 
 import argparse
@@ -191,7 +192,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="store what is counted now")
     parser.add_argument("--only", default="", metavar="TEXT", help="count workloads so named")
+    parser.add_argument("--history", action="store_true",
+                        help="count nothing: the stored counts over git's commits")  # fmt: skip
     options = parser.parse_args()
+    if options.history:
+        print("\n".join(history_lines(history(), options.only)) or "git has no counts here")
+        return
     if options.only and options.update:
         parser.error("--update stores all counts, not those of --only")
     if not shutil.which("valgrind"):
@@ -219,6 +225,46 @@ def main():
         if worse:
             sys.exit("more instructions than stored:\n  " + "\n  ".join(worse))
         print(f"none is more than {TOLERANCE:.0%} above its stored count")
+
+
+def history(stored=STORED):
+    """What git has of the stored counts, the oldest first: commit, day, {versions: counts}."""
+
+    def git(*words):
+        done = subprocess.run(
+            ["git", *words], cwd=stored.parent, capture_output=True, text=True, check=False
+        )
+        return done.stdout if done.returncode == 0 else ""
+
+    commits = [line.split() for line in git(
+        "log", "--reverse", "--format=%h %cs", "--", stored.name
+    ).splitlines()]  # fmt: skip
+    texts = [git("show", f"{commit}:./{stored.name}") for commit, _ in commits]
+    return [
+        (*commit, json.loads(text)) for commit, text in zip(commits, texts, strict=True) if text
+    ]
+
+
+def history_lines(kept, only=""):
+    """For each count the commits that changed it by a thousandth or more."""
+    found = {}
+    for commit, day, of_versions in kept:
+        for versions, counts in of_versions.items():
+            for name, count in counts.items():
+                found.setdefault((name, versions), []).append((commit, day, count))
+    lines = []
+    for (name, versions), counts in found.items():
+        if only not in name:
+            continue
+        lines.append(f"{name}, {versions}")
+        before = None
+        for commit, day, count in counts:
+            change = count / before - 1 if before else None
+            if change is None or abs(change) >= 0.001:
+                shown = "" if change is None else f"{change:+8.1%}"
+                lines.append(f"  {commit} {day} {count:14,.0f}{shown}")
+                before = count
+    return lines
 
 
 def compare(counts, stored):

@@ -4,7 +4,7 @@ Each competitor runs in a fresh process of its own, pinned to the same cores, an
 same loss from the same start before it is timed. Runs alternate; figures are ratios within a
 round: median (min-max). Every competitor's share of the core's measured peak is stated, and the
 ceiling of each ratio: what it would be if fastnn computed at 100% of the peak. Results of every
-kind of core and build are kept side by side in results/, and the README shows them all.
+kind of core and build are kept side by side in results/, and docs/benchmarks.md shows them all.
 """
 
 import argparse
@@ -16,6 +16,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+import stored
 
 HERE = Path(__file__).resolve().parent
 # adapter -> what people call it, the module it needs
@@ -52,7 +54,6 @@ TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
 ADAM_TOLERANCE = 5e-3
 # a timed run is at least so many epochs, whatever they take: a fit's fixed cost counts as little
 LEAST_EPOCHS = 2
-RESULTS = HERE / "results"
 
 
 def main():
@@ -66,13 +67,10 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="two small nets, shortly")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--save", action="store_true",
-                        help="keep the results in results/peers-KIND-BUILD.json")  # fmt: skip
-    parser.add_argument("--write-readme", action="store_true",
-                        help="measure nothing: tables of results/ into README.md")  # fmt: skip
+                        help="keep the results in results/ and write the tables")  # fmt: skip
     options = parser.parse_args()
-    if options.write_readme:
-        write_readme()
-        return
+    if options.save and options.smoke:
+        parser.error("--smoke measures nothing worth keeping")
     if options.smoke:
         options.workloads, options.dtypes = "2-4-8-1,16-64-64-1", "float32"
         options.rounds, options.seconds = 3, 0.01
@@ -104,22 +102,25 @@ def main():
         options.json.parent.mkdir(exist_ok=True)
         options.json.write_text(json.dumps(measured, indent=1) + "\n")
     if options.save:
-        path = RESULTS / f"peers-{machine['kind']}-{machine['build']}.json"
-        stored = json.loads(path.read_text()) if path.exists() else None
-        path.write_text(json.dumps(merged(stored, measured), indent=1) + "\n")
+        import tables
+
+        path = stored.path_of("peers", machine)
+        before = json.loads(path.read_text()) if path.exists() else None
+        stored.save("peers", merged(before, measured))
+        tables.write()
 
 
-def merged(stored, measured):
+def merged(before, measured):
     """Results of one kind of core and build: new rows in place of old ones, which stay if they
     are of the same compiler, Python and NumPy."""
     same = ("compiler", "Python", "NumPy")
-    if stored is None or any(stored["machine"][k] != measured["machine"][k] for k in same):
+    if before is None or any(before["machine"][k] != measured["machine"][k] for k in same):
         return measured
 
     def key(row):
         return row["threads"], row["dtype"], row["workload"]
 
-    rows = {key(row): row for row in (*stored["results"], *measured["results"])}
+    rows = {key(row): row for row in (*before["results"], *measured["results"])}
     names = list(WORKLOADS)
     in_order = sorted(rows, key=lambda k: (k[0], k[1], names.index(k[2])))
     return {"machine": measured["machine"], "results": [rows[k] for k in in_order]}
@@ -298,78 +299,6 @@ def report(result):
             f"{memory}  loss {peer['loss']:.8f}  {text}{f'  asked {asked}x' if asked else ''}"
         )
     return "\n".join(lines)
-
-
-def write_readme():
-    """Replace the tables between the README's two marks: one for each kind of core and build."""
-    stored = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("peers-*.json"))]
-    path = HERE.parent / "README.md"
-    before, rest = path.read_text(encoding="utf-8").split("<!-- peers -->\n")
-    after = rest.split("<!-- end of peers -->")[1]
-    path.write_text(
-        f"{before}<!-- peers -->\n{readme_tables(stored)}\n<!-- end of peers -->{after}",
-        encoding="utf-8",
-    )
-
-
-def readme_tables(stored):
-    """Markdown of what was measured with one thread on each kind of core."""
-    parts = [
-        "Microseconds a batch, the share of the core's measured peak that they are, how many "
-        "times as long the others take, and the ceiling of the smallest of these ratios: what it "
-        "would be at 100% of the peak. Medians of ratios taken in alternation on one pinned core."
-    ]
-    rows = []
-    for one in stored:
-        machine = one["machine"]
-        rows.append([row for row in one["results"] if row["threads"] == 1])
-        versions = {
-            PEERS[n][0]: p["version"] for r in rows[-1] for n, p in r["peers"].items()
-            if n not in ("fastnn_", "torch_compiled")
-        }  # fmt: skip
-        facts = [
-            f"**{machine['CPU']} ({machine['kind']}), {machine['build']} build**",
-            *([f"caches {machine['caches']}"] if "caches" in machine else []),
-            machine["compiler"], *(f"{name} {version}" for name, version in versions.items()),
-        ]  # fmt: skip
-        parts += ["", ", ".join(facts) + ":", "", *table(rows[-1])]
-    # an epoch of a wide net takes that long anyway
-    first = {
-        name: [
-            result["peers"][name]["first_s"]
-            for result in itertools.chain(*rows)
-            if name in result["peers"] and max(map(int, result["workload"].split("-"))) <= 100
-        ]
-        for name in ("fastnn_", *BEST_OF)
-    }
-    others = [seconds for name in BEST_OF for seconds in first[name]]
-    if others:
-        parts += [
-            "",
-            f"Making a net ready and training it for one epoch takes fastnn up to "
-            f"{max(first['fastnn_']) * 1e3:.1f} ms, PyTorch and JAX {min(others):.2g} to "
-            f"{max(others):.2g} s, compilation included (nets of up to 100 units a layer).",
-        ]
-    return "\n".join(parts)
-
-
-def table(rows):
-    lines = [
-        "| network, batch | type | fastnn | of peak | scikit-learn | PyTorch | torch.compile "
-        "| JAX | ceiling |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        cells = [f"{row['workload']}, {row['batch']}", row["dtype"]]
-        cells += [f"{row['peers']['fastnn_']['us']:.4g} us", f"{row['share_of_peak']:.0%}"]
-        shown = ("scikit_learn", *BEST_OF)
-        for name in shown:
-            peer = row["peers"].get(name)
-            cells.append(f"{peer['ratio']['median']:.2f}x" if peer else "")
-        ceilings = [ceiling(row, name) for name in shown if name in row["peers"]]
-        cells.append(f"{min(ceilings):.2f}x" if ceilings else "")
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"  # read by NumPy's BLAS when it loads
 
 import numpy as np  # noqa: E402
+import stored  # noqa: E402
 from sklearn.datasets import make_circles  # noqa: E402
 
 import fastnn  # noqa: E402
@@ -46,8 +47,11 @@ def main():
     parser.add_argument("--steps", type=int, default=2000, help="steps of one timed call (2000)")
     parser.add_argument("--smoke", action="store_true", help="3 short rounds: does it all run?")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    parser.add_argument("--write-readme", action="store_true", help="put the table in README.md")
+    parser.add_argument("--save", action="store_true",
+                        help="keep the results in results/ and write the tables")  # fmt: skip
     options = parser.parse_args()
+    if options.save and options.smoke:
+        parser.error("--smoke measures nothing worth keeping")
     if options.smoke:
         options.rounds, options.steps = 3, 200
     core = pin()
@@ -63,8 +67,11 @@ def main():
         print()
     else:
         print("\n" + ", ".join(f"{key} {value}" for key, value in machine.items()))
-    if options.write_readme:
-        write_readme(machine, results)
+    if options.save:
+        import tables
+
+        stored.save("speed", {"machine": machine, "results": results})
+        tables.write()
 
 
 def pin():
@@ -120,6 +127,7 @@ def describe(core):
         "NumPy": np.__version__,
         "Python": platform.python_version(),
         "fastnn": fastnn.__version__,
+        **stored.today(),
     }
 
 
@@ -279,33 +287,6 @@ def report(result):
     print(
         f"  {result['steps_a_second']:.0f} steps a second; multiply-adds at "
         f"{result['share_of_peak']:.0%} of the measured peak, {result['peak_gflops']:.0f} GFLOP/s"
-    )
-
-
-def write_readme(machine, results):
-    """Replace the table between the README's two marks."""
-    lines = [
-        "| network, 500 samples | type | NumPy | fastnn | faster | called step by step |",
-        "|---|---|---|---|---|---|",
-    ]
-    for r in results:
-        us = r["us_a_step"]
-        lines.append(
-            f"| {r['topology']} | {r['dtype']} | {us['numpy']:.0f} us a step | "
-            f"{us['fastnn']:.1f} us | **{ratio_text(r['ratio']['fastnn'])}** | "
-            f"{ratio_text(r['ratio']['fastnn by step'])} |"
-        )
-    lines += [
-        "",
-        f"Median (min-max) of ratios taken in alternation on one pinned core; {machine['CPU']}, "
-        f"{machine['build']} build, {machine['compiler']}, NumPy {machine['NumPy']}.",
-    ]
-    path = Path(__file__).resolve().parent.parent / "README.md"
-    before, rest = path.read_text(encoding="utf-8").split("<!-- speed -->\n")
-    after = rest.split("<!-- end of speed -->")[1]
-    table = "\n".join(lines)
-    path.write_text(
-        f"{before}<!-- speed -->\n{table}\n<!-- end of speed -->{after}", encoding="utf-8"
     )
 
 

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import shutil
+import subprocess
 import sys
 
 import alternate
@@ -17,6 +19,7 @@ import pytest
 import run
 import same_bits
 import shares
+import tables
 from conftest import COMPILED_ONLY
 
 LINUX = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins processes")
@@ -70,7 +73,7 @@ def test_the_ceiling_is_the_ratio_at_the_peak():
 
 MACHINE = {
     "CPU": "a CPU", "kind": "zen3", "build": "avx2", "compiler": "GCC 1", "Python": "3",
-    "NumPy": "2",
+    "NumPy": "2", "caches": "L1 32K", "fastnn": "0.1.0", "date": "2026-11-29",
 }  # fmt: skip
 
 
@@ -90,25 +93,26 @@ def test_new_results_take_the_place_of_old_ones():
     assert peers.merged(old, other) == other
 
 
-def test_the_readme_has_a_table_for_each_kind_of_core():
-    stored = [
+def test_there_is_a_table_for_each_kind_of_core():
+    kept = [
         {"machine": {**MACHINE, "build": build}, "results": [
             result({"fastnn_": us, "scikit_learn": 40.0, "jax_jit": 30.0}),
             result({"fastnn_": 1.0}, threads=2),
         ]}
         for build, us in (("avx2", 10.0), ("avx512", 5.0))
     ]  # fmt: skip
-    text = peers.readme_tables(stored)
+    text = tables.peers(kept)
     assert text.count("| network, batch |") == 2
-    assert "| 64-100-10, 200 | float32 | 10 us | 50% | 4.00x |  |  | 3.00x | 6.00x |" in text
-    assert "| 64-100-10, 200 | float32 | 5 us | 50% | 8.00x |  |  | 6.00x | 12.00x |" in text
-    assert "avx512 build**, GCC 1" in text
-
-
-def test_the_readme_shows_the_stored_results():
-    stored = [json.loads(path.read_text()) for path in sorted(peers.RESULTS.glob("peers-*.json"))]
-    text = (peers.HERE.parent / "README.md").read_text(encoding="utf-8")
-    assert peers.readme_tables(stored) in text
+    assert "| 64-100-10, 200, float32 | 4.00x |  |  | 3.00x | 10 µs | 50% | 6.00x |" in text
+    assert "| 64-100-10, 200, float32 | 8.00x |  |  | 6.00x | 5 µs | 50% | 12.00x |" in text
+    assert "avx512 build**, caches L1 32K, GCC 1" in text
+    short = tables.peers_in_short(kept[1])
+    assert "scikit-learn 8.0, JAX 6.0." in short
+    assert "The wider" not in short
+    wide = [*kept[1]["results"], result({"fastnn_": 10.0, "jax_jit": 12.0}, workload="784-300-10")]
+    assert "256 units and more, the fastest of them takes 1.2 times" in tables.peers_in_short(
+        {**kept[1], "results": wide}
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,6 +219,30 @@ def test_stored_counts_are_those_that_are_counted():
     names = {" ".join(job) for job in instructions.COUNTED}
     for compiler, counts in json.loads(instructions.STORED.read_text()).items():
         assert set(counts) == names, compiler
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_the_history_of_counts_is_that_of_their_file(tmp_path):
+    def git(*words):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    stored = tmp_path / "bench" / "instructions.json"
+    stored.parent.mkdir()
+    assert instructions.history(stored) == []
+    git("init", "-q")
+    for counts in ({"a row": 1000.0}, {"a row": 1000.5, "b": 50.0}, {"a row": 900.0, "b": 50.0}):
+        stored.write_text(json.dumps({"GCC 1": counts}))
+        git("add", ".")
+        git("commit", "-q", "-m", "counts")
+    kept = instructions.history(stored)
+    assert [versions["GCC 1"]["a row"] for _, _, versions in kept] == [1000, 1000.5, 900]
+    lines = instructions.history_lines(kept)
+    assert lines[0] == "a row, GCC 1"
+    # the second commit changed next to nothing
+    assert [line.split()[2:] for line in lines[1:3]] == [["1,000"], ["900", "-10.0%"]]
+    assert [line.split()[2:] for line in lines[4:]] == [["50"]]
+    assert instructions.history_lines(kept, "b") == lines[3:]
 
 
 def test_a_changed_byte_changes_the_hash():
