@@ -11,11 +11,13 @@ import argparse
 import json
 import sys
 import warnings
+from inspect import signature
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
+from scipy.ndimage import zoom
 from sklearn.datasets import load_digits, load_iris, make_blobs, make_circles
 from sklearn.inspection import DecisionBoundaryDisplay
 
@@ -36,6 +38,9 @@ from fastnn.plotting.training import TrainingPicture
 from fastnn.schedules import BY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
+KINDS_HAVE_COLORS = (
+    "multiclass_colors" in signature(DecisionBoundaryDisplay.from_estimator).parameters
+)
 
 
 def rings():
@@ -53,6 +58,30 @@ def digits():
     return MLPClassifier(
         (32, 16), alpha=0.1, max_iter=200, early_stopping=True, random_state=0
     ).fit(X / 16, y)  # fmt: skip
+
+
+def images():
+    """Digits of 16 x 16 pixels, between whose 8 x 8 grey levels lie the means of neighbours."""
+    X, y = load_digits(return_X_y=True)
+    return np.array([zoom(image, 2, order=1) for image in X.reshape(-1, 8, 8) / 16]), y
+
+
+def three_sums():
+    """A net of 24 features, of which every second four decide one output each.
+
+    Its units are in the order of the output for which they weigh most.
+    """
+    X = np.random.default_rng(0).uniform(-1, 1, (1500, 24))
+    sums = [X[:, i : i + 4].sum(axis=1) for i in (0, 8, 16)]
+    y = np.column_stack([np.sin(2 * sums[0]), np.abs(sums[1]), np.sin(2 * sums[2])])
+    net = Network([24, 12, 3], "relu", random_state=0)
+    net.fit(X, y, solver="lbfgs", alpha=0.1, max_iter=300)
+    weight = np.abs(net.coefs_[1])
+    order = np.lexsort((-weight.max(axis=1), weight.argmax(axis=1)))
+    hidden, output = net.coefs_
+    net.coefs_ = [hidden[:, order], output[order]]
+    net.intercepts_ = [net.intercepts_[0][order], net.intercepts_[1]]
+    return net
 
 
 def boundary():
@@ -77,11 +106,18 @@ def boundary_slice():
         warnings.simplefilter("ignore")  # it need not converge for a picture
         model = MLPClassifier((16,), max_iter=300, random_state=0).fit(X, y)
     _, ax = plt.subplots(figsize=(4.6, 4), layout="constrained")
+    # scikit-learn 1.6 has colours of its own
+    options = {"multiclass_colors": style.CLASS_COLORS[:3]} if KINDS_HAVE_COLORS else {}
     DecisionBoundaryDisplay.from_estimator(
         FeatureSlice(model, X, petals), X[:, petals], ax=ax, alpha=0.8, eps=0.5,
-        xlabel=iris.feature_names[2], ylabel=iris.feature_names[3],
+        xlabel=iris.feature_names[2], ylabel=iris.feature_names[3], **options,
     )  # fmt: skip
-    ax.scatter(*X[:, petals].T, s=14, color="white", edgecolors="black")
+    for kind, color in enumerate(style.CLASS_COLORS[:3]):
+        ax.scatter(
+            *X[np.ix_(y == kind, petals)].T, s=16, color=color, edgecolors="black",
+            linewidths=0.7, label=iris.target_names[kind],
+        )  # fmt: skip
+    ax.legend(loc="upper left", framealpha=0.85)
     return ax.figure
 
 
@@ -107,7 +143,7 @@ def network():
 
 
 def heat_maps():
-    return NetworkDisplay.from_estimator(digits(), kind="heatmap").figure_
+    return NetworkDisplay.from_network(three_sums(), kind="heatmap").figure_
 
 
 def hidden_units():
@@ -116,7 +152,14 @@ def hidden_units():
 
 
 def pixels():
-    return HiddenUnitsDisplay.from_estimator(digits(), image_shape=(8, 8)).figure_
+    X, y = images()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it need not converge for a picture
+        # coefs of gradient descent are sums of images, once the penalty took their start away
+        model = MLPClassifier(
+            (18,), "tanh", solver="sgd", learning_rate_init=0.05, alpha=1, random_state=0
+        ).fit(X.reshape(len(X), -1), y)  # fmt: skip
+    return HiddenUnitsDisplay.from_estimator(model, image_shape=(16, 16)).figure_
 
 
 def activations():
@@ -272,7 +315,7 @@ def main():
     folder.mkdir(exist_ok=True)
     matplotlib.use("agg")
     for look, suffix in (("default", ""), ("dark_background", "-dark")):
-        with plt.style.context(look):
+        with plt.style.context([look, {"axes.prop_cycle": plt.cycler(color=style.COLORS)}]):
             for drawing in FIGURES:
                 figure = drawing()
                 path = folder / f"{name_of(drawing)}{suffix}.png"

@@ -167,7 +167,10 @@ def test_graph(net, look):
     assert len(found) == len(segments)
     texts = {text.get_text() for text in display.ax_.texts}
     assert {"left", "up", "input\n2", "tanh\n5", "tanh\n3", "sigmoid\n1"} == texts
-    assert "coef" in [ax.get_ylabel() for ax in display.figure_.axes]
+    # edges and units have a scale each
+    scales = {ax.get_ylabel(): ax.get_ylim() for ax in display.figure_.axes[1:]}
+    size = max(np.abs(intercept).max() for intercept in net.intercepts_)
+    assert scales == {"coef (edges)": (-largest, largest), "intercept (units)": (-size, size)}
     # what is 0 is like the background
     middle = display.units_[0].get_facecolors()[0]
     background = "white" if look == "default" else "black"
@@ -186,6 +189,12 @@ def test_graph_of_an_estimator_is_named():
     texts = {text.get_text() for text in display.ax_.texts}
     assert {"sl", "sw", "pl", "pw", "a", "b", "c", "relu\n4", "softmax\n3"} <= texts
     assert len(display.figure_.axes) == 1
+
+
+def test_units_without_intercepts_need_no_scale(net):
+    net.intercepts_ = [0 * intercept for intercept in net.intercepts_]
+    display = drawn(NetworkDisplay.from_network(net, kind="graph"))
+    assert [ax.get_ylabel() for ax in display.figure_.axes[1:]] == ["coef (edges)"]
 
 
 def test_graph_draws_the_strongest_of_many_edges():

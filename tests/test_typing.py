@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,19 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 PACKAGE = Path(fastnn.__file__).resolve().parent
 PROGRAMS = HERE / "typing"
-# what the README's examples take as given
-GIVEN = "import numpy as np\nY = np.zeros((500, 1))\n"
+# pages whose examples are checked: those that define no functions, which --strict wants annotated
+PAGES = ["README.md", "docs/how-to/networks.md"]
 
 
-def readme_examples():
-    """The README's Python examples, one after the other, without the one that is a signature."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    programs = [code for code in examples if "n_jobs=None)" not in code]
-    assert len(programs) == len(examples) - 1 >= 4
-    return "\n".join([GIVEN, *programs])
+def examples():
+    """The Python examples of these pages, each page a function of its own."""
+    programs = []
+    for i, page in enumerate(PAGES):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+        assert code
+        programs.append(f"def page_{i}() -> None:\n" + textwrap.indent(code, "    "))
+    return "\n\n".join(programs)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def programs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("typing")
     for path in PROGRAMS.glob("*.py"):
         (folder / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / "readme.py").write_text(readme_examples(), encoding="utf-8")
+    (folder / "readme.py").write_text(examples(), encoding="utf-8")
     return folder
 
 

@@ -7,6 +7,8 @@
   `DecisionBoundaryDisplay`, which takes a `Network` as it is.
 - `LivePlot`, a callback that draws while a network trains, and `animate`, which makes a GIF or an
   HTML page of what a `fastnn.callbacks.Recorder` kept.
+- `set_language("es")`: labels in Spanish.
+- `style`: the colours that all of them share, such as ``style.COLORS`` for lines of your own.
 
 Colours of text and backgrounds are those of the style in use, so dark styles work.
 """
@@ -23,6 +25,7 @@ from fastnn.plotting.displays import (
     NetworkDisplay,
 )
 from fastnn.plotting.training import LivePlot, animate, training_picture
+from fastnn.plotting.words import set_language
 
 __all__ = [
     "ActivationDisplay",
@@ -33,6 +36,7 @@ __all__ = [
     "LossCurveDisplay",
     "NetworkDisplay",
     "animate",
+    "set_language",
     "training_picture",
 ]
 

@@ -7,19 +7,23 @@ one to the other through the background, so that 0 is as quiet on dark as on lig
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.typing import ColorType
 
 BLUE, ORANGE = "#2a7fc4", "#e8851c"
 CLASS_COLORS = [ORANGE, BLUE, "#009e73", "#cc79a7", "#a08c00", "#8a5a44", "#7a7a7a", "#56b4e9"]
+# of lines: as of classes, the first two the other way round
+COLORS = [BLUE, ORANGE, *CLASS_COLORS[2:]]
 
 _PAPER = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
 _INK = (
@@ -78,6 +82,48 @@ def diverging(background: ColorType, share: float = 1.0, n: int = 256) -> Linear
 
     ends = [mixed(color, background, share) for color in (ORANGE, BLUE)]
     return LinearSegmentedColormap.from_list("fastnn", [ends[0], background, ends[1]], N=n)
+
+
+def log_axis(ax: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis of ax logarithmic, with a few ticks in plain numbers however much it spans.
+
+    matplotlib's own writes 2 x 10^-1, 3 x 10^-1 and so on where an axis spans little more than a
+    decade, and these crowd each other.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    class Ticks(LogLocator):
+        """1, 2, 5 of each decade; of many decades powers of ten; of a part of one, even steps."""
+
+        def tick_values(self, vmin: float, vmax: float) -> Any:
+            low, high = sorted((vmin, vmax))
+            span = high / low if low > 0 else math.inf
+            few = which == "x"  # numbers are wider than high
+            if span <= 6:
+                return MaxNLocator(3 if few else 5).tick_values(low, high)
+            if span > (100 if few else 1e3):
+                self.set_params(subs=(1.0,), numticks=5 if few else 7)
+            else:
+                self.set_params(subs=(1.0, 3.0) if few or span > 100 else (1.0, 2.0, 5.0))
+            return super().tick_values(vmin, vmax)
+
+    axis: Axis = getattr(ax, f"{which}axis")
+    getattr(ax, f"set_{which}scale")("log")
+    axis.set_major_locator(Ticks())
+
+    def text(value: float, _: object) -> str:
+        low, high = sorted(axis.get_view_interval())
+        return _power(value) if low < 2e-5 or high > 2e5 else f"{value:g}"
+
+    axis.set_major_formatter(FuncFormatter(text))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _power(value: float) -> str:
+    """A number as a power of ten, such as 10^-6."""
+    power = math.floor(math.log10(value) + 1e-9)
+    digit = f"{value / 10.0**power:.3g}"
+    return f"$10^{{{power}}}$" if digit == "1" else f"${digit}\\times10^{{{power}}}$"
 
 
 def axes_background(ax: Axes) -> ColorType:

@@ -14,6 +14,7 @@ from fastnn.catalog.activations import ActivationName
 from fastnn.data import checks
 from fastnn.plotting import style
 from fastnn.plotting.displays.models import network_of
+from fastnn.plotting.words import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,7 +156,11 @@ class ActivationDisplay:
             self.lines_.append(line)
             if derivative:
                 (line,) = ax.plot(
-                    z, slope, color=line.get_color(), linestyle="--", label=f"{name}, derivative"
+                    z,
+                    slope,
+                    color=line.get_color(),
+                    linestyle="--",
+                    label=say("{}, derivative", name),
                 )
                 self.derivative_lines_.append(line)
         ax.set(xlabel="$z$", ylabel="$a(z)$, $a'(z)$" if derivative else "$a(z)$")

@@ -15,6 +15,7 @@ from fastnn.network import Network
 from fastnn.plotting import style
 from fastnn.plotting.boundary import Plane
 from fastnn.plotting.displays.models import largest, network_of, sub_axes
+from fastnn.plotting.words import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,7 +164,7 @@ class HiddenUnitsDisplay:
         return {
             "images": images, "scale": scale, "extent": plane.extent,
             "labels": [plane.label(i, names) for i in range(2)],
-            "value": f"activation ({row.name})",
+            "value": say("activation ({})", row.name),
         }  # fmt: skip
 
     @staticmethod
@@ -186,7 +187,7 @@ class HiddenUnitsDisplay:
             )
         images = net.coefs_[0].T[units].reshape(-1, *shape)
         size = float(np.quantile(np.abs(images), 0.995)) or 1.0
-        return {"images": images, "scale": (-size, size), "value": "coef of the pixel"}
+        return {"images": images, "scale": (-size, size), "value": say("coef of the pixel")}
 
     def plot(self, ax: Axes | None = None, *, colorbar: bool = True) -> Self:
         """Draw it.
@@ -221,7 +222,7 @@ class HiddenUnitsDisplay:
                 vmin=low, vmax=high, interpolation="nearest",
             )  # fmt: skip
             self.images_.append(image)
-            where.set_title(f"unit {self.units[i]}", fontsize="small", pad=3)
+            where.set_title(say("unit {}", self.units[i]), fontsize="small", pad=3)
             first_column, last_row = i % n_columns == 0, i + n_columns >= n
             if self.extent is None:
                 where.set(xticks=[], yticks=[])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.plotting import style
+from fastnn.plotting.words import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,9 +79,10 @@ class LearningRateDisplay:
         """
         ax = style.new_axes(ax)
         (self.line_,) = ax.plot(self.learning_rates, self.losses, **kwargs)
-        self.suggestion_ = self._mark(ax, self.suggestion, "o", "steepest")
-        self.valley_ = self._mark(ax, self.valley, "s", "valley")
-        ax.set(xlabel="learning rate", ylabel="smoothed loss", xscale="log")
+        self.suggestion_ = self._mark(ax, self.suggestion, "o", "steepest: {}")
+        self.valley_ = self._mark(ax, self.valley, "s", "valley: {}")
+        ax.set(xlabel=say("learning rate"), ylabel=say("smoothed loss"))
+        style.log_axis(ax, "x")
         ax.margins(x=0.02)
         ax.grid(True, alpha=0.25)
         if self.suggestion_ or self.valley_:
@@ -95,6 +97,6 @@ class LearningRateDisplay:
         loss = np.interp(math.log(rate), np.log(self.learning_rates), self.losses)
         color = style.ORANGE if marker == "o" else self.line_.get_color()
         (mark,) = ax.plot(
-            [rate], [loss], marker, color=color, markersize=8, label=f"{what}: {rate:.2g}"
+            [rate], [loss], marker, color=color, markersize=8, label=say(what, f"{rate:.2g}")
         )
         return mark

@@ -11,6 +11,7 @@ from fastnn.callbacks import ValidationLoss
 from fastnn.data import checks
 from fastnn.plotting import style
 from fastnn.plotting.displays.models import check_fitted
+from fastnn.plotting.words import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,7 +160,7 @@ class LossCurveDisplay:
             Itself.
         """
         ax = style.new_axes(ax)
-        label = kwargs.pop("label", "training" if self.name is None else self.name)
+        label = kwargs.pop("label", say("training") if self.name is None else self.name)
         (self.line_,) = ax.plot(
             np.arange(1, len(self.loss_curve) + 1), self.loss_curve, label=label, **kwargs
         )
@@ -167,25 +168,29 @@ class LossCurveDisplay:
         if self.validation is not None:
             self._plot_validation(ax, label, *self.validation)
         log_scale = log_scale and bool((self.loss_curve > 0).any())
-        ax.set(xlabel="epoch", ylabel="mean loss", yscale="log" if log_scale else "linear")
+        ax.set(xlabel=say("epoch"), ylabel=say("mean loss"))
+        if log_scale:
+            style.log_axis(ax, "y")
+        else:
+            ax.set_yscale("linear")
         ax.margins(x=0.02)
         ax.grid(True, alpha=0.25)
         self._legend(ax)
         self.ax_, self.figure_ = ax, style.figure_of(ax)
         return self
 
-    def _plot_validation(self, ax: Axes, label: str, epochs: ArrayLike, values: ArrayLike) -> None:
-        where, what = ax, "validation"
+    def _plot_validation(self, ax: Axes, name: str, epochs: ArrayLike, values: ArrayLike) -> None:
+        where, label = ax, say("{}, validation", name)
         if self.validation_kind == "score":
-            what = "validation score"
+            label = say("{}, validation score", name)
             # displays drawn into the same axes share one axis of scores
             twins = _score_axes(ax)
             where = twins[0] if twins else ax.twinx()
             if not twins:
                 where.fastnn_scores_of = ax  # type: ignore[attr-defined]
-                where.set_ylabel(what)
+                where.set_ylabel(say("validation score"))
         (self.validation_line_,) = where.plot(
-            epochs, values, color=self.line_.get_color(), linestyle="--", label=f"{label}, {what}"
+            epochs, values, color=self.line_.get_color(), linestyle="--", label=label
         )
         self.validation_ax_ = where
 

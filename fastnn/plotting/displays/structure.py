@@ -13,6 +13,7 @@ from fastnn.data import checks
 from fastnn.network import Network
 from fastnn.plotting import style
 from fastnn.plotting.displays.models import largest, network_of, sub_axes
+from fastnn.plotting.words import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,8 @@ class NetworkDisplay:
     """The structure of a network: units and coefs as a graph, or the coefs as heat maps.
 
     Edges are orange where the coef is negative and blue where it is positive; width and opacity
-    follow its size. Units are coloured by their intercepts.
+    follow its size. Units are coloured by their intercepts, which have a scale of
+    their own; those of the input have none.
 
     Parameters
     ----------
@@ -152,7 +154,8 @@ class NetworkDisplay:
             small = sum(units) <= MAX_GRAPH_UNITS and max(units) <= MAX_GRAPH_LAYER
             kind = "graph" if small else "heatmap"
         width, height = {"graph": (2.0, 5.0), "heatmap": (3.2, 3.8)}[kind]
-        width = max(5.5, width * len(self.coefs) + 1.5)
+        bars = 2.7 if colorbar and kind == "graph" else 1.5
+        width = max(5.5, width * len(self.coefs) + bars)
         ax = style.new_axes(ax, figsize=(width, height))
         self.edges_, self.units_, self.images_ = None, [], []
         self.ax_, self.figure_ = ax, style.figure_of(ax)
@@ -207,7 +210,9 @@ class NetworkDisplay:
         ax.set_ylim(-0.56, 0.56)
         ax.set_axis_off()
         if colorbar:
-            self._colorbar(ax, biggest_coef, "neither")
+            if any(intercept.any() for intercept in self.intercepts):
+                self._colorbar(ax, biggest, say("intercept (units)"), "neither")
+            self._colorbar(ax, biggest_coef, say("coef (edges)"), "neither")
         self.axes_ = np.array([ax])
 
     def _name_units(self, ax: Axes, places: list[NDArray[Any]], area: float) -> None:
@@ -238,23 +243,26 @@ class NetworkDisplay:
             self.images_.append(image)
             before, after = (self.captions[j].split("\n")[0] for j in (i, i + 1))
             where.set_title(f"{units[i]} x {units[i + 1]}", fontsize="medium")
-            where.set(xlabel=f"{after} unit", ylabel="feature" if i == 0 else f"{before} unit")
+            where.set(
+                xlabel=say("{} unit", after),
+                ylabel=say("feature") if i == 0 else say("{} unit", before),
+            )
             for axis in (where.xaxis, where.yaxis):
                 axis.get_major_locator().set_params(integer=True, nbins=4)
         if colorbar:
-            self._colorbar(list(self.axes_), limit, "both")
+            self._colorbar(list(self.axes_), limit, say("coef"), "both")
 
-    def _colorbar(self, ax: Axes | list[Axes], limit: float, extend: str) -> None:
+    def _colorbar(self, ax: Axes | list[Axes], limit: float, label: str, extend: str) -> None:
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
 
         scale = ScalarMappable(
             Normalize(-limit, limit), style.diverging(style.axes_background(self.ax_))
         )
-        self.figure_.colorbar(scale, ax=ax, label="coef", extend=extend, shrink=0.85, pad=0.02)
+        self.figure_.colorbar(scale, ax=ax, label=label, extend=extend, shrink=0.85, pad=0.02)
 
 
 def _layer_captions(net: Network) -> Iterator[str]:
-    yield f"input\n{net.layer_units[0]}"
+    yield f"{say('input')}\n{net.layer_units[0]}"
     for name, n in zip(net.activations, net.layer_units[1:], strict=True):
         yield f"{name}\n{n}"

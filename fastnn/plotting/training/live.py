@@ -96,7 +96,7 @@ class LivePlot(Callback):
         if not completed and net.n_iter_ == 0 and self._screen:  # another callback refused the fit
             self._screen.close()
             return
-        self._draw(net, "done: " if completed else "stopped: ")
+        self._draw(net, "done: {}" if completed else "stopped: {}")
         self._picture.finish()
 
     def _draw(self, net: Network, state: str = "") -> None:

@@ -13,6 +13,7 @@ from fastnn.network import Network
 from fastnn.plotting import style
 from fastnn.plotting.boundary import check_network
 from fastnn.plotting.training.predictions import dense_rows, draw_prediction
+from fastnn.plotting.words import say
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -77,10 +78,11 @@ class TrainingPicture:
         self.figure.set_layout_engine("constrained")
         self.field_ax, self.loss_ax = self.figure.subplots(1, 2, width_ratios=[1.1, 1])
         self.prediction = draw_prediction(self.field_ax, net, X, y, features, resolution)
-        self.field_ax.set_title("data and prediction")
+        self.field_ax.set_title(say("data and prediction"))
         (self._curve,) = self.loss_ax.plot([], [], color=style.BLUE, linewidth=1.8)
         (self._now,) = self.loss_ax.plot([], [], "o", color=style.BLUE, markersize=5)
-        self.loss_ax.set(xlabel="epoch", ylabel="mean loss", yscale="log")
+        self.loss_ax.set(xlabel=say("epoch"), ylabel=say("mean loss"))
+        style.log_axis(self.loss_ax, "y")
         if max_iter:
             self.loss_ax.set_xlim(-0.01 * max_iter, 1.02 * max_iter)
         self.loss_ax.grid(True, alpha=0.25)
@@ -100,17 +102,23 @@ class TrainingPicture:
         limits : pair of float, optional
             Of the loss; by default what fits.
         state : str
-            For the title, before the epoch.
+            For the title, "done: {}" or "stopped: {}".
         """
         self.prediction.update(net)
         curve = np.asarray(net.loss_curve_, np.float64)
         scale = "linear" if len(curve) and not len(on_log_axis(curve)) else "log"
         if self.loss_ax.get_yscale() != scale:
-            self.loss_ax.set_yscale(scale)
+            if scale == "log":
+                style.log_axis(self.loss_ax, "y")
+            else:
+                self.loss_ax.set_yscale(scale)
         self._curve.set_data(np.arange(1, len(curve) + 1), curve)
         self._now.set_data([len(curve)], curve[-1:]) if len(curve) else self._now.set_data([], [])
-        loss = f"loss {curve[-1]:.4f}" if len(curve) else "loss unknown yet"
-        self._title.set_text(f"{state}epoch {len(curve)}, {loss}")
+        if len(curve):
+            title = say("epoch {}, loss {}", len(curve), f"{curve[-1]:.4f}")
+        else:
+            title = say("epoch {}, loss unknown yet", 0)
+        self._title.set_text(say(state, title) if state else title)
         if limits is not None:
             self.loss_ax.set_ylim(*limits)
         elif len(curve):

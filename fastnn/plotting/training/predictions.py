@@ -17,6 +17,7 @@ from fastnn.data import checks
 from fastnn.network import Network
 from fastnn.plotting import style
 from fastnn.plotting.boundary import Plane
+from fastnn.plotting.words import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,10 +90,10 @@ class Curves:
             rows = y.argmax(axis=1) == k if one_class_each else slice(None)
             _scatter(ax, np.column_stack([x[rows], y[rows, k]]), color)
             line_color = color if n_outputs > 1 else style.BLUE
-            label = f"{'class' if one_class_each else 'output'} {k}"
+            label = say("class {}" if one_class_each else "output {}", k)
             self.lines += ax.plot([], [], color=line_color, linewidth=2.2, label=label)
         ax.set(
-            xlabel="$x_{0}$", ylabel="y, and prediction", xlim=(self.x[0], self.x[-1]),
+            xlabel="$x_{0}$", ylabel=say("y, and prediction"), xlim=(self.x[0], self.x[-1]),
             ylim=(bottom - room, top + room),
         )  # fmt: skip
         if n_outputs > 1:  # not over the points of classes, which are at 1
@@ -162,14 +163,14 @@ class ValuePlane(_OverPlane):
         if self._level is not None:
             for value in values:
                 color = style.CLASS_COLORS[int(value > self._level)]
-                _scatter(self.ax, X[y[:, 0] == value], color, f"class {value:g}")
+                _scatter(self.ax, X[y[:, 0] == value], color, say("class {}", f"{value:g}"))
             _legend(self.ax)
         else:
             self.ax.scatter(
                 X[:, 0], X[:, 1], c=y[:, 0], cmap="cividis", vmin=low, vmax=high, s=16,
                 edgecolors=self._ink, linewidths=0.4,
             )  # fmt: skip
-        label = "prediction" if two_classes else "y, and prediction"
+        label = say("prediction" if two_classes else "y, and prediction")
         self.ax.figure.colorbar(self.image, ax=self.ax, label=label, pad=0.02)
 
     def update(self, net: Network) -> None:
@@ -200,7 +201,7 @@ class ClassPlane(_OverPlane):
         self.colors = np.array([style.mixed(c, self._background, FIELD) for c in colors])
         self.image = self.ax.imshow(np.zeros((2, 2, 3)), **image)
         for i, color in enumerate(colors):
-            _scatter(self.ax, X[y.argmax(axis=1) == i], color, f"class {i}")
+            _scatter(self.ax, X[y.argmax(axis=1) == i], color, say("class {}", i))
         _legend(self.ax)
 
     def update(self, net: Network) -> None:
