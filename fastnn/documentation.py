@@ -18,10 +18,11 @@ from fastnn.catalog import activations, initializers, losses, schedules, solvers
 _Class = TypeVar("_Class", bound=type)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_HEADING = re.compile(r"^([A-Z][a-zA-Z ]+)\n-{3,}\n", re.MULTILINE)
-_SECTIONS = re.compile(r"\n\n *(?=[A-Z][a-z]+\n *---)")
-_ENTRY = re.compile(r"^(?=\S)", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{([a-z_ ]+)\}")
+_SECTIONS = re.compile(r"\n\n *(?=[A-Z][a-z]+\n *---)")
+# not compiled before a room needs them: `import fastnn` is to be short
+_HEADING = r"(?m)^([A-Z][a-zA-Z ]+)\n-{3,}\n"
+_ENTRY = r"(?m)^(?=\S)"
 
 
 def complete(doc: str | None, **more: str) -> str:
@@ -78,14 +79,14 @@ def inherit_sections(cls: _Class) -> _Class:
 
 def sections(doc: str | None) -> dict[str, str]:
     """The sections of a docstring, without indentation, by their headings; "" is the first."""
-    before, *rest = _HEADING.split(inspect.cleandoc(doc or ""))
+    before, *rest = re.split(_HEADING, inspect.cleandoc(doc or ""))
     return {"": before, **dict(zip(rest[::2], rest[1::2], strict=True))}
 
 
 def entries(section: str) -> dict[str, str]:
     """What a section says of each parameter or attribute, by the name as it is written there."""
     found = {}
-    for entry in _ENTRY.split(section):
+    for entry in re.split(_ENTRY, section):
         if entry:
             found[re.split(r" ?:|\n", entry, maxsplit=1)[0]] = entry.rstrip()
     return found
@@ -100,9 +101,9 @@ def joined(parts: dict[str, str]) -> str:
     return "\n\n".join(text.rstrip() for text in texts) + "\n"
 
 
-_ARXIV = re.compile(r":arxiv:`([^`<]*?)\s*<([^`>]*)>`")
-_GLOSSARY = re.compile(r"\s+See :term:`(?:the )?Glossary <\w+>`(?:\s+for more details)?\.")
-_ROLE = re.compile(r":(?:ref|term):`([^`<]*?)(?:\s*<[^`>]*>)?`")
+_ARXIV = r":arxiv:`([^`<]*?)\s*<([^`>]*)>`"
+_GLOSSARY = r"\s+See :term:`(?:the )?Glossary <\w+>`(?:\s+for more details)?\."
+_ROLE = r":(?:ref|term):`([^`<]*?)(?:\s*<[^`>]*>)?`"
 
 
 def of_scikit_learn(doc: str | None) -> dict[str, str]:
@@ -119,7 +120,7 @@ def of_scikit_learn(doc: str | None) -> dict[str, str]:
             continue
         if ":`" in paragraph:
             for pattern, text in ((_ARXIV, r"\1 arXiv:\2"), (_GLOSSARY, ""), (_ROLE, r"\1")):
-                paragraph = pattern.sub(text, paragraph)
+                paragraph = re.sub(pattern, text, paragraph)
         kept.append(paragraph)
     parts = sections("\n\n".join(kept))
     return {name: part for name, part in parts.items() if name not in ("See Also", "Examples")}
