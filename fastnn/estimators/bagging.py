@@ -522,7 +522,8 @@ class BaggedMLPClassifier(_Bagged, BaggingClassifier):  # type: ignore[misc]
     >>> from fastnn import BaggedMLPClassifier
     >>> X, y = load_iris(return_X_y=True)
     >>> bag = BaggedMLPClassifier(
-    ...     20, hidden_layer_sizes=8, solver="lbfgs", alpha=1, oob_score=True, random_state=1
+    ...     20, hidden_layer_sizes=8, solver="lbfgs", alpha=1, tol=0.01, oob_score=True,
+    ...     random_state=1,
     ... ).fit(scale(X), y)
     >>> bag.predict_proba(scale(X)[:2]).shape, bag.oob_score_ > 0.9
     ((2, 3), True)

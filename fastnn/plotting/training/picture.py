@@ -234,7 +234,7 @@ def training_picture(
     >>> from fastnn.plotting import training_picture
     >>> X, y = [[0.0], [0.5], [1.0]], [0, 1, 0]
     >>> net = Network([1, 4, 1], "tanh", random_state=0).fit(X, y)
-    >>> training_picture("training.svg", net, X, y, "Three points")
+    >>> training_picture("training.png", net, X, y, "Three points")
     """
     path = Path(path)
     style.check_output("path", path, PICTURES)
