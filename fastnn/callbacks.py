@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import fastnn
+from fastnn import documentation
 from fastnn.data import checks
 
 if TYPE_CHECKING:
@@ -47,6 +48,30 @@ class Callback:
     ----------
     every : int
         Epochs from one call to the next. It is read again after each call.
+
+    Examples
+    --------
+    One that halves the learning rate every so many epochs, in a fit that is resumed, too:
+
+    >>> from fastnn import Network
+    >>> from fastnn.callbacks import Callback
+    >>> class Halves(Callback):
+    ...     def __init__(self, every):
+    ...         self.every, self.rates = every, []
+    ...     def begin(self, net, X, y, max_iter):
+    ...         self.rates = []
+    ...     def __call__(self, net):
+    ...         self.rates.append(net.learning_rate_)
+    ...         net.learning_rate_ /= 2
+    ...     def end(self, net, completed):
+    ...         print("done" if completed else "stopped", self.rates)
+    ...     def get_state(self):
+    ...         return {"rates": self.rates}
+    ...     def set_state(self, state):
+    ...         self.rates = state["rates"]
+    >>> net = Network([1, 4, 1], random_state=0)
+    >>> net = net.fit([[0.0], [1.0]], [0, 1], max_iter=9, learning_rate_init=1, callback=Halves(3))
+    done [1.0, 0.5, 0.25]
     """
 
     every: int = 1
@@ -57,9 +82,11 @@ class Callback:
         Parameters
         ----------
         net : Network
+            What is trained.
         X : ndarray, (n, units of the input)
+            The samples, checked and of the network's type.
         y : ndarray, (n, units of the output)
-            Checked, and of the network's type.
+            The targets, checked and of the network's type.
         max_iter : int
             Epochs to come, at most.
         """
@@ -74,6 +101,7 @@ class Callback:
         Parameters
         ----------
         net : Network
+            What was trained.
         completed : bool
             False if an exception ended it.
         """
@@ -83,12 +111,19 @@ class Callback:
 
         Returns
         -------
-        dict of numbers, text, arrays and lists, or None
+        dict or None
+            Of numbers, text, arrays and lists.
         """
         return None
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave; called after `begin` of the fit that goes on."""
+        """Go on from what `get_state` gave; called after `begin` of the fit that goes on.
+
+        Parameters
+        ----------
+        state : dict
+            What `get_state` gave.
+        """
 
 
 CallbackLike: TypeAlias = Callback | Callable[["Network"], object]
@@ -249,6 +284,7 @@ class Listeners:
 NOBODY = Listeners(None)
 
 
+@documentation.inherit_sections
 class Checkpoint(Callback):
     """Saves what is trained, and how its fit stands, so that a fit can go on from the file.
 
@@ -259,6 +295,7 @@ class Checkpoint(Callback):
     Parameters
     ----------
     path : path-like
+        The file.
     every : int
         Epochs between two checkpoints; there is also one after the last epoch.
 
@@ -271,6 +308,17 @@ class Checkpoint(Callback):
     OSError
         By a fit, before it begins, if there is no such folder, and when a file cannot be written;
         the last one stays.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.callbacks import Checkpoint
+    >>> X, y = [[0.0], [0.5], [1.0]], [0, 1, 0]
+    >>> new = lambda: Network([1, 8, 1], "tanh", random_state=0)
+    >>> net = new().fit(X, y, max_iter=50, callback=Checkpoint("net.fastnn", every=10))
+    >>> net = new().fit(X, y, max_iter=100, resume="net.fastnn")  # 50 epochs more
+    >>> net.loss_ == new().fit(X, y, max_iter=100).loss_
+    True
     """
 
     def __init__(self, path: str | os.PathLike[str], *, every: int = 1) -> None:
@@ -287,6 +335,7 @@ class Checkpoint(Callback):
         net.save(self.path)
 
 
+@documentation.inherit_sections
 class ProgressBar(Callback):
     """A bar with epochs, time left and loss, by tqdm, on terminals and in notebooks.
 
@@ -301,6 +350,13 @@ class ProgressBar(Callback):
     ------
     ImportError
         Without tqdm.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.callbacks import ProgressBar
+    >>> net, bar = Network([1, 4, 1], random_state=0), ProgressBar(desc="net 1", leave=False)
+    >>> net = net.fit([[0.0], [1.0]], [0, 1], max_iter=20, callback=bar)
     """
 
     def __init__(self, *, every: int | None = None, **options: Any) -> None:
@@ -369,6 +425,7 @@ def bar_of(total: int, unit: str) -> Any:
     return _tqdm()(total=total, unit=unit)
 
 
+@documentation.inherit_sections
 class Recorder(Callback):
     """Keeps copies of the parameters during a fit, for `fastnn.plotting.animate` or to examine.
 
@@ -389,6 +446,18 @@ class Recorder(Callback):
         The training data; not copied if the network took it as it was.
     max_iter_ : int
         The epochs that were to come at the beginning.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.callbacks import Recorder
+    >>> recorder, net = Recorder(every=10), Network([1, 4, 1], "tanh", random_state=0)
+    >>> net = net.fit([[0.0], [1.0]], [0, 1], max_iter=30, callback=recorder)
+    >>> recorder.epochs_
+    [0, 10, 20, 30]
+    >>> before = recorder[0]  # a network as it was
+    >>> before.loss(recorder.X_, recorder.y_) > net.loss_
+    True
     """
 
     def __init__(self, *, every: int | None = None) -> None:
@@ -432,14 +501,16 @@ class Recorder(Callback):
         return net
 
 
+@documentation.inherit_sections
 class ValidationLoss(Callback):
     """Follows the loss on other data, and can stop the training when it no longer falls.
 
     Parameters
     ----------
     X : array-like, (m, units of the input)
+        The samples to evaluate, one a row.
     y : array-like, (m, units of the output), or (m,) for one output
-        As the network takes it. In the fit of a classifier they may be labels.
+        Their targets, as the network takes them. In the fit of a classifier they may be labels.
     every : int
         Epochs between two evaluations.
     n_iter_no_change : int, optional
@@ -448,6 +519,7 @@ class ValidationLoss(Callback):
         an exception ended the training. None: never stop. Put it last among several callbacks, so
         that the others end with the best parameters.
     tol : float >= 0
+        By how much a loss must fall to count as lower.
 
     Attributes
     ----------
@@ -457,6 +529,18 @@ class ValidationLoss(Callback):
         The mean loss of each, without penalty.
     best_loss_ : float
         The lowest of them; infinite before the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network
+    >>> from fastnn.callbacks import ValidationLoss
+    >>> X = np.linspace(-1, 1, 40)[:, np.newaxis]
+    >>> validation = ValidationLoss(X[1::2], X[1::2] ** 2, every=5)
+    >>> net = Network([1, 8, 1], "tanh", random_state=0)
+    >>> net = net.fit(X[::2], X[::2] ** 2, max_iter=15, callback=validation)
+    >>> validation.epochs_, validation.best_loss_ == min(validation.losses_)
+    ([5, 10, 15], True)
     """
 
     def __init__(

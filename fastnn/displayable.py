@@ -48,7 +48,7 @@ class _Conditional:
 
     def __get__(self, net: Any, owner: type | None = None) -> Any:
         if net is None:
-            return self
+            return self._method  # as `help` and documentation show it
         if not self._condition(net):
             raise AttributeError(f"{net!r} has no {self._method.__name__}")
         return self._method.__get__(net)
@@ -66,10 +66,19 @@ class Displayable:
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
+            The samples, one a row.
 
         Returns
         -------
         ndarray, (n, n_classes)
+            Rows that sum to 1.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> net = Network([2, 4, 1], loss="binary_log_loss", random_state=0)
+        >>> net.predict_proba([[0.0, 1.0]]).shape, net.classes_
+        ((1, 2), array([0., 1.]))
         """
         p: NDArray[Any] = self._predict_plane(X)
         return p if p.shape[1] > 1 else np.hstack([1 - p, p])
@@ -81,10 +90,18 @@ class Displayable:
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
+            The samples, one a row.
 
         Returns
         -------
         ndarray, (n,)
+            The outputs.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> Network([2, 4, 1], "tanh", random_state=0).decision_function([[0.0, 1.0]]).shape
+        (1,)
         """
         outputs: NDArray[Any] = self._predict_plane(X)
         return outputs.ravel()

@@ -1,12 +1,28 @@
-"""The catalog as text: lists in docstrings, and the tables of docs/catalog.md."""
+"""Docstrings that are put together, and the tables of docs/catalog.md.
+
+What several docstrings say is written once: lists of the catalog and `_LISTS` stand for
+placeholders, sections and entries of one docstring go into others. Docstrings are empty under
+``python -OO``, and without their indentation from Python 3.13 on.
+"""
 
 from __future__ import annotations
 
+import inspect
+import re
 import textwrap
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from fastnn.catalog import activations, initializers, losses, schedules, solvers
+
+_Class = TypeVar("_Class", bound=type)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_PLACEHOLDER = re.compile(r"\{([a-z_ ]+)\}")
+_SECTIONS = re.compile(r"\n\n *(?=[A-Z][a-z]+\n *---)")
+# not compiled before a room needs them: `import fastnn` is to be short
+_HEADING = r"(?m)^([A-Z][a-zA-Z ]+)\n-{3,}\n"
+_ENTRY = r"(?m)^(?=\S)"
 
 
 def complete(doc: str | None, **more: str) -> str:
@@ -14,13 +30,100 @@ def complete(doc: str | None, **more: str) -> str:
 
     A list of several lines takes the indentation of its placeholder.
     """
-    text = doc or ""  # empty under python -OO
-    for name, lines in {**_LISTS, **{key: [line] for key, line in more.items()}}.items():
-        before, placeholder, after = text.partition(f"{{{name}}}")
-        if placeholder:
-            indent = before[before.rfind("\n") + 1 :]
-            text = before + ("\n" + " " * len(indent)).join(lines) + after
-    return text
+
+    def lines_of(match: re.Match[str]) -> str:
+        name, start = match[1], match.string.rfind("\n", 0, match.start()) + 1
+        lines = more[name].split("\n") if name in more else _LISTS.get(name)
+        if lines is None:  # braces of a set or dict
+            return match[0]
+        indent = "\n" + " " * (match.start() - start)
+        return indent.join(lines).replace(f"{indent}\n", "\n\n")
+
+    return _PLACEHOLDER.sub(lines_of, doc or "")
+
+
+def completed(function: _Function) -> _Function:
+    """Decorator: a function whose docstring is complete."""
+    function.__doc__ = complete(function.__doc__)
+    return function
+
+
+def taken_from(original: Any) -> Callable[[_Function], _Function]:
+    """Decorator: a method that is documented as another is."""
+
+    def documented(function: _Function) -> _Function:
+        function.__doc__ = original.__doc__
+        return function
+
+    return documented
+
+
+def inherit_sections(cls: _Class) -> _Class:
+    """Class decorator: methods without sections of their own have those of the base's.
+
+    "Raises" may be there already, and comes after them.
+    """
+    for name, method in vars(cls).items():
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        own = method.__doc__ or ""
+        theirs = getattr(super(cls, cls), name, None)
+        found = _SECTIONS.search(getattr(theirs, "__doc__", None) or "")
+        if not own or not found or "Parameters\n" in own or "Returns\n" in own:
+            continue
+        before, *rest = _SECTIONS.split(own, maxsplit=1)
+        after = own[len(before) :] if rest else "\n"
+        method.__doc__ = before.rstrip() + found.string[found.start() :].rstrip() + after
+    return cls
+
+
+def sections(doc: str | None) -> dict[str, str]:
+    """The sections of a docstring, without indentation, by their headings; "" is the first."""
+    before, *rest = re.split(_HEADING, inspect.cleandoc(doc or ""))
+    return {"": before, **dict(zip(rest[::2], rest[1::2], strict=True))}
+
+
+def entries(section: str) -> dict[str, str]:
+    """What a section says of each parameter or attribute, by the name as it is written there."""
+    found = {}
+    for entry in re.split(_ENTRY, section):
+        if entry:
+            found[re.split(r" ?:|\n", entry, maxsplit=1)[0]] = entry.rstrip()
+    return found
+
+
+def joined(parts: dict[str, str]) -> str:
+    """A docstring of sections."""
+    texts = (
+        f"{heading}\n{'-' * len(heading)}\n{text}" if heading else text
+        for heading, text in parts.items()
+    )
+    return "\n\n".join(text.rstrip() for text in texts) + "\n"
+
+
+_ARXIV = r":arxiv:`([^`<]*?)\s*<([^`>]*)>`"
+_GLOSSARY = r"\s+See :term:`(?:the )?Glossary <\w+>`(?:\s+for more details)?\."
+_ROLE = r":(?:ref|term):`([^`<]*?)(?:\s*<[^`>]*>)?`"
+
+
+def of_scikit_learn(doc: str | None) -> dict[str, str]:
+    """The sections of a docstring of scikit-learn's that hold for a class in its place.
+
+    They are without its versions, references to its other pages and examples.
+    """
+    kept = []
+    for paragraph in inspect.cleandoc(doc or "").split("\n\n"):
+        start = paragraph.lstrip()
+        if start.startswith(".. version"):
+            continue
+        if ":ref:" in paragraph and start.startswith(("Read more", "Refer", "See ", "For a")):
+            continue
+        if ":`" in paragraph:
+            for pattern, text in ((_ARXIV, r"\1 arXiv:\2"), (_GLOSSARY, ""), (_ROLE, r"\1")):
+                paragraph = re.sub(pattern, text, paragraph)
+        kept.append(paragraph)
+    parts = sections("\n\n".join(kept))
+    return {name: part for name, part in parts.items() if name not in ("See Also", "Examples")}
 
 
 def _names(rows: Iterable[Any]) -> list[str]:
@@ -86,6 +189,41 @@ def _kind(p: solvers.Parameter) -> str:
     return f"float in {left}{p.low:g}, {p.high:g}{']' if p.closed == 'both' else ')'}"
 
 
+_SAVING = """path : path-like
+    The file is replaced in one step: killed or out of disk space, the one before stays.
+date : bool
+    Whether the file tells when it was written, as ``metadata`` of what is loaded from it
+    does then. Without, equal models give equal files.
+
+Raises
+------
+TypeError
+    For what a file does not hold: a loss, scorer or schedule that is a function of one's
+    own. It says where that is. Callbacks are left out.
+ValueError
+    If a parameter is not finite, or a fitted attribute not valid.
+ImportError
+    Without safetensors, the extra "files".
+OSError
+    If the file cannot be written."""
+
+_TRAINING_DATA = """X : array-like, (n, layer_units[0])
+    The samples, one a row.
+y : array-like, (n, layer_units[-1]), or (n,) for one output
+    The targets, within the range of the output's activation and the domain of the loss; for
+    "log_loss" each row sums to 1."""
+
+_BATCHES = """batch_size : int or "auto"
+    Samples for each step; "auto" is min(200, n), for "rprop", "lm" and "lbfgs" n.
+    With n, every epoch is one step.
+shuffle : bool
+    Whether to draw a new order of the samples for each epoch of several batches.
+sample_weight : array-like >= 0, (n,), optional
+    Losses and gradients are then weighted means, each batch's by its own weights.
+label_smoothing : float in [0, 1)
+    With "log_loss" over K classes, targets are y (1 - s) + s / K; with "binary_log_loss"
+    K is 2. Those of a validation set stay as they are."""
+
 _LISTS = {
     "hidden activations": _names(row for row in activations.ACTIVATIONS if row.hidden),
     "output activations": _names(row for row in activations.ACTIVATIONS if not row.hidden),
@@ -93,6 +231,9 @@ _LISTS = {
     "losses": _losses(),
     "initializers": _initializers(),
     "solver options": _solver_options(),
+    "saving": _SAVING.split("\n"),
+    "training data": _TRAINING_DATA.split("\n"),
+    "batches": _BATCHES.split("\n"),
 }
 
 

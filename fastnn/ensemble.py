@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import fastnn
-from fastnn import parameters, threads, work
+from fastnn import documentation, parameters, threads, work
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.initializers import InitName
 from fastnn.catalog.losses import LossName
@@ -37,8 +37,7 @@ class NetworkEnsemble:
     ----------
     n_nets : int
         How many networks.
-    layer_units, activation, out_activation, loss, delta, quantile, init, last_layer_scale, dtype
-        Of each, as of `Network`.
+    {of each network}
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         Draws first ``seeds_``, as ``randint(2**31 - 1, size=n_nets)``, and then the rows of each
         `fit` with bootstrap. Network i begins as ``Network(..., random_state=seeds_[i])``.
@@ -57,6 +56,7 @@ class NetworkEnsemble:
     nets : tuple of Network
         They may be trained, edited and saved on their own. ``ensemble[i]`` is one of them.
     seeds_ : ndarray of int, (n_nets,)
+        What each network's parameters and shuffles are drawn from.
     rows_ : list of (ndarray or None), or None
         The rows that each network was trained on in the last `fit`; None if all on all.
     failures_ : list of (FloatingPointError, ZeroDivisionError or None), or None
@@ -74,6 +74,17 @@ class NetworkEnsemble:
     >>> mean, std = ensemble.predict_mean(X, return_std=True)
     >>> mean.shape, ensemble.coefs_[0].shape, bool(abs(mean - np.sin(3 * X)).max() < 0.2)
     ((90, 1), (20, 1, 8), True)
+
+    All that the networks predict, files and copies:
+
+    >>> ensemble.predict(X).shape, ensemble[0].n_iter_
+    ((20, 90, 1), 200)
+    >>> from fastnn import load
+    >>> ensemble.save("twenty.fastnn")
+    >>> (load("twenty.fastnn").params_ == ensemble.copy().params_).all()
+    np.True_
+    >>> ensemble.fit_state() is None
+    True
     """
 
     @hints_at_keywords
@@ -227,6 +238,7 @@ class NetworkEnsemble:
 
     # ---- training ----
 
+    @documentation.completed
     def fit(
         self,
         X: ArrayLike,
@@ -240,8 +252,7 @@ class NetworkEnsemble:
 
         Parameters
         ----------
-        X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
+        {training data}
         bootstrap : bool
             Whether each network trains on n rows that are drawn with replacement, as scikit-learn
             names it.
@@ -310,10 +321,12 @@ class NetworkEnsemble:
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
+            The samples, one a row.
 
         Returns
         -------
         ndarray, (n_nets, n, layer_units[-1])
+            The outputs of each network.
 
         Raises
         ------
@@ -358,6 +371,7 @@ class NetworkEnsemble:
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
+            The samples, one a row.
         return_std : bool
             Whether to return the networks' standard deviation, too: ``predict(X).std(axis=0)``.
             The name is that of scikit-learn's `GaussianProcessRegressor.predict`. It tells how
@@ -366,8 +380,9 @@ class NetworkEnsemble:
         Returns
         -------
         ndarray, (n, layer_units[-1])
+            The mean.
         ndarray, (n, layer_units[-1])
-            If asked for.
+            If asked for: the standard deviation.
 
         Raises
         ------
@@ -381,14 +396,13 @@ class NetworkEnsemble:
 
     # ---- keeping ----
 
+    @documentation.completed
     def save(self, path: str | os.PathLike[str], *, date: bool = False) -> None:
-        """Write the ensemble to a file, for `fastnn.load`.
+        """Write the ensemble, without its ``failures_``, to a file, for `fastnn.load`.
 
         Parameters
         ----------
-        path : path-like
-        date : bool
-            As of `Network.save`, whose errors these are, too. ``failures_`` are left out.
+        {saving}
         """
         fastnn.files.save(self, path, date=date)
 
@@ -396,7 +410,13 @@ class NetworkEnsemble:
         """None: no file holds an ensemble whose fit is running."""
 
     def copy(self) -> Self:
-        """An ensemble with networks and a random state of its own."""
+        """An ensemble with networks and a random state of its own.
+
+        Returns
+        -------
+        NetworkEnsemble
+            Equal to this one.
+        """
         return copy.deepcopy(self)
 
     __copy__ = copy
@@ -443,3 +463,14 @@ def _check_state(state: Any) -> None:
     if not isinstance(state["_random_state"], np.random.RandomState):
         raise TypeError(f"_random_state is {checks.shown(state['_random_state'])}")
     checks.n_jobs("_n_jobs", state["_n_jobs"])
+
+
+_of_each = documentation.entries(documentation.sections(Network.__doc__).get("Parameters", ""))
+NetworkEnsemble.__doc__ = documentation.complete(
+    NetworkEnsemble.__doc__,
+    **{
+        "of each network": "\n".join(
+            text for name, text in _of_each.items() if name not in ("random_state", "n_jobs")
+        )
+    },
+)

@@ -129,14 +129,39 @@ class Layers:
         Parameters
         ----------
         params : ndarray, (n_params,)
-            float64 or float32, contiguous: each layer's coefs (row-major), then its intercepts.
-            Training changes it in place.
-        layer_units, activation, loss, delta, quantile, n_jobs
-            As of `Network`. The losses may be those that only the estimators use, too.
+            Of float64 or float32, contiguous: each layer's coefs (row-major), then its
+            intercepts. Training changes it in place.
+        layer_units : sequence of int
+            Units of every layer, inputs first.
+        activation : str or sequence of str
+            Of the hidden layers, or of each layer, as of `Network`.
+        loss : str or pair of functions
+            As of `Network`, or one of those that only the estimators use.
+        delta : float > 0
+            Of the loss ``"huber"``.
+        quantile : float in (0, 1), or rising sequence of them
+            Levels of the loss ``"quantile"``.
+        n_jobs : None or int
+            At most so many threads, as of `Network`.
 
         Returns
         -------
         Network
+            Over this very memory.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the vector is not such a one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> vector = np.array([2.0, 0.5])  # f(x) = 2 x + 0.5
+        >>> Network.from_params(vector, [1, 1], "identity").predict([[1.0], [3.0]])
+        array([[2.5],
+               [6.5]])
         """
         units = checks.layer_units(layer_units)
         n_params = parameters.count_params(units)
@@ -268,17 +293,28 @@ class Layers:
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
+            The samples, one a row.
         y : array-like, (n, layer_units[-1]), or (n,) for one output or several quantiles
+            The targets.
 
         Returns
         -------
         X : ndarray, (n, layer_units[0])
+            The samples.
         y : ndarray, (n, layer_units[-1])
+            The targets.
 
         Raises
         ------
         TypeError, ValueError
             If they are not finite arrays of these shapes.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> Network([1, 1], dtype="float32").check_data([[1], [2]], [0, 1])[1]
+        array([[0.],
+               [1.]], dtype=float32)
         """
         x = self._check_x(X)
         return x, self._check_y(y, len(x))
@@ -337,5 +373,19 @@ class Layers:
         vars(self).update(new)  # all at once: memory may have failed before
 
     def copy(self) -> Self:
-        """A network with parameters, solver state and random state of its own."""
+        """A network with parameters, solver state and random state of its own.
+
+        Returns
+        -------
+        Network
+            Equal to this one.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> net = Network([1, 4, 1], random_state=0)
+        >>> other = net.copy().fit([[0.0], [1.0]], [0, 1])
+        >>> net.n_iter_, other.n_iter_
+        (0, 200)
+        """
         return copy.deepcopy(self)

@@ -119,7 +119,9 @@ def fit_many(
         Of any units, losses and types, with as many features as X and as many outputs as y has
         columns; each with a random state of its own.
     X : array-like, (n, n_features)
+        The samples of all networks, one a row.
     y : array-like, (n, n_outputs), or (n,)
+        Their targets.
     rows : sequence of array-like, optional
         For each network the indices of its rows of X and y, or None for all: folds, bootstraps.
     rows_val : sequence of array-like, optional

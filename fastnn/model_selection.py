@@ -61,6 +61,7 @@ from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from fastnn import threads
+from fastnn.documentation import joined, of_scikit_learn, sections
 from fastnn.estimators import MLPClassifier, MLPRegressor, shortcuts
 from fastnn.estimators.fitting import ended_by
 from fastnn.training.side_by_side import train_each
@@ -502,11 +503,20 @@ class _Search(BaseSearchCV):  # type: ignore[misc]
     )
 
 
+def _documented(own: Any) -> Any:
+    """Decorator: the sections of scikit-learn's docstring, with examples of its own."""
+    theirs, parts = getattr(model_selection, own.__name__), sections(own.__doc__)
+    if parts[""]:  # not under python -OO
+        own.__doc__ = joined({**of_scikit_learn(theirs.__doc__), **parts})
+    return own
+
+
+@_documented
 class GridSearchCV(model_selection.GridSearchCV, _Search):  # type: ignore[misc]
     """Search over all combinations of values, by cross-validation.
 
-    Parameters, attributes and methods are those of `sklearn.model_selection.GridSearchCV`, with
-    equal results. With `n_jobs` the nets train in threads of this process.
+    It is `sklearn.model_selection.GridSearchCV`, with equal results. With `n_jobs` the nets train
+    in threads of this process.
 
     Examples
     --------
@@ -514,37 +524,75 @@ class GridSearchCV(model_selection.GridSearchCV, _Search):  # type: ignore[misc]
     >>> from fastnn import MLPRegressor
     >>> from fastnn.model_selection import GridSearchCV
     >>> X = np.random.RandomState(0).uniform(-1, 1, (90, 2))
-    >>> net = MLPRegressor(hidden_layer_sizes=8, solver="lbfgs", random_state=0)
-    >>> search = GridSearchCV(net, {"alpha": [1e-3, 100.0]}, cv=3, n_jobs=2)
+    >>> net = MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", tol=1e-2, random_state=0)
+    >>> search = GridSearchCV(net, {"alpha": [0.1, 100.0]}, cv=3, n_jobs=2)
     >>> search.fit(X, np.sin(3 * X[:, 0]) + X[:, 1]).best_params_
-    {'alpha': 0.001}
+    {'alpha': 0.1}
     """
 
 
+@_documented
 class RandomizedSearchCV(model_selection.RandomizedSearchCV, _Search):  # type: ignore[misc]
     """Search over combinations that are drawn, by cross-validation.
 
-    Parameters, attributes and methods are those of `sklearn.model_selection.RandomizedSearchCV`,
-    with equal results. With `n_jobs` the nets train in threads of this process.
+    It is `sklearn.model_selection.RandomizedSearchCV`, with equal results. With `n_jobs` the nets
+    train in threads of this process.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.stats import loguniform
+    >>> from fastnn import MLPRegressor
+    >>> from fastnn.model_selection import RandomizedSearchCV
+    >>> X = np.random.RandomState(0).uniform(-1, 1, (90, 2))
+    >>> net = MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", tol=1e-2, random_state=0)
+    >>> drawn = {"alpha": loguniform(0.1, 100)}
+    >>> search = RandomizedSearchCV(net, drawn, n_iter=5, cv=3, random_state=0)
+    >>> bool(search.fit(X, np.sin(3 * X[:, 0]) + X[:, 1]).best_params_["alpha"] < 10)
+    True
     """
 
 
+@_documented
 class HalvingGridSearchCV(model_selection.HalvingGridSearchCV, _Search):  # type: ignore[misc]
     """Search over all combinations of values, the better ones going on with more.
 
-    Parameters, attributes and methods are those of `sklearn.model_selection.HalvingGridSearchCV`,
-    with equal results. With `n_jobs` the nets train in threads of this process. scikit-learn calls
-    this search experimental; importing this module takes the place of importing
-    `sklearn.experimental.enable_halving_search_cv`.
+    It is `sklearn.model_selection.HalvingGridSearchCV`, with equal results. With `n_jobs` the nets
+    train in threads of this process. scikit-learn calls this search experimental; importing this
+    module takes the place of importing `sklearn.experimental.enable_halving_search_cv`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLPRegressor
+    >>> from fastnn.model_selection import HalvingGridSearchCV
+    >>> X = np.random.RandomState(0).uniform(-1, 1, (90, 2))
+    >>> net = MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", tol=1e-2, random_state=0)
+    >>> search = HalvingGridSearchCV(net, {"alpha": [0.1, 1, 100]}, cv=3, random_state=0)
+    >>> search.fit(X, np.sin(3 * X[:, 0]) + X[:, 1]).n_resources_  # rows
+    [30, 90]
     """
 
 
+@_documented
 class HalvingRandomSearchCV(model_selection.HalvingRandomSearchCV, _Search):  # type: ignore[misc]
     """Search over combinations that are drawn, the better ones going on with more.
 
-    Parameters, attributes and methods are those of
-    `sklearn.model_selection.HalvingRandomSearchCV`, with equal results; otherwise as
+    It is `sklearn.model_selection.HalvingRandomSearchCV`, with equal results; otherwise as
     `HalvingGridSearchCV`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.stats import loguniform
+    >>> from fastnn import MLPRegressor
+    >>> from fastnn.model_selection import HalvingRandomSearchCV
+    >>> X = np.random.RandomState(0).uniform(-1, 1, (90, 2))
+    >>> net = MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", tol=1e-2, random_state=0)
+    >>> drawn = {"alpha": loguniform(0.1, 100)}
+    >>> search = HalvingRandomSearchCV(net, drawn, cv=3, random_state=0)
+    >>> search.fit(X, np.sin(3 * X[:, 0]) + X[:, 1]).n_candidates_
+    [15, 5, 2]
     """
 
 
@@ -564,27 +612,10 @@ _cross_val_score = _validated(
 
 
 def cross_validate(estimator: Any, X: Any, y: Any = None, **options: Any) -> dict[str, Any]:
-    """Scores and times of an estimator by cross-validation.
+    """Evaluate an estimator by cross-validation: scores and times.
 
-    Parameters
-    ----------
-    estimator : estimator
-    X : array-like or sparse matrix, (n, n_features)
-    y : array-like, (n,) or (n, n_outputs)
-    **options
-        All others of `sklearn.model_selection.cross_validate`. With `n_jobs` nets train in threads
-        of this process.
-
-    Returns
-    -------
-    dict
-        As scikit-learn's: "test_score" or "test_" and the scorer's name, "fit_time", "score_time"
-        and what else was asked for.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input, as scikit-learn's.
+    It is `sklearn.model_selection.cross_validate`, with equal results. With `n_jobs` nets train in
+    threads of this process.
 
     Examples
     --------
@@ -592,7 +623,7 @@ def cross_validate(estimator: Any, X: Any, y: Any = None, **options: Any) -> dic
     >>> from fastnn import MLPRegressor
     >>> from fastnn.model_selection import cross_validate
     >>> X = np.random.RandomState(0).uniform(-1, 1, (90, 2))
-    >>> net = MLPRegressor(hidden_layer_sizes=8, solver="lbfgs", random_state=0)
+    >>> net = MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", tol=1e-2, random_state=0)
     >>> sorted(cross_validate(net, X, np.sin(X[:, 0]), return_train_score=True))
     ['fit_time', 'score_time', 'test_score', 'train_score']
     """
@@ -601,25 +632,10 @@ def cross_validate(estimator: Any, X: Any, y: Any = None, **options: Any) -> dic
 
 
 def cross_val_score(estimator: Any, X: Any, y: Any = None, **options: Any) -> NDArray[np.float64]:
-    """Scores of an estimator by cross-validation.
+    """Evaluate an estimator by cross-validation: its scores.
 
-    Parameters
-    ----------
-    estimator : estimator
-    X : array-like or sparse matrix, (n, n_features)
-    y : array-like, (n,) or (n, n_outputs)
-    **options
-        All others of `sklearn.model_selection.cross_val_score`. With `n_jobs` nets train in
-        threads of this process.
-
-    Returns
-    -------
-    ndarray of float64, (n_splits,)
-
-    Raises
-    ------
-    TypeError, ValueError
-        For bad input, as scikit-learn's.
+    It is `sklearn.model_selection.cross_val_score`, with equal results. With `n_jobs` nets train
+    in threads of this process.
 
     Examples
     --------
@@ -627,7 +643,7 @@ def cross_val_score(estimator: Any, X: Any, y: Any = None, **options: Any) -> ND
     >>> from fastnn import MLPRegressor
     >>> from fastnn.model_selection import cross_val_score
     >>> X = np.random.RandomState(0).uniform(-1, 1, (90, 2))
-    >>> net = MLPRegressor(hidden_layer_sizes=8, solver="lbfgs", random_state=0)
+    >>> net = MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", tol=1e-2, random_state=0)
     >>> cross_val_score(net, X, np.sin(X[:, 0]), cv=3).shape
     (3,)
     """
@@ -637,3 +653,4 @@ def cross_val_score(estimator: Any, X: Any, y: Any = None, **options: Any) -> ND
 
 for _own in (cross_validate, cross_val_score):
     vars(_own)["__signature__"] = inspect.signature(getattr(model_selection, _own.__name__))
+    _documented(_own)

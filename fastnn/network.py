@@ -65,7 +65,7 @@ class Network(Trainable, Displayable):
     last_layer_scale : float
         The output layer's coefs and intercepts times this: 0 lets the outputs begin at 0.
     dtype : dtype
-        float64 or float32, of parameters and arithmetic.
+        Of parameters and arithmetic: float64 or float32.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         Draws the parameters and then the shuffles. None is NumPy's global state; a Generator's
         bit generator is used and advanced.
@@ -117,6 +117,28 @@ class Network(Trainable, Displayable):
     Network([2, 8, 1], activation=('tanh', 'sigmoid'), loss='binary_log_loss', dtype='float64')
     >>> net.predict(X).round().ravel()
     array([0., 1., 1., 0.])
+
+    Epochs one by one, and what there is for a training loop of one's own:
+
+    >>> losses = [net.partial_fit(X, y, learning_rate_init=0.1).loss_ for _ in range(20)]
+    >>> losses[-1] < losses[0], net.n_iter_
+    (True, 220)
+    >>> net.reset_solver()  # the next partial_fit begins with new moments
+    >>> loss, coef_grads, intercept_grads = net.loss_and_grad(X, y)
+    >>> loss == net.loss(X, y), [grad.shape for grad in coef_grads]
+    (True, [(2, 8), (8, 1)])
+    >>> net.params_ -= 0.1 * np.concatenate(
+    ...     [grad.ravel() for pair in zip(coef_grads, intercept_grads) for grad in pair]
+    ... )
+    >>> net.loss(X, y) < loss
+    True
+
+    A callback sees the fit that is running:
+
+    >>> epochs = []
+    >>> net = net.fit(X, y, max_iter=3, callback=lambda net: epochs.append(net.fit_state()))
+    >>> [state["epoch"] for state in epochs], net.fit_state()
+    ([1, 2, 3], None)
     """
 
     @hints_at_keywords
@@ -157,15 +179,23 @@ class Network(Trainable, Displayable):
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
+            The samples, one a row.
 
         Returns
         -------
-        list of ndarray, (n, units) for each layer, the output last
+        list of ndarray
+            For each layer (n, units), the output last.
 
         Raises
         ------
         TypeError, ValueError
             If X is not a finite array of that shape.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> [a.shape for a in Network([2, 4, 1]).forward([[0, 0], [0, 1], [1, 1]])]
+        [(3, 4), (3, 1)]
         """
         threads.from_environment()  # a bad number is refused in small work too
         widths = self._layer_units[1:]
@@ -187,6 +217,7 @@ class Network(Trainable, Displayable):
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
+            The samples, one a row.
         return_std : bool
             Whether to return standard deviations, too, of a new target at each row: of the noise
             and of what the parameters leave open (Laplace's approximation). For a network that
@@ -195,6 +226,7 @@ class Network(Trainable, Displayable):
         Returns
         -------
         ndarray, (n, layer_units[-1])
+            The outputs, one sample a row.
         ndarray, (n, layer_units[-1])
             If asked for: standard deviations.
 
@@ -202,6 +234,18 @@ class Network(Trainable, Displayable):
         ------
         TypeError, ValueError
             If X is not a finite array of that shape, or there are no standard deviations.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> X = np.linspace(-1, 1, 60)[:, np.newaxis]
+        >>> y = X**2 + np.random.default_rng(0).normal(0, 0.1, X.shape)
+        >>> net = Network([1, 4, 1], "tanh", random_state=0)
+        >>> net = net.fit(X, y, solver="lm", alpha="evidence")
+        >>> mean, std = net.predict([[0.0], [3.0]], return_std=True)
+        >>> bool(abs(mean[0, 0]) < 0.1), bool(std[0, 0] < std[1, 0])  # 3 is far from the data
+        (True, True)
         """
         if return_std:
             if self._evidence is None:
@@ -293,26 +337,21 @@ class Network(Trainable, Displayable):
 
     # ---- keeping ----
 
+    @documentation.completed
     def save(self, path: str | os.PathLike[str], *, date: bool = False) -> None:
         """Write the network to a file, for `fastnn.load`.
 
         Parameters
         ----------
-        path : path-like
-            The file is replaced in one step: killed or out of disk space, the one before stays.
-        date : bool
-            Whether the file tells when it was written. Without, equal networks give equal files.
+        {saving}
 
-        Raises
-        ------
-        TypeError
-            For a loss of one's own, whose functions no file holds.
-        ValueError
-            If a parameter is not finite.
-        ImportError
-            Without safetensors, the extra "files".
-        OSError
-            If the file cannot be written.
+        Examples
+        --------
+        >>> from fastnn import Network, load
+        >>> net = Network([2, 4, 1], random_state=0)
+        >>> net.save("rings.fastnn")
+        >>> load("rings.fastnn")
+        Network([2, 4, 1], activation='sigmoid', loss='squared_error', dtype='float64')
         """
         fastnn.files.save(self, path, date=date)
 

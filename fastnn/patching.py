@@ -118,6 +118,14 @@ def patch_sklearn() -> _Patch:
     context manager
         For `with fastnn.patch_sklearn():`, which ends as it began: in a process that was patched
         before, or while another thread's block goes on, it stays patched.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> with fastnn.patch_sklearn():
+    ...     from sklearn.neural_network import MLPClassifier
+    >>> MLPClassifier is fastnn.MLPClassifier
+    True
     """
     with _lock:
         patch = _Patch(None in _reasons)
@@ -128,7 +136,17 @@ def patch_sklearn() -> _Patch:
 
 
 def unpatch_sklearn() -> None:
-    """Give `sklearn.neural_network` its own classes back; without a patch, nothing happens."""
+    """Give `sklearn.neural_network` its own classes back; without a patch, nothing happens.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> patch = fastnn.patch_sklearn()
+    >>> fastnn.unpatch_sklearn()
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> MLPClassifier is fastnn.MLPClassifier
+    False
+    """
     with _lock:
         if _reasons:
             _reasons.clear()

@@ -51,6 +51,15 @@ class LearningRateSearch:
     valley : float
         The middle of the longest stretch in which losses fall: fastai's "valley". It is often
         lower. NaN if they never fall.
+
+    Examples
+    --------
+    >>> from fastnn import Network, find_learning_rate
+    >>> net = Network([1, 8, 1], "tanh", random_state=0)
+    >>> found = find_learning_rate(net, [[0.0], [0.5], [1.0]], [0, 1, 0])
+    >>> found.learning_rates[0] < found.suggestion < found.learning_rates[-1]
+    np.True_
+    >>> ax = found.plot().ax_
     """
 
     learning_rates: NDArray[np.float64]

@@ -3,8 +3,8 @@
 A schedule is a function of the share of the training that is done, from 0 at the first step up to,
 not including, 1. It takes an array of shares and gives an array of factors, which multiply
 learning_rate_init. The objects here have the names of `fastnn.catalog.schedules` and parameters
-besides; any function of one's own does as well. They are evaluated for many steps at once, before
-the compiled calls that use them.
+besides; any function of one's own does as well, and `ScheduleLike` is the type of all that `fit`
+takes. They are evaluated for many steps at once, before the compiled calls that use them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import documentation
 from fastnn.catalog.schedules import SPELLINGS, ScheduleName
 from fastnn.data import checks
 
@@ -50,6 +51,20 @@ class Schedule:
     """Base class of schedules. ``0.1 * schedule`` is one with a tenth of its factors.
 
     A subclass has `__call__`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.schedules import Cosine, Schedule
+    >>> class Halves(Schedule):
+    ...     def __call__(self, t):
+    ...         return 0.5 ** np.floor(10 * t)
+    >>> Halves()(np.array([0.0, 0.15, 0.9]))
+    array([1.        , 0.5       , 0.00195312])
+    >>> Cosine().of_steps(np.arange(4), n_steps=4).round(3)
+    array([1.   , 0.854, 0.5  , 0.146])
+    >>> 0.1 * Cosine(warm_up=0.1)
+    0.1 * Cosine(warm_up=0.1, end=0.0)
     """
 
     __array_ufunc__ = None  # NumPy's numbers leave the product to this class
@@ -64,7 +79,8 @@ class Schedule:
 
         Returns
         -------
-        ndarray of float64, of that shape
+        ndarray of float64
+            In that shape.
         """
         raise NotImplementedError
 
@@ -74,12 +90,14 @@ class Schedule:
         Parameters
         ----------
         steps : ndarray of int
+            The numbers of the steps.
         n_steps : int
             Steps of the whole training.
 
         Returns
         -------
-        ndarray of float64, of the shape of steps
+        ndarray of float64
+            The factors, in the shape of steps.
         """
         return self(steps / n_steps)
 
@@ -134,7 +152,15 @@ class Scaled(Schedule):
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """Always 1."""
+    """Always 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.schedules import Constant
+    >>> Constant()(np.array([0.0, 0.5]))
+    array([1., 1.])
+    """
 
     def __call__(self, t: _Shares) -> _Shares:
         """The factors at these shares of the training done."""
@@ -188,6 +214,13 @@ class Linear(_Falls):
     References
     ----------
     J. Devlin et al., "BERT: Pre-training of deep bidirectional transformers", 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.schedules import Linear
+    >>> Linear(warm_up=0.2, end=0.5)(np.array([0.0, 0.1, 0.2, 0.6, 0.999])).round(2)
+    array([0.  , 0.5 , 1.  , 0.75, 0.5 ])
     """
 
     def _fall(self, share: _Shares) -> _Shares:
@@ -215,12 +248,23 @@ class Cosine(_Falls):
     ----------
     I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017,
     equation 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network
+    >>> from fastnn.schedules import Cosine
+    >>> Cosine(warm_up=0.2)(np.array([0.0, 0.1, 0.2, 0.6])).round(2)
+    array([0. , 0.5, 1. , 0.5])
+    >>> net = Network([1, 4, 1], random_state=0)
+    >>> net = net.fit([[0.0], [1.0]], [0, 1], learning_rate=Cosine(warm_up=0.2))
     """
 
     def _fall(self, share: _Shares) -> _Shares:
         return self.end + (1 - self.end) * (1 + np.cos(np.pi * share)) / 2
 
 
+@documentation.inherit_sections
 @dataclass(frozen=True)
 class OneCycle(Schedule):
     """Rises along half a cosine to 1, and falls along another to almost nothing.
@@ -244,6 +288,15 @@ class OneCycle(Schedule):
     ----------
     L. N. Smith and N. Topin, "Super-convergence: Very fast training of neural networks using large
     learning rates", 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.schedules import OneCycle
+    >>> OneCycle()(np.array([0.0, 0.15, 0.3, 0.65])).round(2)
+    array([0.04, 0.52, 1.  , 0.5 ])
+    >>> OneCycle().of_steps(np.array([0, 29, 99]), n_steps=100)  # first, highest, last
+    array([4.e-02, 1.e+00, 4.e-06])
     """
 
     pct_start: float = 0.3
@@ -284,6 +337,7 @@ class Step(Schedule):
     at : float in (0, 1), or sequence of those in ascending order
         Shares of the training done.
     factor : float > 0
+        What the learning rate is multiplied by at each of them.
 
     Notes
     -----
@@ -292,6 +346,13 @@ class Step(Schedule):
     References
     ----------
     K. He et al., "Deep residual learning for image recognition", 2016, section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.schedules import Step
+    >>> Step(at=0.5, factor=0.2)(np.array([0.0, 0.49, 0.5]))
+    array([1. , 1. , 0.2])
     """
 
     at: float | Sequence[float] = (0.5, 0.75)
@@ -323,6 +384,13 @@ class Exponential(Schedule):
     ----------
     end : float > 0
         The factor that it approaches at the end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.schedules import Exponential
+    >>> Exponential(end=0.01)(np.array([0.0, 0.5])).round(6)
+    array([1. , 0.1])
     """
 
     end: float = 0.01
@@ -352,6 +420,13 @@ class InverseSquareRoot(Schedule):
     References
     ----------
     A. Vaswani et al., "Attention is all you need", 2017, equation 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.schedules import InverseSquareRoot
+    >>> InverseSquareRoot(warm_up=0.25)(np.array([0.0, 0.125, 0.25, 0.9999])).round(2)
+    array([0. , 0.5, 1. , 0.5])
     """
 
     warm_up: float = 0.04

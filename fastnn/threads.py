@@ -54,6 +54,14 @@ def set_num_threads(n: int | None) -> None:
     The number of threads never changes a result, and one thread does small work whatever the
     number. The number is limited by the cores that this process may use and by OMP_NUM_THREADS,
     which joblib sets in its workers.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.set_num_threads(1)
+    >>> fastnn.get_num_threads()
+    1
+    >>> fastnn.set_num_threads(None)  # as many as there are
     """
     global _chosen
     from_environment()
@@ -61,7 +69,19 @@ def set_num_threads(n: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """How many threads training and prediction may use: at least 1."""
+    """How many threads training and prediction may use.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.get_num_threads() >= 1
+    True
+    """
     return resolve(None)
 
 

@@ -77,15 +77,18 @@ class Trainable(Layers):
         Parameters
         ----------
         X : array-like, (n, layer_units[0])
+            The samples, one a row.
         y : array-like, (n, layer_units[-1]), or (n,) for one output
-            Within the domain of the loss.
+            The targets, within the domain of the loss.
         alpha : float >= 0
+            The strength of the penalty.
         sample_weight : array-like >= 0, (n,), optional
             The mean is then a weighted one, and n in the penalty the sum of the weights.
 
         Returns
         -------
         float
+            The mean, with the penalty.
         """
         return self._mean_loss(X, y, alpha, sample_weight)
 
@@ -101,16 +104,21 @@ class Trainable(Layers):
 
         Parameters
         ----------
-        X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
+        X, y : array-like
+            The samples and their targets, as of `loss`.
         alpha : float >= 0
+            The strength of the penalty.
         sample_weight : array-like >= 0, (n,), optional
+            As of `loss`.
 
         Returns
         -------
         loss : float
+            What `loss` gives.
         coef_grads : list of ndarray, (fan_in, fan_out)
+            Its derivatives by the coefs of each layer.
         intercept_grads : list of ndarray, (fan_out,)
+            Its derivatives by the intercepts of each layer.
         """
         grads = np.empty_like(self._params)
         loss = self._mean_loss(X, y, alpha, sample_weight, grads)
@@ -216,22 +224,10 @@ class Trainable(Layers):
 
         Parameters
         ----------
-        X : array-like, (n, layer_units[0])
-        y : array-like, (n, layer_units[-1]), or (n,) for one output
-            Within the range of the output's activation and the domain of the loss; for
-            "log_loss" each row sums to 1.
+        {training data}
         max_iter : int
             Epochs: how often every sample is used.
-        batch_size : int or "auto"
-            Samples for each step; "auto" is min(200, n), for "rprop", "lm" and "lbfgs" n.
-            With n, every epoch is one step.
-        shuffle : bool
-            Whether to draw a new order of the samples for each epoch of several batches.
-        sample_weight : array-like >= 0, (n,), optional
-            Losses and gradients are then weighted means, each batch's by its own weights.
-        label_smoothing : float in [0, 1)
-            With "log_loss" over K classes, targets are y (1 - s) + s / K; with "binary_log_loss"
-            K is 2. Those of a validation set stay as they are.
+        {batches}
         X_val, y_val, sample_weight_val : array-like, optional
             A validation set, shaped as X, y and sample_weight. After each epoch its mean loss,
             without penalty, or its score goes into ``validation_scores_``.
@@ -245,6 +241,7 @@ class Trainable(Layers):
             above the best plus tol. The parameters are then those with the best score, and if
             these are not the last, the solver starts afresh; also if training went on to max_iter.
         tol : float >= 0
+            By how much a score must rise to count as better.
         callback : callable, or sequence of callables
             Functions of the network, called between epochs, which end the training by returning
             True; or a `fastnn.callbacks.Callback`, such as `ProgressBar`, `Recorder`,
@@ -397,7 +394,8 @@ class Trainable(Layers):
 
         Returns
         -------
-        dict of numbers, text, arrays and lists, or None
+        dict or None
+            Numbers, text, arrays and lists.
         """
         running: RunningFit | None = vars(self).get("_running")
         return None if running is None else running.state()
@@ -440,9 +438,15 @@ class Trainable(Layers):
     ) -> Self:
         """Train for one epoch, the solver going on where it was.
 
-        Parameters and errors are those of `fit`. The solver's velocities or moments are kept from
-        the last call, unless the solver is another. There are no schedules, as nobody knows how
-        many calls will follow: change learning_rate_init from call to call.
+        The solver's velocities or moments are kept from the last call, unless the solver is
+        another. There are no schedules, as nobody knows how many calls will follow: change
+        learning_rate_init from call to call. Errors are those of `fit`.
+
+        Parameters
+        ----------
+        {training data}
+        {batches}
+        {solver options}
 
         Returns
         -------

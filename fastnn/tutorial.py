@@ -8,6 +8,9 @@ and from the same ``np.random.seed`` it trains to the same numbers. Source: "Red
 Reinders Sánchez and Alejandro Valverde Mahou (2020), after Dot CSV. What is particular about its
 arithmetic: coefs move by lr times the *sum* of their gradients over the samples, intercepts by lr
 times the *mean*, and the derivative of the cost is Yp - Yr.
+
+`sigm` and `relu` are activations, pairs of the function and its derivative from the function's
+value; `l2_cost` is the pair of the mean squared error of (Yp, Yr) and its derivative by Yp.
 """
 
 from __future__ import annotations
@@ -128,11 +131,20 @@ def activation(name: ActivationName) -> ActivationPair:
     Returns
     -------
     ActivationPair
+        The function, and its derivative from the function's value.
 
     Raises
     ------
     TypeError, ValueError
         For another name.
+
+    Examples
+    --------
+    >>> from fastnn import tutorial
+    >>> tanh = tutorial.activation("tanh")
+    >>> net = tutorial.create_nn([2, 4, 1], tanh)
+    >>> tanh(0.5) == tanh[0](0.5), tutorial.activation("relu") is tutorial.relu
+    (np.True_, True)
     """
     return _PAIRS[checks.choice("name", name, activations.HIDDEN_SPELLINGS)]
 
@@ -149,6 +161,22 @@ class neural_layer:
     act_f : pair of callables
         The activation, and its derivative from the activation's value: `sigm`, `relu`,
         another `activation` of fastnn's, or your own.
+
+    Attributes
+    ----------
+    W : ndarray, (n_conn, n_neur)
+        The coefs.
+    b : ndarray, (1, n_neur)
+        The intercepts.
+    act_f : pair of callables
+        As given.
+
+    Examples
+    --------
+    >>> from fastnn.tutorial import neural_layer, sigm
+    >>> layer = neural_layer(2, 4, sigm)
+    >>> layer.W.shape, layer.b.shape
+    ((2, 4), (1, 4))
     """
 
     W: NDArray[Any]
@@ -173,7 +201,26 @@ class Layer(Protocol):
 
 
 def create_nn(topology: Sequence[int], act_f: FunctionPair) -> list[neural_layer]:
-    """A list of layers for units such as ``[2, 4, 8, 1]``, all with one activation."""
+    """A list of layers for units such as ``[2, 4, 8, 1]``, all with one activation.
+
+    Parameters
+    ----------
+    topology : sequence of int
+        Units of every layer, inputs first.
+    act_f : pair of callables
+        As of `neural_layer`.
+
+    Returns
+    -------
+    list of neural_layer
+        Drawn from NumPy's global random state, one after the other.
+
+    Examples
+    --------
+    >>> from fastnn.tutorial import create_nn, sigm
+    >>> [layer.W.shape for layer in create_nn([2, 4, 8, 1], sigm)]
+    [(2, 4), (4, 8), (8, 1)]
+    """
     units = checks.layer_units(topology, "topology")
     return [neural_layer(n_conn, n_neur, act_f) for n_conn, n_neur in itertools.pairwise(units)]
 
@@ -187,7 +234,7 @@ def train(
     train: bool = True,
     epochs: int = 1,
 ) -> NDArray[Any]:
-    """Steps of gradient descent on all samples at once, the layers updated in place.
+    """Train by steps of gradient descent on all samples at once, the layers updated in place.
 
     Parameters
     ----------
@@ -195,12 +242,14 @@ def train(
         Or of any objects with ``W`` (k, n), ``b`` (1, n) and ``act_f``. Each step gives them new
         arrays.
     X : array-like, (samples, k of the first layer)
+        The samples, one a row.
     Y : array-like, (samples, n of the last layer)
-        Not looked at where nothing is trained.
+        Their targets; not looked at where nothing is trained.
     l2_cost : pair of callables
         The cost and its derivative by the prediction. Other pairs than this module's, and other
         activations, train in NumPy, with a warning.
     lr : float > 0
+        The learning rate.
     train : bool
         False: only the forward pass.
     epochs : int
@@ -218,6 +267,18 @@ def train(
         For bad input, before anything changes.
     FloatingPointError
         If a step leaves the finite numbers; the layers are those before that step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.tutorial import create_nn, l2_cost, sigm, train
+    >>> np.random.seed(0)
+    >>> X, Y = np.array([[0.0], [1.0]]), np.array([[1.0], [0.0]])
+    >>> net = create_nn([1, 4, 1], sigm)
+    >>> output = train(net, X, Y, l2_cost, lr=0.5, epochs=5000)
+    >>> train(net, X, None, l2_cost, train=False).round(1)
+    array([[1.],
+           [0.]])
     """
     threads.from_environment()  # a bad number is refused whatever there is to do
     if not train:

@@ -1,7 +1,6 @@
 """Bagged estimators against scikit-learn's bagging of fastnn's estimators: the same bits."""
 
 import copy
-import doctest
 import pickle
 import signal
 import threading
@@ -221,14 +220,6 @@ def test_class_weights_are_of_the_labels():
     other.fit(X, LABELS)
     same_predictions(own, other)
     assert own.get_params()["class_weight"] is weights
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("cls", [BaggedMLPClassifier, BaggedMLPRegressor])
-def test_docstrings(cls):
-    (test,) = doctest.DocTestFinder(recurse=False).find(cls, cls.__name__, module=False, globs={})
-    assert len(test.examples) >= 6
-    assert doctest.DocTestRunner().run(test).failed == 0
 
 
 # ---- scikit-learn's conventions -----------------------------------------------------------------

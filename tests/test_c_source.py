@@ -2,7 +2,6 @@
 
 import copy
 import ctypes
-import doctest
 import importlib.util
 import itertools
 import os
@@ -25,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from fastnn import MLPClassifier, MLPRegressor, Network, files
 from fastnn.catalog import activations, losses
 from fastnn.cli.main import main
-from fastnn.files import c_math, c_source
+from fastnn.files import c_math
 from fastnn.files.c_source import REALS, quantised, to_c
 
 WARNINGS = (
@@ -640,11 +639,6 @@ def test_a_pipe_stays_one(tmp_path):
     reader.join(60)
     assert read == [to_c(NET)]
     assert path.is_fifo()
-
-
-def test_docstring():
-    result = doctest.testmod(c_source)
-    assert (result.attempted, result.failed) == (4, 0)
 
 
 # ---- the command --------------------------------------------------------------------------------

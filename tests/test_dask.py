@@ -2,7 +2,6 @@
 
 import _thread
 import contextlib
-import doctest
 import os
 import pickle
 import re
@@ -673,18 +672,6 @@ def test_a_search_by_joblib(client):
     np.testing.assert_array_equal(
         parameters(search.best_estimator_), parameters(expected.best_estimator_)
     )
-
-
-@pytest.mark.parametrize(
-    "method",
-    [fastnn.dask.fit_many, fastnn.dask.MLPClassifier.fit, fastnn.dask.MLPRegressor.fit],
-    ids=lambda method: method.__qualname__,
-)
-def test_docstrings(method):
-    (found,) = doctest.DocTestFinder(recurse=False).find(method)
-    result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(found)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 def test_the_how_to_page():

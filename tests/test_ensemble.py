@@ -1,7 +1,6 @@
 """NetworkEnsemble: one array of parameters, the bits of single networks, copies and files."""
 
 import copy
-import doctest
 import pickle
 import signal
 
@@ -98,12 +97,6 @@ def test_bits_of_single_networks(seed):
     np.testing.assert_array_equal(std, predicted.std(axis=0))
     np.testing.assert_array_equal(some.predict_mean(X), mean)
     np.testing.assert_array_equal(some.loss_, [net.loss_ for net in nets])
-
-
-def test_docstrings():
-    result = doctest.testmod(fastnn.ensemble)
-    assert result.attempted >= 6
-    assert result.failed == 0
 
 
 def test_what_changes_one_changes_the_other():

@@ -266,7 +266,7 @@ def test_same_parameters_and_methods(ours, theirs):
     assert public <= set(dir(ours))
     assert isinstance(ours(), theirs)
     for row in rows:
-        assert f"\n    {row.name} : " in ours.__doc__
+        assert f"\n{row.name} : " in inspect.getdoc(ours)
     assert "validation_fraction : float" in ours.__doc__
     assert repr(ours(max_iter=3)) == repr(theirs(max_iter=3))
     assert ours()._repr_html_().count(ours.__name__) >= 1

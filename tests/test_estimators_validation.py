@@ -220,11 +220,11 @@ def test_signature_documentation_and_routing(cls):
     keywords = ["X_val", "y_val", "sample_weight_val"][: 2 + (VERSION >= (1, 7))]
     parameters = list(inspect.signature(cls.fit).parameters.values())[-len(keywords) - 1 :]
     assert [p.name for p in parameters] == [*keywords, "resume"]
-    assert "\n        resume : path-like" in cls.fit.__doc__
+    assert "\nresume : path-like" in inspect.getdoc(cls.fit)
     assert all(p.kind is p.KEYWORD_ONLY and p.default is None for p in parameters)
     for name in keywords:
-        assert f"\n        {name} : array-like" in cls.fit.__doc__
-    assert "\n    best_iteration_ : int or None" in cls.__doc__
+        assert f"\n{name} : array-like" in inspect.getdoc(cls.fit)
+    assert "\nbest_iteration_ : int or None" in inspect.getdoc(cls)
     with sklearn.config_context(enable_metadata_routing=True):
         cls().set_fit_request(**dict.fromkeys(keywords, True))
 

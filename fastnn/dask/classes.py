@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn import estimators
+from fastnn import documentation, estimators
 from fastnn.dask import rounds
 from fastnn.dask.partitions import (
     Findings,
@@ -355,13 +355,7 @@ class MLPClassifier(_OverPartitions, estimators.MLPClassifier):
 
         Parameters
         ----------
-        X : Dask array or data frame, (n, n_features)
-            Its partitions have all columns, and need not fit into memory together. With any
-            other X this is `fastnn.MLPClassifier.fit`.
-        y : Dask array, series or data frame, (n,) or (n, n_outputs)
-            In the partitions of X.
-        sample_weight : Dask array or series >= 0, (n,), optional
-            In the partitions of X.
+        {collections}
         classes : array-like, optional
             All classes. Without it they are those of all partitions.
         **others
@@ -369,7 +363,8 @@ class MLPClassifier(_OverPartitions, estimators.MLPClassifier):
 
         Returns
         -------
-        self
+        MLPClassifier
+            Itself.
 
         Raises
         ------
@@ -379,16 +374,6 @@ class MLPClassifier(_OverPartitions, estimators.MLPClassifier):
         RuntimeError
             If Dask could not compute a round, as a cluster went away. It says what is done;
             parameters are those of the last iteration or partition before.
-
-        Examples
-        --------
-        >>> import dask.array as da
-        >>> from fastnn.dask import MLPClassifier
-        >>> X = da.random.default_rng(0).normal(size=(1000, 3), chunks=(250, 3))
-        >>> y = X[:, 0] > X[:, 1]
-        >>> net = MLPClassifier((8,), solver="lbfgs", tol=0.01, random_state=0).fit(X, y)
-        >>> net.score(X, y) > 0.9
-        True
         """
         if is_collection(X) or is_collection(y):
             self._fit_collections(X, y, sample_weight, classes, others)
@@ -406,10 +391,12 @@ class MLPClassifier(_OverPartitions, estimators.MLPClassifier):
         Parameters
         ----------
         X : Dask array or data frame, or as `fastnn.MLPClassifier` takes it, (n, n_features)
+            The samples, one a row.
 
         Returns
         -------
         Dask array or ndarray, (n,) or (n, n_outputs)
+            The predictions, in the partitions of X.
         """
         if not is_collection(X):
             return super().predict(X)
@@ -424,10 +411,12 @@ class MLPClassifier(_OverPartitions, estimators.MLPClassifier):
         Parameters
         ----------
         X : Dask array or data frame, or as `fastnn.MLPClassifier` takes it, (n, n_features)
+            The samples, one a row.
 
         Returns
         -------
         Dask array or ndarray, (n, n_classes)
+            The probabilities, in the partitions of X.
         """
         if not is_collection(X):
             return super().predict_proba(X)
@@ -440,12 +429,12 @@ class MLPClassifier(_OverPartitions, estimators.MLPClassifier):
 
         Parameters
         ----------
-        X, y, sample_weight
-            As of `fit`.
+        {collections}
 
         Returns
         -------
         float
+            At most 1.
         """
         if not is_collection(X):
             return super().score(X, y, sample_weight)
@@ -461,33 +450,19 @@ class MLPRegressor(_OverPartitions, estimators.MLPRegressor):
 
         Parameters
         ----------
-        X : Dask array or data frame, (n, n_features)
-            Its partitions have all columns, and need not fit into memory together. With any
-            other X this is `fastnn.MLPRegressor.fit`.
-        y : Dask array, series or data frame, (n,) or (n, n_outputs)
-            In the partitions of X.
-        sample_weight : Dask array or series >= 0, (n,), optional
-            In the partitions of X.
+        {collections}
         **others
             Of `fastnn.MLPRegressor.fit`, which Dask collections are without.
 
         Returns
         -------
-        self
+        MLPRegressor
+            Itself.
 
         Raises
         ------
         TypeError, ValueError, RuntimeError
             As of `MLPClassifier.fit`.
-
-        Examples
-        --------
-        >>> import dask.array as da
-        >>> from fastnn.dask import MLPRegressor
-        >>> X = da.random.default_rng(0).normal(size=(1000, 3), chunks=(250, 3))
-        >>> net = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", tol=0.01, random_state=0)
-        >>> net.fit(X, X[:, 0] * X[:, 1]).predict(X)
-        dask.array<concatenate, shape=(1000,), dtype=float64, chunksize=(250,), ...>
         """
         if is_collection(X) or is_collection(y):
             self._fit_collections(X, y, sample_weight, None, others)
@@ -503,12 +478,14 @@ class MLPRegressor(_OverPartitions, estimators.MLPRegressor):
         Parameters
         ----------
         X : Dask array or data frame, or as `fastnn.MLPRegressor` takes it, (n, n_features)
+            The samples, one a row.
         return_std : bool
             As of `fastnn.MLPRegressor.predict`, and not for Dask collections.
 
         Returns
         -------
         Dask array or ndarray, (n,) or (n, n_outputs)
+            The predictions, in the partitions of X.
         """
         if not is_collection(X):
             return super().predict(X, return_std)
@@ -522,12 +499,12 @@ class MLPRegressor(_OverPartitions, estimators.MLPRegressor):
 
         Parameters
         ----------
-        X, y, sample_weight
-            As of `fit`.
+        {collections}
 
         Returns
         -------
         float
+            At most 1.
         """
         if not is_collection(X):
             return super().score(X, y, sample_weight)
@@ -545,29 +522,63 @@ class MLPRegressor(_OverPartitions, estimators.MLPRegressor):
         return float(np.where(total != 0, 1 - error, scores).mean())
 
 
-def _document(cls: Any, what: str) -> None:
-    """The class's docstring: what is different here, then the one of fastnn's class."""
-    theirs = cls._local_class.__doc__ or ""  # empty under python -OO
-    _, _, parameters = theirs.partition("\n    Parameters\n")
-    cls.__doc__ = f"{_DOC.format(what=what)}\n    Parameters\n{parameters}" if parameters else None
-
-
 _DOC = """A `fastnn.{what}` that takes Dask arrays and data frames, too.
 
-    `fit`, `predict` and `score` go through their partitions where these are, on the workers of the
-    active `distributed.Client` or by Dask's threads in this process. The number of workers changes
-    no bit. Parameters and attributes are those of `fastnn.{what}`; `to_local` gives one.
+`fit`, `predict` and `score` go through their partitions where these are, on the workers of the
+active `distributed.Client` or by Dask's threads in this process. The number of workers changes
+no bit. Parameters and attributes are those of `fastnn.{what}`; `to_local` gives one.
 
-    Of Dask collections ``solver='lbfgs'`` takes full batches: each round, the partitions' losses
-    and gradients are computed side by side and added in order. 'adam', 'sgd', 'adamw', 'nadam' and
-    'rmsprop' give the numbers of `partial_fit` on one partition after the other, ``max_iter``
-    times; the next one is loaded meanwhile, and ``loss_curve_`` has the mean of each epoch. Other
-    solvers, ``early_stopping``, callbacks and schedules over steps are not for them. ``n_jobs``
-    is the number of threads of a task: None is 1 of 'lbfgs' and predictions, and of the others as
-    of `fastnn.{what}`.
-"""
+Of Dask collections ``solver='lbfgs'`` takes full batches: each round, the partitions' losses
+and gradients are computed side by side and added in order. 'adam', 'sgd', 'adamw', 'nadam' and
+'rmsprop' give the numbers of `partial_fit` on one partition after the other, ``max_iter``
+times; the next one is loaded meanwhile, and ``loss_curve_`` has the mean of each epoch. Other
+solvers, ``early_stopping``, callbacks and schedules over steps are not for them. ``n_jobs``
+is the number of threads of a task: None is 1 of 'lbfgs' and predictions, and of the others as
+of `fastnn.{what}`."""
 
-_document(MLPClassifier, "MLPClassifier")
-_document(MLPRegressor, "MLPRegressor")
-for _cls in (MLPClassifier, MLPRegressor):
-    _cls.__module__ = "fastnn.dask"  # the name by which pickles find it
+_COLLECTIONS = """X : Dask array or data frame, (n, n_features)
+    Its partitions have all columns, and need not fit into memory together. With any
+    other X this is the method of fastnn's own class.
+y : Dask array, series or data frame, (n,) or (n, n_outputs)
+    In the partitions of X.
+sample_weight : Dask array or series >= 0, (n,), optional
+    In the partitions of X."""
+
+_EXAMPLES = {
+    "MLPClassifier": """>>> import dask.array as da
+>>> from fastnn.dask import MLPClassifier
+>>> X = da.random.default_rng(0).normal(size=(1000, 3), chunks=(250, 3))
+>>> y = X[:, 0] > X[:, 1]
+>>> net = MLPClassifier((8,), solver="lbfgs", tol=0.01, random_state=0).fit(X, y)
+>>> net.score(X, y) > 0.9
+True
+>>> net.predict(X).compute().shape, net.predict_proba(X)
+((1000,), dask.array<concatenate, shape=(1000, 2), dtype=float64, chunksize=(250, 2), ...>)
+>>> type(net.to_local()).__module__
+'fastnn.estimators'""",
+    "MLPRegressor": """>>> import dask.array as da
+>>> from fastnn.dask import MLPRegressor
+>>> X = da.random.default_rng(0).normal(size=(1000, 3), chunks=(250, 3))
+>>> net = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", tol=0.01, random_state=0)
+>>> net.fit(X, X[:, 0] * X[:, 1]).predict(X)
+dask.array<concatenate, shape=(1000,), dtype=float64, chunksize=(250,), ...>
+>>> net.score(X, X[:, 0] * X[:, 1]) > 0.9
+True
+>>> type(net.to_local()).__module__
+'fastnn.estimators'""",
+}
+
+
+def _document(cls: Any) -> None:
+    """What is different here, then the sections of fastnn's class; and the methods' docstrings."""
+    name, parts = cls.__name__, documentation.sections(cls._local_class.__doc__)
+    if "Parameters" in parts:  # not under python -OO
+        what = documentation.complete(_DOC, what=name)
+        cls.__doc__ = documentation.joined({**parts, "": what, "Examples": _EXAMPLES[name]})
+    for method in (cls.fit, cls.score):
+        method.__doc__ = documentation.complete(method.__doc__, collections=_COLLECTIONS)
+    cls.__module__ = "fastnn.dask"  # the name by which pickles find it
+
+
+_document(MLPClassifier)
+_document(MLPRegressor)

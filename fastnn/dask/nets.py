@@ -9,7 +9,7 @@ from typing import Any, Literal
 import dask
 from numpy.typing import ArrayLike
 
-from fastnn import many
+from fastnn import documentation, many
 from fastnn.dask import rounds
 from fastnn.data import checks
 from fastnn.network import Network
@@ -32,18 +32,18 @@ def fit_many(
     """Train many networks on the workers of a cluster, some in each task.
 
     Each ends with the bits that `fastnn.fit_many` with the same layout gives it in one process.
-    That is what is called where there is no active `distributed.Client`.
+    That is what is called where there is no active `distributed.Client`. X and y are sent to each
+    worker once.
 
     Parameters
     ----------
-    nets, X, y, rows, rows_val, sample_weight, errors, **options
-        As of `fastnn.fit_many`, without n_jobs, callback and progress. X and y are sent to each
-        worker once.
+    {of many}
     layout : {"samples", "nets"}
         As of `fastnn.fit_many`, without "auto", whose choice depends on how many networks a call
         has.
     n_tasks : int >= 1, optional
         Into how many tasks the networks are dealt out; None is four for each thread of a worker.
+    {errors and options}
 
     Returns
     -------
@@ -113,6 +113,24 @@ def fit_many(
     finally:
         client.cancel(futures)
     return many.report(failures, len(nets), errors)
+
+
+_entries = documentation.entries(
+    documentation.sections(many.fit_many.__doc__).get("Parameters", "")
+)
+
+
+def _entries_of(*names: str) -> str:
+    return "\n".join(_entries.get(name, "") for name in names)
+
+
+fit_many.__doc__ = documentation.complete(
+    fit_many.__doc__,
+    **{
+        "of many": _entries_of("nets", "X", "y", "rows", "rows_val", "sample_weight"),
+        "errors and options": _entries_of("errors", "**options"),
+    },
+)
 
 
 def _of(name: str, values: Any, deal: range) -> Any:

@@ -29,9 +29,9 @@ from sklearn.ensemble import BaggingClassifier, BaggingRegressor
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import fastnn
-from fastnn import threads, work
+from fastnn import documentation, threads, work
 from fastnn.data import checks
-from fastnn.estimators import shortcuts
+from fastnn.estimators import documenting, shortcuts
 from fastnn.estimators.classes import MLPClassifier, MLPRegressor
 from fastnn.estimators.converting import Convertible
 from fastnn.estimators.extras import EXTRAS
@@ -40,6 +40,42 @@ from fastnn.training.side_by_side import train_each
 
 # what scikit-learn's bagging has itself; the estimators keep their defaults
 _OF_THE_WHOLE = ("random_state", "verbose", "warm_start", "n_jobs")
+# what both classes say
+_WHAT = """``Bagged{member}(500, alpha=0.1, random_state=0)`` is scikit-learn's
+``{original}({member}(alpha=0.1), 500, random_state=0)`` over fastnn's estimator:
+the same draws, and `estimators_`, predictions and out-of-bag scores with the same bits,
+whatever the number of threads.
+
+The estimators have all parameters of `{member}`, but for four that are the ensemble's.
+
+Parameters
+----------
+n_estimators : int, default=10
+    How many estimators.
+random_state : int, RandomState instance or None, default=None
+    Draws a seed for each estimator, and that its rows, its features and the seed of its
+    parameters and shuffles.
+n_jobs : int, default=None
+    Threads: None for `fastnn.get_num_threads()`, -1 for all cores. They change no result.
+warm_start : bool, default=False
+    Whether `fit` keeps the estimators that are there and trains those that are missing up to
+    `n_estimators`; not whether these go on from their parameters.
+verbose : int, default=0
+    Above 1, a line for each estimator that begins."""
+_ATTRIBUTES = """estimators_ : list of {member}
+    The estimators.
+estimators_samples_ : list of ndarray
+    The rows that each was trained on.
+estimators_features_ : list of ndarray
+    The features of each.
+n_iter_ : ndarray of int, (n_estimators,)
+    The epochs, or iterations, of each."""
+_NOTES = """On Ctrl-C, and if an estimator's fit raises an error, the first estimators that are
+done stay and predict; with ``warm_start=True`` the next `fit` goes on with the one after them, to
+the bits of a fit that was not interrupted, if `random_state` is an int.
+
+From scikit-learn 1.7 on, an estimator takes all rows, weighted by how often each was drawn,
+and from 1.8 on ``sample_weight`` of `fit` sets the probabilities of the draws."""
 _IMMUTABLE = frozenset({int, float, str, bool, type(None)})
 
 
@@ -94,6 +130,11 @@ def _bagged(cls: Any) -> Any:
     cls.__init__ = __init__
     # the name by which pickles find it, whatever the files within this folder
     cls.__module__ = __init__.__module__ = "fastnn.estimators"
+    classes = {"member": cls._member.__name__, "original": cls._original.__name__}
+    texts = {"what": _WHAT, "attributes": _ATTRIBUTES, "notes": _NOTES}
+    said = {name: documentation.complete(text, **classes) for name, text in texts.items()}
+    cls.__doc__ = documentation.complete(cls.__doc__, **said)
+    cls.__doc__ = documenting.of_ensemble(cls, names)
     cls._of_estimator = tuple(name for name in of_estimator if name not in _OF_THE_WHOLE)
     constraints = {k: v for k, v in cls._original._parameter_constraints.items() if k in names}
     member = cls._member._parameter_constraints
@@ -275,7 +316,7 @@ class _Bagged(Convertible):
     # ---- keeping ----
 
     def to_sklearn(self: Any) -> Any:
-        """This ensemble as scikit-learn's bagging of its own MLPs, fitted or not.
+        """Give this ensemble as scikit-learn's bagging of its own MLPs, fitted or not.
 
         Returns
         -------
@@ -307,14 +348,13 @@ class _Bagged(Convertible):
             )  # fmt: skip
         return converted
 
+    @documentation.completed
     def save(self: Any, path: str | os.PathLike[str], *, date: bool = False) -> None:
         """Write the ensemble, fitted or not, to a file, for `fastnn.load`.
 
         Parameters
         ----------
-        path : path-like
-        date : bool
-            As of `MLPClassifier.save`, whose errors these are, too.
+        {saving}
         """
         fastnn.files.save(self, path, date=date)
 
@@ -458,54 +498,22 @@ def _fit_one(
 class BaggedMLPClassifier(_Bagged, BaggingClassifier):  # type: ignore[misc]
     """A bagging ensemble of fastnn's MLPClassifier, trained by threads of one process.
 
-    ``BaggedMLPClassifier(500, alpha=0.1, random_state=0)`` is scikit-learn's
-    ``BaggingClassifier(MLPClassifier(alpha=0.1), 500, random_state=0)`` over fastnn's estimator:
-    the same draws, and `estimators_`, predictions and out-of-bag scores with the same bits,
-    whatever the number of threads.
-
-    Parameters
-    ----------
-    n_estimators : int, default=10
-        How many estimators.
-    hidden_layer_sizes, activation, solver and others
-        Of the estimators: all parameters of `MLPClassifier`, except for the four that follow.
-    random_state : int, RandomState instance or None, default=None
-        Draws a seed for each estimator, and that its rows, its features and the seed of its
-        parameters and shuffles.
-    n_jobs : int, default=None
-        Threads: None for `fastnn.get_num_threads()`, -1 for all cores. They change no result.
-    warm_start : bool, default=False
-        Whether `fit` keeps the estimators that are there and trains those that are missing up to
-        `n_estimators`; not whether these go on from their parameters.
-    verbose : int, default=0
-        Above 1, a line for each estimator that begins.
-    max_samples, max_features, bootstrap, bootstrap_features, oob_score
-        As of scikit-learn's `BaggingClassifier`.
+    {what}
 
     Attributes
     ----------
-    estimators_ : list of MLPClassifier
-    estimators_samples_ : list of ndarray
-        The rows that each was trained on.
-    estimators_features_ : list of ndarray
-        The features of each.
-    n_iter_ : ndarray of int, (n_estimators,)
-        The epochs, or iterations, of each.
+    {attributes}
     classes_ : ndarray
         The labels; estimators have their numbers, from 0 on, for labels.
     oob_score_ : float
-    oob_decision_function_ : ndarray, (n_samples, n_classes)
         With ``oob_score=True``: the score of predictions of each row by those estimators that
-        were not trained on it, and these.
+        were not trained on it.
+    oob_decision_function_ : ndarray, (n_samples, n_classes)
+        These predictions.
 
     Notes
     -----
-    On Ctrl-C, and if an estimator's fit raises an error, the first estimators that are done stay
-    and predict; with ``warm_start=True`` the next `fit` goes on with the one after them, to the
-    bits of a fit that was not interrupted, if `random_state` is an int.
-
-    From scikit-learn 1.7 on, an estimator takes all rows, weighted by how often each was drawn,
-    and from 1.8 on ``sample_weight`` of `fit` sets the probabilities of the draws.
+    {notes}
 
     Examples
     --------
@@ -514,10 +522,21 @@ class BaggedMLPClassifier(_Bagged, BaggingClassifier):  # type: ignore[misc]
     >>> from fastnn import BaggedMLPClassifier
     >>> X, y = load_iris(return_X_y=True)
     >>> bag = BaggedMLPClassifier(
-    ...     20, hidden_layer_sizes=(8,), solver="lbfgs", oob_score=True, random_state=0
+    ...     20, hidden_layer_sizes=8, solver="lbfgs", alpha=1, tol=0.01, oob_score=True,
+    ...     random_state=1,
     ... ).fit(scale(X), y)
     >>> bag.predict_proba(scale(X)[:2]).shape, bag.oob_score_ > 0.9
     ((2, 3), True)
+    >>> bag.predict(scale(X)[:2]), bag.predict_log_proba(scale(X)[:2]).shape
+    (array([0, 0]), (2, 3))
+    >>> len(bag), type(bag[0]).__name__, bag.n_iter_.shape
+    (20, 'MLPClassifier', (20,))
+    >>> from fastnn import load
+    >>> bag.save("bag.fastnn")
+    >>> bool((load("bag.fastnn").predict(scale(X)[:2]) == bag.predict(scale(X)[:2])).all())
+    True
+    >>> type(bag.to_sklearn()).__name__, bag.fit_state()
+    ('BaggingClassifier', None)
     """
 
     _original = BaggingClassifier
@@ -572,52 +591,20 @@ class BaggedMLPClassifier(_Bagged, BaggingClassifier):  # type: ignore[misc]
 class BaggedMLPRegressor(_Bagged, BaggingRegressor):  # type: ignore[misc]
     """A bagging ensemble of fastnn's MLPRegressor, trained by threads of one process.
 
-    ``BaggedMLPRegressor(500, alpha=0.1, random_state=0)`` is scikit-learn's
-    ``BaggingRegressor(MLPRegressor(alpha=0.1), 500, random_state=0)`` over fastnn's estimator:
-    the same draws, and `estimators_`, predictions and out-of-bag scores with the same bits,
-    whatever the number of threads.
-
-    Parameters
-    ----------
-    n_estimators : int, default=10
-        How many estimators.
-    hidden_layer_sizes, activation, solver and others
-        Of the estimators: all parameters of `MLPRegressor`, except for the four that follow.
-    random_state : int, RandomState instance or None, default=None
-        Draws a seed for each estimator, and that its rows, its features and the seed of its
-        parameters and shuffles.
-    n_jobs : int, default=None
-        Threads: None for `fastnn.get_num_threads()`, -1 for all cores. They change no result.
-    warm_start : bool, default=False
-        Whether `fit` keeps the estimators that are there and trains those that are missing up to
-        `n_estimators`; not whether these go on from their parameters.
-    verbose : int, default=0
-        Above 1, a line for each estimator that begins.
-    max_samples, max_features, bootstrap, bootstrap_features, oob_score
-        As of scikit-learn's `BaggingRegressor`.
+    {what}
 
     Attributes
     ----------
-    estimators_ : list of MLPRegressor
-    estimators_samples_ : list of ndarray
-        The rows that each was trained on.
-    estimators_features_ : list of ndarray
-        The features of each.
-    n_iter_ : ndarray of int, (n_estimators,)
-        The epochs, or iterations, of each.
+    {attributes}
     oob_score_ : float
-    oob_prediction_ : ndarray, (n_samples,)
         With ``oob_score=True``: the score of predictions of each row by those estimators that
-        were not trained on it, and these.
+        were not trained on it.
+    oob_prediction_ : ndarray, (n_samples,)
+        These predictions.
 
     Notes
     -----
-    On Ctrl-C, and if an estimator's fit raises an error, the first estimators that are done stay
-    and predict; with ``warm_start=True`` the next `fit` goes on with the one after them, to the
-    bits of a fit that was not interrupted, if `random_state` is an int.
-
-    From scikit-learn 1.7 on, an estimator takes all rows, weighted by how often each was drawn,
-    and from 1.8 on ``sample_weight`` of `fit` sets the probabilities of the draws.
+    {notes}
 
     Examples
     --------
@@ -631,6 +618,12 @@ class BaggedMLPRegressor(_Bagged, BaggingRegressor):  # type: ignore[misc]
     ... ).fit(X, y)
     >>> bag.predict(X[:2]).shape, bag.oob_score_ > 0.4
     ((2,), True)
+    >>> from fastnn import load
+    >>> bag.save("bag.fastnn")
+    >>> bool((load("bag.fastnn").predict(X[:2]) == bag.predict(X[:2])).all())
+    True
+    >>> type(bag.to_sklearn()).__name__, bag.fit_state()
+    ('BaggingRegressor', None)
     """
 
     _original = BaggingRegressor

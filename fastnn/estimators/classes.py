@@ -28,6 +28,7 @@ from fastnn.catalog import losses
 from fastnn.data import checks
 from fastnn.estimators import (
     arrays,
+    documenting,
     extras,
     fitting,
     labels,
@@ -148,16 +149,7 @@ def _compiled(cls: Any) -> Any:
     cls.__init__ = __init__
     # the name by which pickles find it, whatever the files within this folder
     cls.__module__ = __init__.__module__ = "fastnn.estimators"
-    doc = original.__doc__ or ""  # empty under python -OO
-    before, heading, after = doc.partition("\n    Attributes\n")
-    before = before.replace(
-        "random_state : int, RandomState instance, default=None",
-        "random_state : int, RandomState or Generator instance, default=None",
-    )
-    for heading_of_next, more in extras.MORE_DOCS.items():
-        before = before.replace(heading_of_next, more + heading_of_next, 1)
-    cls.__doc__ = before.rstrip() + "\n" + "".join(row.doc for row in rows) + heading + after
-    cls.__doc__ = cls.__doc__.replace("\n    n_features_in_ : int", extras.attributes_doc(kind), 1)
+    cls.__doc__ = documenting.of_class(original, kind)
     cls._valid = shortcuts.KnownParameters(p.name for p in parameters[1:])
     cls._parameter_constraints = {
         **original._parameter_constraints,
@@ -318,7 +310,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
         Parameters
         ----------
         *callbacks : fastnn.callbacks.Callback, function, or callback of scikit-learn's
-            fastnn's callbacks and functions get a `fastnn.Network` over the parameters of this
+            Callbacks and functions for fastnn get a `fastnn.Network` over the parameters of this
             estimator. They may change the parameters and `learning_rate_`, and end the fit by
             returning True. A classifier's network takes labels as y, in
             `fastnn.callbacks.ValidationLoss` too. In scikit-learn 1.9, its own callbacks may be
@@ -326,7 +318,8 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
 
         Returns
         -------
-        self
+        MLPClassifier or MLPRegressor
+            Itself.
 
         Raises
         ------
@@ -605,6 +598,7 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
         Parameters
         ----------
         X : array-like or sparse matrix, (n, n_features)
+            The samples, one a row.
         return_std : bool, default=False
             Whether to return standard deviations, too, of a new target at each row: of the noise
             and of what the parameters leave open (Laplace's approximation). After a fit with
@@ -613,6 +607,7 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
         Returns
         -------
         ndarray, (n,) or (n, n_outputs)
+            The predictions.
         ndarray of the same shape
             If asked for: standard deviations.
 
@@ -660,12 +655,16 @@ class MLPRegressor(_Compiled, originals.MLPRegressor, metaclass=InPlace):  # typ
         Parameters
         ----------
         X : array-like or sparse matrix, (n, n_features)
+            The samples, one a row.
         y : array-like, (n,) or (n, n_outputs)
+            Their targets.
         sample_weight : array-like, (n,), optional
+            Their weights.
 
         Returns
         -------
         float
+            At most 1.
         """
         if self.loss == "quantile":
             return quantiles.score(self, self.predict(X), y, sample_weight)

@@ -12,8 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 import fastnn
 from fastnn.data import checks
+from fastnn.documentation import completed, taken_from
 from fastnn.estimators import extras, levenberg, optimizers
 from fastnn.estimators.keeping import NOT_COPIED, attributes_of
+from fastnn.network import Network
 from fastnn.summary import Summary
 
 # what is not carried over to scikit-learn
@@ -36,7 +38,7 @@ class Converting(Convertible):
     _original: ClassVar[Any]
 
     def to_sklearn(self: Any) -> Any:
-        """This estimator as one of scikit-learn's own class, fitted or not.
+        """Give this estimator as one of scikit-learn's own class, fitted or not.
 
         Returns
         -------
@@ -54,6 +56,14 @@ class Converting(Convertible):
         -----
         UserWarning
             If a parameter that is left out changes later fits.
+
+        Examples
+        --------
+        >>> from fastnn import MLPRegressor
+        >>> net = MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", random_state=0)
+        >>> theirs = net.fit([[0.0], [1.0]], [0, 1]).to_sklearn()
+        >>> type(theirs).__module__
+        'sklearn.neural_network._multilayer_perceptron'
         """
         if self.activation not in extras.THEIR_ACTIVATIONS:
             raise ValueError(f"scikit-learn has no activation {self.activation!r}")
@@ -94,40 +104,26 @@ class Converting(Convertible):
             converted.random_state = checks.random_state(converted.random_state)
         return converted
 
+    @completed
     def save(self: Any, path: str | os.PathLike[str], *, date: bool = False) -> None:
         """Write the estimator, fitted or not, to a file, for `fastnn.load`.
 
         Parameters
         ----------
-        path : path-like
-            The file is replaced in one step: killed or out of disk space, the one before stays.
-        date : bool
-            Whether the file tells when it was written. Without, equal estimators give equal
-            files.
+        {saving}
 
-        Raises
-        ------
-        TypeError
-            For what a file does not hold, such as a function as scoring or learning_rate.
-            Callbacks are left out.
-        ValueError
-            If parameters or fitted attributes are not valid.
-        ImportError
-            Without safetensors, the extra "files".
-        OSError
-            If the file cannot be written.
+        Examples
+        --------
+        >>> from fastnn import MLPRegressor, load
+        >>> net = MLPRegressor(hidden_layer_sizes=4, solver="lbfgs", random_state=0)
+        >>> net.fit([[0.0], [1.0]], [0, 1]).save("line.fastnn")
+        >>> load("line.fastnn")
+        MLPRegressor(hidden_layer_sizes=4, random_state=0, solver='lbfgs')
         """
         fastnn.files.save(self, path, date=date)
 
+    @taken_from(Network.fit_state)
     def fit_state(self: Any) -> dict[str, Any] | None:
-        """How the fit that is running stands; None while there is none.
-
-        A callback sees it; `save` writes it into the file, and ``fit(..., resume=)`` reads it.
-
-        Returns
-        -------
-        dict of numbers, text, arrays and lists, or None
-        """
         running = vars(self).get("_running")
         return None if running is None else running.state()
 
@@ -150,23 +146,8 @@ class Converting(Convertible):
         date = vars(self).get("_saved_at")
         return known if date is None else {**known, "date": date}
 
+    @taken_from(Network.summary)
     def summary(self: Any, n_samples: int | None = None) -> Summary:
-        """What a fitted estimator is made of: layers, shapes, activations, parameters, memory.
-
-        Parameters
-        ----------
-        n_samples : int, optional
-            Of an epoch, for its multiply-adds.
-
-        Returns
-        -------
-        Summary
-            As `fastnn.Network.summary` gives it.
-
-        Raises
-        ------
-        NotFittedError
-        """
         check_is_fitted(self)
         params, units = self._parameters()
         names = self._layer_activations(len(units) - 1)
@@ -192,6 +173,14 @@ class Converting(Convertible):
         ------
         TypeError
             If it is not of that class.
+
+        Examples
+        --------
+        >>> from sklearn import neural_network
+        >>> from fastnn import MLPRegressor
+        >>> theirs = neural_network.MLPRegressor(solver="lbfgs", random_state=0)
+        >>> MLPRegressor.from_sklearn(theirs.fit([[0.0], [1.0]], [0, 1])).n_iter_ == theirs.n_iter_
+        True
         """
         if not isinstance(estimator, cls._original):
             raise TypeError(

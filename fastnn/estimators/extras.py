@@ -7,6 +7,7 @@ keyword-only, and with the defaults nothing differs from scikit-learn.
 from __future__ import annotations
 
 import inspect
+import textwrap
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple
 
@@ -193,9 +194,19 @@ MORE_LOSSES = tuple(
 )
 
 
-# what is said of them, before the parameter that comes next in scikit-learn's docstring
+def _also(names: tuple[str, ...]) -> str:
+    *most, last = [f"'{name}'" for name in names]
+    text = (
+        f"Also {', '.join(most)} and {last}, as of `fastnn.Network`. Not in scikit-learn's class."
+    )
+    return textwrap.fill(text, 75)
+
+
+# what is said of scikit-learn's parameters besides
 MORE_DOCS = {
-    "    alpha : float": """
+    "activation": _also(MORE_ACTIVATIONS),
+    "loss": _also(MORE_LOSSES),
+    "solver": """
         Also 'adamw', 'nadam', 'rmsprop', whose decay is `beta_2`, and 'rprop',
         resilient back-propagation, which takes all samples as one batch; and
         'lm', Levenberg-Marquardt, for few parameters or few rows and losses
@@ -203,7 +214,7 @@ MORE_DOCS = {
         gradient is within `tol`. Not in scikit-learn's class.
 
 """,
-    "    batch_size :": """
+    "alpha": """
         Of a regressor with ``solver='lm'`` and squared errors also 'evidence',
         Bayesian regularization: a penalty of each layer's own, which follows
         from the data while the fit goes on and needs no validation set
@@ -213,7 +224,7 @@ MORE_DOCS = {
         scikit-learn's class.
 
 """,
-    "    learning_rate_init :": """
+    "learning_rate": """
         Also a name, an object or a function of the share of training done, as
         in `fastnn.schedules`: 'cosine', ``OneCycle()``. It gives the factor of
         ``learning_rate_init`` in each step of ``max_iter`` epochs; with
@@ -266,10 +277,10 @@ def more_values(original: Any) -> dict[str, list[Any]]:
     return values
 
 
-def attributes_doc(kind: str) -> str:
-    """Attributes that scikit-learn's class does not have, up to the name of the next."""
-    more = _OF_EVIDENCE if kind == "regressor" else ""
-    return more + _BEST_ITERATION + "\n    n_features_in_ : int"
+def attributes_of(kind: str) -> str:
+    """What is said of attributes that scikit-learn's class does not have."""
+    more = inspect.cleandoc(_OF_EVIDENCE) if kind == "regressor" else ""
+    return f"{more}\n\n{inspect.cleandoc(_BEST_ITERATION)}".lstrip()
 
 
 def rows_of(kind: str) -> tuple[Extra, ...]:

@@ -14,13 +14,14 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn.data import checks
-from fastnn.estimators import optimizers, quantiles, resuming
+from fastnn.estimators import documenting, optimizers, quantiles, resuming
 from fastnn.estimators.fitting import HAS_WEIGHTS
 from fastnn.training.stopping import as_score
 
 KEYWORDS = ("X_val", "y_val", "sample_weight_val")[: 2 + HAS_WEIGHTS]
 
-_DOC = """X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
+_DOC = """
+        X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
             A validation set. After each epoch its score goes into
             `validation_scores_`; the fit ends and keeps the best parameters by
             the rules of `early_stopping`, without a split of X. Not for
@@ -54,11 +55,8 @@ def show(method: Any) -> Any:
     method.__signature__ = signature.replace(
         parameters=[*signature.parameters.values(), *keywords]
     )
-    before, heading, after = (method.__doc__ or "").partition("Returns\n        ----")
-    if heading:  # not under python -OO
-        method.__doc__ = before + _DOC + _DOC_OF_WEIGHTS * HAS_WEIGHTS + resuming.DOC
-        method.__doc__ += "\n        "
-        method.__doc__ += heading + after
+    more = [_DOC, *[_DOC_OF_WEIGHTS] * HAS_WEIGHTS, resuming.DOC]
+    method.__doc__ = documenting.of_fit(method, more)
     return method
 
 

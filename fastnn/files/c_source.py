@@ -56,6 +56,7 @@ def to_c(
     Parameters
     ----------
     model : Network, MLPClassifier or MLPRegressor
+        A network as it is, or an estimator after its fit.
     path : path-like, optional
         Where to write the source, too. A file there is replaced in one step.
     dtype : {"float64", "float32", "int8"}, optional

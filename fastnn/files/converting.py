@@ -181,6 +181,14 @@ def from_torch(module: Any, *, loss: Any = None) -> Network:
     Notes
     -----
     PyTorch's Softplus is z for z > 20, where it differs by up to 2e-9.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastnn import from_torch
+    >>> layers = torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)
+    >>> from_torch(torch.nn.Sequential(*layers))
+    Network([2, 8, 1], activation=('tanh', 'identity'), loss='squared_error', dtype='float32')
     """
     return _network(_flat(module), _of_torch, loss)
 
@@ -207,6 +215,14 @@ def from_keras(model: Any, *, loss: Any = None) -> Network:
     ------
     TypeError, ValueError
         If there is anything else in it; the message names it.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from fastnn import from_keras
+    >>> layers = [keras.Input((2,)), keras.layers.Dense(8, "tanh"), keras.layers.Dense(1)]
+    >>> from_keras(keras.Sequential(layers))
+    Network([2, 8, 1], activation=('tanh', 'identity'), loss='squared_error', dtype='float32')
     """
     return _network(_flat(model), _of_keras, loss)
 

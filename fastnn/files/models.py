@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastnn
-from fastnn import parameters
+from fastnn import documentation, parameters
 from fastnn.data import checks
 from fastnn.files import container
 from fastnn.files.plain import CannotSave, Reader, Writer
@@ -42,6 +42,7 @@ Path: TypeAlias = str | os.PathLike[str]
 _OWN_LOSS = "a file does not hold a loss of one's own, whose functions are code"
 
 
+@documentation.completed
 def save(model: Model, path: Path, *, date: bool = False) -> None:
     """Write a model to a file, for `load`.
 
@@ -49,29 +50,22 @@ def save(model: Model, path: Path, *, date: bool = False) -> None:
     ----------
     model : Network, MLPClassifier, MLPRegressor, or an ensemble of them
         With everything that a pickle has: parameters, the solver's and the random state, curves,
-        classes, names of features. A file does not hold functions (a loss, scorer or schedule of
-        one's own) nor callbacks.
-    path : path-like
-        The file is replaced in one step: killed or out of disk space, the one before stays.
-    date : bool
-        Whether the file tells when it was written, and ``metadata`` of what is loaded from it.
-        Without, equal models give equal files.
-
-    Raises
-    ------
-    TypeError
-        For what a file does not hold; it says where that is.
-    ValueError
-        If a parameter is not finite.
-    ImportError
-        Without safetensors, the extra "files".
-    OSError
-        If the file cannot be written.
+        classes, names of features.
+    {saving}
 
     Notes
     -----
     The format is that of safetensors, whose readers open the tensors: ``coefs_.0`` is the first
     layer's coefs, (fan_in, fan_out).
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn.files import save
+    >>> net = fastnn.Network([2, 4, 1], random_state=0)
+    >>> save(net, "rings.fastnn", date=True)
+    >>> sorted(fastnn.load("rings.fastnn").metadata)
+    ['date', 'n_features']
     """
     date = checks.boolean("date", date)
     written = Writer()
@@ -91,6 +85,7 @@ def load(path: Path) -> Any:
     Parameters
     ----------
     path : path-like
+        The file.
 
     Returns
     -------
@@ -121,12 +116,33 @@ def load(path: Path) -> Any:
 def load_with_fit(path: Path) -> tuple[Any, dict[str, Any]]:
     """The model in a file that was saved during its fit, and how the fit stood.
 
-    Errors are those of `load`.
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    model : Network, MLPClassifier or MLPRegressor
+        As of `load`.
+    fit : dict
+        What the model's ``fit_state()`` was.
 
     Raises
     ------
     ValueError
-        If no fit was running, too.
+        If no fit was running. Other errors are those of `load`.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.callbacks import Checkpoint
+    >>> from fastnn.files import load_with_fit
+    >>> net = Network([1, 4, 1], random_state=0)
+    >>> net = net.fit([[0.0], [1.0]], [0, 1], max_iter=9, callback=Checkpoint("net.fastnn"))
+    >>> net, fit = load_with_fit("net.fastnn")
+    >>> net.n_iter_, fit["epoch"]
+    (9, 9)
     """
     model, fit = _load(path)
     if fit is None:
@@ -139,12 +155,26 @@ def load_with_fit(path: Path) -> tuple[Any, dict[str, Any]]:
 def check_path(path: Path) -> None:
     """Refuse what `save` will not be able to write to.
 
+    Parameters
+    ----------
+    path : path-like
+        Of a file that need not be there.
+
     Raises
     ------
     ImportError
         Without safetensors.
     OSError
         If there is no such folder, or a folder of this name.
+
+    Examples
+    --------
+    >>> from fastnn.files import check_path
+    >>> check_path("net.fastnn")
+    >>> check_path("nowhere/net.fastnn")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: 'nowhere/net.fastnn': there is no such folder
     """
     container.library()
     container.check_path(path)
@@ -153,10 +183,25 @@ def check_path(path: Path) -> None:
 def check_model(model: Any) -> None:
     """Refuse a model that no file holds, whatever its fit comes to.
 
+    Parameters
+    ----------
+    model : object
+        What `save` may be called with.
+
     Raises
     ------
     TypeError
         If it is of a subclass, or has a loss of its own.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.files import check_model
+    >>> check_model(Network([1, 4, 1]))
+    >>> check_model([Network([1, 4, 1])])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    TypeError: files hold a Network, MLPClassifier or MLPRegressor of fastnn, ...
     """
     _kind_of(model)
     loss = vars(model).get("_loss")

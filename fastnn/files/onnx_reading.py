@@ -78,6 +78,15 @@ def from_onnx(model: Any, *, loss: Any = None) -> Network:
         Without onnx, the extra "onnx".
     OSError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, from_onnx, to_onnx
+    >>> net = Network([2, 4, 1], "tanh", random_state=0)
+    >>> again = from_onnx(to_onnx(net))
+    >>> np.array_equal(again.params_, net.params_)
+    True
     """
     onnx = load_onnx()
     proto = _proto(onnx, model)

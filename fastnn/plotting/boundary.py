@@ -24,6 +24,7 @@ class FeatureSlice:
     Parameters
     ----------
     model : Network or estimator
+        It predicts.
     X : array-like or data frame, (n, n_features)
         For the means of the other features.
     features : pair of int, or of str for the columns of a data frame
@@ -92,7 +93,18 @@ class FeatureSlice:
         return of_two_features
 
     def fit(self, X: object, y: object = None) -> NoReturn:
-        """Refuses: a slice is of a fitted model."""
+        """Refuse: a slice is of a fitted model.
+
+        Parameters
+        ----------
+        X, y : object
+            Not looked at.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
         raise TypeError("a FeatureSlice is of a fitted model; fit that instead")
 
     def __sklearn_is_fitted__(self) -> bool:

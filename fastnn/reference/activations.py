@@ -181,7 +181,26 @@ softplus_slope = sigmoid  # by z
 
 @quiet
 def softmax(z: Array, workspace: Array | None, out: Array) -> None:
-    """p_j = e^z_j / sum_i e^z_i, shifted by the largest z of the row to avoid overflow."""
+    """Compute p_j = e^z_j / sum_i e^z_i, shifted by the largest z of the row to avoid overflow.
+
+    Parameters
+    ----------
+    z : ndarray, (n, n_classes)
+        Weighted sums.
+    workspace : None
+        Not used: kernels have memory there.
+    out : ndarray, (n, n_classes)
+        Takes the probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference
+    >>> out = np.empty((1, 3))
+    >>> reference.softmax(np.log([[1.0, 2.0, 5.0]]), None, out)
+    >>> out.round(6)
+    array([[0.125, 0.25 , 0.625]])
+    """
     exp(z - z.max(axis=1, keepdims=True), out)
     out /= out.sum(axis=1, keepdims=True)
 
@@ -207,12 +226,50 @@ SOFTMAX = CODES["softmax"]
 
 
 def activate(x: Array, activation: int, out: Array) -> None:
-    """f(x) of an elementwise activation. An unknown code is a KeyError."""
+    """Compute f(x) of an elementwise activation.
+
+    Parameters
+    ----------
+    x : ndarray
+        Weighted sums.
+    activation : int
+        Its code; an unknown one is a KeyError.
+    out : ndarray
+        Takes the values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference
+    >>> codes, out = reference.enumerations()["activations"], np.empty(3)
+    >>> reference.activate(np.array([-1.0, 0.0, 2.0]), codes["relu"], out)
+    >>> out
+    array([0., 0., 2.])
+    """
     BY_CODES[activation][0](x, out)
 
 
 def derivative(x: Array, activation: int, out: Array) -> None:
-    """f' of an elementwise activation; x is its value, or z where the slope is stored."""
+    """Compute f' of an elementwise activation.
+
+    Parameters
+    ----------
+    x : ndarray
+        Its values, or the weighted sums where the slope is stored.
+    activation : int
+        Its code; an unknown one is a KeyError.
+    out : ndarray
+        Takes the derivatives.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference
+    >>> codes, out = reference.enumerations()["activations"], np.empty(2)
+    >>> reference.derivative(np.array([0.5, 1.0]), codes["sigmoid"], out)  # a (1 - a)
+    >>> out
+    array([0.25, 0.  ])
+    """
     BY_CODES[activation][1](x, out)
 
 

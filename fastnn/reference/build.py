@@ -38,7 +38,7 @@ def build_info() -> dict[str, Any]:
 
 
 def enumerations() -> dict[str, dict[str, int]]:
-    """Names and codes of the activations, losses, solvers and statuses that this build has."""
+    """Give names and codes of activations, losses, solvers and statuses that this build has."""
     known = [*own_activations.BY_CODES, own_activations.SOFTMAX]
     return {
         "activations": {activations.BY_CODE[code].name: code for code in known},

@@ -89,14 +89,14 @@ def short_loss(
 
 
 def aligned_bytes(n_bytes: int, zeros: bool) -> Array:
-    """n_bytes at a multiple of 128, zeros or uninitialised."""
+    """Give n_bytes at a multiple of 128, zeros or uninitialised."""
     raw = (np.zeros if zeros else np.empty)(n_bytes + 128, np.uint8)
     start = -raw.__array_interface__["data"][0] % 128
     return raw[start : start + n_bytes]
 
 
 def views_of(vector: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
-    """Views of consecutive parts of a plain vector, of one or two dimensions."""
+    """Make views of consecutive parts of a plain vector, of one or two dimensions."""
     views, at = [], 0
     for shape in shapes:
         size = math.prod(shape)
@@ -110,7 +110,7 @@ def views_of(vector: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
 def give_views(
     objects: list[Any], names: tuple[str, ...], vector: Array, shapes: tuple[tuple[int, ...], ...]
 ) -> tuple[Array, ...]:
-    """Views of a vector, as attributes `names` of each object in order; returns the views."""
+    """Give each object in order views of a vector as attributes `names`; return the views."""
     views = tuple(views_of(vector, shapes))
     places = [(one, name) for one in objects for name in names]
     if len(places) != len(views):

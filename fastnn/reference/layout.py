@@ -23,7 +23,7 @@ def workspace_size(
     n_threads: int,
     weighted: bool = False,
 ) -> int:
-    """Bytes of workspace that a call needs: none."""
+    """Count the bytes of workspace that a call needs: none."""
     return 0
 
 
@@ -62,7 +62,7 @@ def useful_threads(layer_units: Array, batch_size: int, itemsize: int, n_threads
 
 
 def team_size(n_threads: int) -> int:
-    """Bytes of memory for a team: none."""
+    """Count the bytes of memory for a team: none."""
     return 0
 
 

@@ -25,16 +25,50 @@ def weights_of(y: Array, n_outputs: int) -> Array:
 
 
 def shuffle(bit_generator: np.random.BitGenerator, order: Array) -> None:
-    """Shuffle order as NumPy's RandomState does."""
+    """Shuffle order as NumPy's RandomState does.
+
+    Parameters
+    ----------
+    bit_generator : numpy.random.BitGenerator
+        Draws.
+    order : ndarray of intp
+        Shuffled in place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference
+    >>> order, same = np.arange(5), np.arange(5)
+    >>> reference.shuffle(np.random.MT19937(0), order)
+    >>> np.random.RandomState(np.random.MT19937(0)).shuffle(same)
+    >>> np.array_equal(order, same)
+    True
+    """
     np.random.RandomState(bit_generator).shuffle(order)
 
 
 def draw_uniform(
     bit_generator: np.random.BitGenerator, bounds: Sequence[float], arrays: Sequence[Array]
 ) -> None:
-    """Each array of arrays[...] = RandomState(bit_generator).uniform(-bound, bound, array.shape).
+    """Draw each array as RandomState(bit_generator).uniform(-bound, bound, array.shape).
 
-    One after the other, with a bound for each.
+    Parameters
+    ----------
+    bit_generator : numpy.random.BitGenerator
+        Draws.
+    bounds : sequence of float
+        One for each array.
+    arrays : sequence of ndarray
+        Drawn in place, one after the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference
+    >>> drawn = np.empty(100)
+    >>> reference.draw_uniform(np.random.MT19937(0), [0.5], [drawn])
+    >>> bool(abs(drawn).max() <= 0.5)
+    True
     """
     for bound, array in zip(bounds, arrays, strict=True):
         array[...] = np.random.RandomState(bit_generator).uniform(-bound, bound, array.shape)

@@ -173,7 +173,7 @@ class NormalEquations(DampedEquations):
 
     @quiet
     def inverse(self, mu: float, out: Array) -> float | None:
-        """out = (J^T J + mu I)^-1, (n_params, n_params), and the logarithm of the determinant.
+        """Compute out = (J^T J + mu I)^-1, (n_params, n_params), and the determinant's logarithm.
 
         None if the matrix is not positive definite in float64.
         """
@@ -186,7 +186,7 @@ class NormalEquations(DampedEquations):
 
     @quiet
     def solve(self, mu: float, step: Array) -> float | None:
-        """step = -(J^T J + mu I)^-1 g, and how much less the loss should be after it.
+        """Compute step = -(J^T J + mu I)^-1 g, and how much less the loss should be after it.
 
         None if the matrix is not positive definite in float64.
         """
@@ -227,7 +227,7 @@ class DualEquations(DampedEquations):
 
     @quiet
     def solve(self, mu: float, step: Array) -> float | None:
-        """step = -(J^T J + mu I)^-1 g, and how much less the loss should be after it.
+        """Compute step = -(J^T J + mu I)^-1 g, and how much less the loss should be after it.
 
         None if the matrix is not positive definite in float64.
         """

@@ -146,7 +146,32 @@ BY_CODES = {CODES[name]: function for name, function in FUNCTIONS.items()}
 
 @quiet
 def solver_update(params: Array, grads: Array, states: Array, step: Array, t: int) -> None:
-    """One step of the solver in the step record. An unknown code is a KeyError."""
+    """Take one step of the solver in the step record.
+
+    Parameters
+    ----------
+    params : ndarray, (n_params,)
+        Changed in place.
+    grads : ndarray, (n_params,)
+        The gradient.
+    states : ndarray, (n_states, n_params)
+        What the solver carries from step to step, in place.
+    step : ndarray
+        The step's record. An unknown code is a KeyError.
+    t : int
+        The number of the step, 1 at the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import reference
+    >>> from fastnn.training.options import new_step
+    >>> step = new_step("squared_error", solver="sgd", learning_rate_init=0.1)
+    >>> params = np.array([1.0, 2.0])
+    >>> reference.solver_update(params, np.array([10.0, 0.0]), np.empty((0, 2)), step, 1)
+    >>> params
+    array([0., 2.])
+    """
     take_step(params, grads, states, read_step(step), t)
 
 

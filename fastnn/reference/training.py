@@ -82,10 +82,53 @@ def loss_and_grad(
     workspace: Array | None,
     grads: Array,
 ) -> float:
-    """Mean loss over the rows plus the penalty alpha / (2 n) sum W^2, and its gradient.
+    """Compute the mean loss over the rows plus alpha / (2 n) sum W^2, and its gradient.
 
     If y has one column more than there are outputs, it holds the rows' weights: the mean is
-    weighted, and n is the sum of the weights. With empty grads only the loss is computed.
+    weighted, and n is the sum of the weights.
+
+    Parameters
+    ----------
+    params : ndarray, (n_params,)
+        Each layer's coefs (row-major), then its intercepts.
+    layer_units : ndarray of intp
+        Units of every layer, inputs first.
+    activations : ndarray of int32
+        The code of each layer's activation.
+    step : ndarray
+        The step's record, which has the loss and alpha.
+    x : ndarray, (n, layer_units[0])
+        The rows; of sparse ones the values, (1, n_stored).
+    columns, row_starts : ndarray of int32 and of intp
+        Of sparse rows, as scipy's CSR has them; empty for dense rows.
+    y : ndarray, (n, layer_units[-1]) or one column more
+        Targets, and weights.
+    workspace : None
+        Not used: kernels have memory there.
+    grads : ndarray, (n_params,) or empty
+        Takes the gradient, laid out like params. If it is empty, only the loss is computed.
+
+    Returns
+    -------
+    float
+        The loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, reference
+    >>> from fastnn.training.options import new_step
+    >>> net = Network([2, 3, 1], "tanh", random_state=0)
+    >>> codes = [reference.enumerations()["activations"][name] for name in net.activations]
+    >>> units, codes = np.array(net.layer_units), np.array(codes, np.int32)
+    >>> columns, starts = np.empty(0, np.int32), np.empty(0, np.intp)
+    >>> x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[0.0], [1.0]])
+    >>> step = new_step("squared_error", solver="sgd", learning_rate_init=0.1)
+    >>> rows = x, columns, starts, y
+    >>> grads = np.empty_like(net.params_)
+    >>> loss = reference.loss_and_grad(net.params_, units, codes, step, *rows, None, grads)
+    >>> bool(np.isclose(loss, net.loss(x, y))), grads.shape
+    (True, (13,))
     """
     numbers = read_step(step)
     x = dense_rows(x, columns, row_starts, layer_units[0])
@@ -141,7 +184,7 @@ def train_epoch(
     kept: Array | None = None,
     schedule: Array | None = None,
 ) -> None:
-    """Epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
+    """Train by epochs of mini-batch descent: forward, loss, deltas, gradients, solver's step.
 
     Epochs run from the cursor's epoch, which is copied to its field first, to its field stop. Its
     status (catalog/records.py) is start at the first call; call again while it is running. After
@@ -162,6 +205,62 @@ def train_epoch(
     first that after the cursor's field schedule; steps beyond its end take the last.
 
     The budget ends this version at the end of an epoch only.
+
+    Parameters
+    ----------
+    params : ndarray, (n_params,)
+        Each layer's coefs (row-major), then its intercepts; trained in place.
+    packed_rows : ndarray, (1 + n_states, n_params)
+        The parameters as the build packs them, and the solver's state.
+    layer_units : ndarray of intp
+        Units of every layer, inputs first.
+    activations : ndarray of int32
+        The code of each layer's activation.
+    step : ndarray
+        The step's record: loss, solver and their numbers.
+    x : ndarray, (n, layer_units[0])
+        The rows; of sparse ones the values, (1, n_stored).
+    columns, row_starts : ndarray of int32 and of intp
+        Of sparse rows, as scipy's CSR has them; empty for dense rows.
+    y : ndarray, (n, layer_units[-1]) or one column more
+        Targets, and weights.
+    order : ndarray of intp, (n,), or None
+        In which order rows are taken; None: as they are stored.
+    workspace, team : None
+        Not used: kernels have memory and threads there.
+    cursor : ndarray
+        The record of where training stands.
+    loss_curve : ndarray, (n_epochs,)
+        Takes each epoch's mean loss.
+    output : ndarray, (n, layer_units[-1]), or None
+        Takes the outputs before the last step, of full batches.
+    bit_generator : numpy.random.BitGenerator, optional
+        Shuffles order.
+    stopping, kept : ndarray, optional
+        The record of a rule that ends training, and room for two vectors of parameters.
+    schedule : ndarray, (n_steps, 3), optional
+        Factors of numbers of the step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, reference
+    >>> from fastnn.training.options import new_step
+    >>> net = Network([2, 3, 1], "tanh", random_state=0)
+    >>> codes = [reference.enumerations()["activations"][name] for name in net.activations]
+    >>> units, codes = np.array(net.layer_units), np.array(codes, np.int32)
+    >>> columns, starts = np.empty(0, np.int32), np.empty(0, np.intp)
+    >>> x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[0.0], [1.0]])
+    >>> step = new_step("squared_error", solver="sgd", learning_rate_init=0.1, batch_size=2)
+    >>> cursor = np.zeros(1, reference.records.CURSOR)
+    >>> cursor["stop"] = 3  # epochs
+    >>> params, curve, packed = net.params_.copy(), np.empty(3), np.empty((1, 13))
+    >>> net_of = packed, units, codes, step
+    >>> train = reference.train_epoch
+    >>> train(params, *net_of, x, columns, starts, y, None, None, None, cursor, curve, None)
+    >>> net = net.fit(x, y, solver="sgd", learning_rate_init=0.1, max_iter=3)
+    >>> bool(np.allclose(curve, net.loss_curve_)), bool(np.allclose(params, net.params_))
+    (True, True)
     """
     numbers, at = read_step(step), cursor.view(CURSOR)[0]
     packed, states, n_epochs = packed_rows[0], packed_rows[1:], at["stop"]
@@ -281,10 +380,12 @@ class Epochs:
 
     @property
     def status(self) -> int:
+        """The cursor's."""
         return int(self._at["status"])
 
     @property
     def epoch(self) -> int:
+        """The cursor's."""
         return int(self._at["epoch"])
 
     @property
@@ -294,6 +395,7 @@ class Epochs:
 
     @property
     def n_steps(self) -> int:
+        """The cursor's."""
         return int(self._at["step"])
 
     @n_steps.setter
@@ -325,6 +427,7 @@ class Epochs:
 
     @property
     def last_loss(self) -> float:
+        """The cursor's."""
         return float(self._at["last_loss"])
 
     @last_loss.setter

@@ -35,7 +35,7 @@ class ActivationDisplay:
     Parameters
     ----------
     names : sequence of str
-        {elementwise activations}
+        Of these: {elementwise activations}.
     limits : pair of float
         The range of z.
 
@@ -45,6 +45,16 @@ class ActivationDisplay:
     figure_ : matplotlib Figure
     lines_, derivative_lines_ : list of matplotlib Line2D
         One for each name.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.plotting import ActivationDisplay
+    >>> display = ActivationDisplay.from_names("sigmoid", "silu", limits=(-4, 4))
+    >>> display = ActivationDisplay.from_network(Network([2, 4, 1], "tanh").fit([[0, 1]], [1]))
+    >>> display.names
+    ['tanh', 'identity']
+    >>> display = display.plot(derivative=False)  # once more, in a figure of its own
     """
 
     ax_: Axes
@@ -75,14 +85,18 @@ class ActivationDisplay:
         Parameters
         ----------
         *names : str
+            As of the class.
         limits : pair of float
+            The range of z.
         ax : matplotlib Axes, optional
+            None: those of a new figure.
         derivative : bool
             Whether to draw derivatives, dashed.
 
         Returns
         -------
         ActivationDisplay
+            Drawn.
 
         Raises
         ------
@@ -107,14 +121,18 @@ class ActivationDisplay:
         Parameters
         ----------
         model : Network, MLPClassifier or MLPRegressor
+            After a fit.
         limits : pair of float
+            The range of z.
         ax : matplotlib Axes, optional
+            None: those of a new figure.
         derivative : bool
             Whether to draw derivatives, dashed.
 
         Returns
         -------
         ActivationDisplay
+            Drawn.
 
         Raises
         ------
@@ -141,6 +159,7 @@ class ActivationDisplay:
         ax : matplotlib Axes, optional
             None: those of a new figure.
         derivative : bool
+            Whether to draw derivatives, dashed.
 
         Returns
         -------

@@ -49,6 +49,18 @@ class HiddenUnitsDisplay:
         One for each unit; the rest are switched off.
     figure_ : matplotlib Figure
     images_ : list of matplotlib AxesImage
+        One for each unit.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.plotting import HiddenUnitsDisplay
+    >>> X, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
+    >>> net = Network([2, 3, 1], "tanh", random_state=0).fit(X, y)
+    >>> display = HiddenUnitsDisplay.from_network(net, X, layer=0)
+    >>> len(display.images_)
+    3
+    >>> display = display.plot(colorbar=False)  # once more, in a figure of its own
     """
 
     ax_: Axes
@@ -88,6 +100,7 @@ class HiddenUnitsDisplay:
         Parameters
         ----------
         model : Network, MLPClassifier or MLPRegressor
+            After a fit.
         X : array-like, (n, n_features)
             Says where the plane is and at which means the other features are held; not needed
             with image_shape.
@@ -109,6 +122,7 @@ class HiddenUnitsDisplay:
         Returns
         -------
         HiddenUnitsDisplay
+            Drawn.
 
         Raises
         ------
@@ -197,6 +211,7 @@ class HiddenUnitsDisplay:
         ax : matplotlib Axes, optional
             None: those of a new figure.
         colorbar : bool
+            Whether to draw the scale of the colours.
 
         Returns
         -------

@@ -25,6 +25,7 @@ class LearningRateDisplay:
     Parameters
     ----------
     learning_rates, losses : array-like of float, (n,)
+        Of each step.
     suggestion, valley : float, optional
         Rates to mark; NaN is not drawn.
 
@@ -42,6 +43,7 @@ class LearningRateDisplay:
     >>> from fastnn import Network, find_learning_rate
     >>> net = Network([1, 8, 1], "tanh", random_state=0)
     >>> display = find_learning_rate(net, [[0.0], [0.5], [1.0]], [0, 1, 0]).plot()
+    >>> display = display.plot(color="black")  # once more, in a figure of its own
     """
 
     ax_: Axes

@@ -36,6 +36,7 @@ class LossCurveDisplay:
     validation_kind : {"loss", "score"}
         Scores have their own axis, on the right.
     name : str, optional
+        For the legend.
 
     Attributes
     ----------
@@ -56,6 +57,7 @@ class LossCurveDisplay:
     >>> for name, net in models.items():
     ...     display = LossCurveDisplay.from_network(net.fit(X, y), name=name, ax=ax)
     ...     ax = display.ax_
+    >>> display = display.plot(log_scale=False)  # once more, in a figure of its own
     """
 
     ax_: Axes
@@ -110,6 +112,7 @@ class LossCurveDisplay:
         Returns
         -------
         LossCurveDisplay
+            Drawn.
 
         Raises
         ------
@@ -151,6 +154,7 @@ class LossCurveDisplay:
         ax : matplotlib Axes, optional
             None: those of a new figure.
         log_scale : bool
+            Whether the loss has a logarithmic axis; linear if no loss is above 0.
         **kwargs
             For matplotlib's ``plot``.
 

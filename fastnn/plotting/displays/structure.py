@@ -37,10 +37,13 @@ class NetworkDisplay:
     Parameters
     ----------
     coefs : list of ndarray, (fan_in, fan_out)
+        Of each layer.
     intercepts : list of ndarray, (fan_out,)
+        Of each layer.
     captions : list of str
         One for each layer, the input first.
     feature_names, output_names : list of str, optional
+        Written at the units of the first and the last layer.
 
     Attributes
     ----------
@@ -54,6 +57,16 @@ class NetworkDisplay:
         The units of each layer; empty for heat maps.
     images_ : list of matplotlib AxesImage
         The heat maps; empty for a graph.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.plotting import NetworkDisplay
+    >>> net = Network([2, 3, 1], "tanh", random_state=0).fit([[0.0, 1.0], [1.0, 0.0]], [0, 1])
+    >>> display = NetworkDisplay.from_network(net, feature_names=["length", "width"])
+    >>> len(display.units_)  # layers
+    3
+    >>> display = display.plot(kind="heatmap")  # the same, in a figure of its own
     """
 
     ax_: Axes
@@ -97,6 +110,7 @@ class NetworkDisplay:
         Parameters
         ----------
         model : Network, MLPClassifier or MLPRegressor
+            After a fit.
         kind : {"auto", "graph", "heatmap"}
             "auto" is a graph for up to 300 units in all and 100 in each layer.
         feature_names, output_names : list of str, optional
@@ -109,6 +123,7 @@ class NetworkDisplay:
         Returns
         -------
         NetworkDisplay
+            Drawn.
 
         Raises
         ------
@@ -141,7 +156,9 @@ class NetworkDisplay:
         ax : matplotlib Axes, optional
             None: those of a new figure.
         kind : {"auto", "graph", "heatmap"}
+            "auto" is a graph for up to 300 units in all and 100 in each layer.
         colorbar : bool
+            Whether to draw the scale of the colours.
 
         Returns
         -------

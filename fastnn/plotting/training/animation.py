@@ -69,6 +69,15 @@ def animate(
     TypeError, ValueError
         For bad input, before anything is drawn or written: a recorder without a fit, a network
         that cannot be drawn, a path that cannot be written.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.callbacks import Recorder
+    >>> from fastnn.plotting import animate
+    >>> recorder, net = Recorder(every=200), Network([1, 4, 1], "tanh", random_state=0)
+    >>> net = net.fit([[0.0], [0.5], [1.0]], [0, 1, 0], callback=recorder)
+    >>> path = animate(recorder, "learning.gif", dpi=40)  # two frames
     """
     if not isinstance(recorder, Recorder):
         raise TypeError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import documentation
 from fastnn.callbacks import Callback
 from fastnn.data import checks
 from fastnn.plotting import style
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from fastnn.network import Network
 
 
+@documentation.inherit_sections
 class LivePlot(Callback):
-    """Draws data, prediction and loss while a network trains, in place, in a notebook or a window.
+    """Draw data, prediction and loss while a network trains, in place, in a notebook or a window.
 
     Training waits for each frame, some hundredths of a second: a few tenths when the axis of the
     loss changes, which is rare. If the window is closed, the training goes on without. The title
@@ -48,9 +50,13 @@ class LivePlot(Callback):
 
     Examples
     --------
-    In a notebook::
+    >>> from fastnn import Network
+    >>> from fastnn.plotting import LivePlot
+    >>> net, live = Network([2, 8, 1], "tanh", random_state=0), LivePlot(every=25)
 
-        net.fit(X, y, max_iter=2000, callback=LivePlot(every=25))
+    In a notebook, or where matplotlib opens windows::
+
+        net.fit(X, y, max_iter=2000, callback=live)
     """
 
     figure_: Figure

@@ -221,8 +221,11 @@ def training_picture(
         Of one feature; or of two, or more with `features`, and then of one output or of several
         that are probabilities.
     X : array-like, (n, layer_units[0])
+        The samples to draw, one a row.
     y : array-like, (n, layer_units[-1]), or (n,) for one output
+        Their targets.
     title : str
+        Above the picture.
     features : pair of int, optional
         The two that vary if the network takes more than two; others stay at their means.
 
@@ -232,6 +235,14 @@ def training_picture(
         Without matplotlib.
     TypeError, ValueError
         For bad input, or if path cannot be written.
+
+    Examples
+    --------
+    >>> from fastnn import Network
+    >>> from fastnn.plotting import training_picture
+    >>> X, y = [[0.0], [0.5], [1.0]], [0, 1, 0]
+    >>> net = Network([1, 4, 1], "tanh", random_state=0).fit(X, y)
+    >>> training_picture("training.png", net, X, y, "Three points")
     """
     path = Path(path)
     style.check_output("path", path, PICTURES)
