@@ -113,7 +113,8 @@ def test_the_rings_by_levenberg_marquardt(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_every_activation_agrees_with_numpy(name, capsys):
+def test_every_activation_agrees_with_numpy(name, capsys, monkeypatch):
+    leave_undrawn(monkeypatch)
     assert status(*QUICK, "--activation", name, "--topology", "2-5-5-1", "--lr", "0.01") == 0
     assert f"({name})" in capsys.readouterr().out
 
@@ -132,7 +133,8 @@ def test_every_activation_agrees_with_numpy(name, capsys):
         ("--activation", "swish", "(silu)"),
     ],
 )
-def test_spellings(option, text, shown, capsys):
+def test_spellings(option, text, shown, capsys, monkeypatch):
+    leave_undrawn(monkeypatch)
     assert status(*QUICK, option, text, "--no-compare") == 0
     assert shown in capsys.readouterr().out
 
@@ -143,6 +145,11 @@ def test_no_compare_and_output(tmp_path, capsys):
     assert "NumPy" not in out
     assert "difference" not in out
     assert "<svg" in (tmp_path / "picture.svg").read_text()
+
+
+def leave_undrawn(monkeypatch):
+    """Other tests have pictures, which take most of the time."""
+    monkeypatch.setattr(plotting, "training_picture", lambda *arguments: None)
 
 
 def demo_result(monkeypatch, *words):
