@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import fastnn
-from fastnn import documentation
+from fastnn import documentation, pages
 from fastnn.data import checks
 
 if TYPE_CHECKING:
@@ -399,10 +399,7 @@ def _tqdm() -> Any:
     try:
         from tqdm import TqdmWarning
     except ImportError as error:
-        raise ImportError(
-            'ProgressBar needs tqdm: install the extra "plot", pip install ".[plot]" in a copy '
-            "of fastnn's source"
-        ) from error
+        raise pages.missing("ProgressBar needs tqdm", "plot") from error
     with warnings.catch_warnings():
         # about a notebook without ipywidgets, where it is a bar of text
         warnings.simplefilter("ignore", TqdmWarning)

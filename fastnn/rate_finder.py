@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastnn import pages
 from fastnn.callbacks import Callback
 from fastnn.data import checks
 from fastnn.network import Network
@@ -252,10 +253,11 @@ def find_learning_rate(
         weights = checks.weights("sample_weight", weights, targets.dtype, len(targets))
     losses = _losses(copied, x, targets, weights, rates, batches, options)
     if len(losses) < 2:
-        raise ValueError(
+        message = (
             f"training diverged in the first step, at a learning rate of {low:g}; give a lower "
             "low, or scale X and y to mean 0 and variance 1"
         )
+        raise ValueError(pages.see("diverged", message))
     return LearningRateSearch(rates[: len(losses)], *np.transpose(losses))
 
 

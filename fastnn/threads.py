@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from numpy import uint8
 from numpy.typing import NDArray
 
-from fastnn import kernels
+from fastnn import kernels, pages
 from fastnn.data import checks
 
 _Item = TypeVar("_Item")
@@ -121,7 +121,8 @@ def from_environment() -> int | None:
     text = os.environ.get(VARIABLE, "").strip()
     number = _count(text)
     if text and number is None:
-        raise ValueError(f"{VARIABLE} must be a whole number >= 1, got {checks.shown(text)}")
+        message = f"{VARIABLE} must be a whole number >= 1, got {checks.shown(text)}"
+        raise ValueError(pages.see("threads", message))
     _parsed = value, number
     return number
 
@@ -136,13 +137,34 @@ def _count(text: str) -> int | None:
 
 def _available() -> int:
     """The cores that this process may use: affinity, cgroup quota and OMP_NUM_THREADS."""
+    return int(min(_affinity(), _quota(), _openmp()))
+
+
+def limits() -> dict[str, float]:
+    """What limits the number of threads, and to how many each; infinity: it does not.
+
+    Raises
+    ------
+    ValueError
+        If FASTNN_NUM_THREADS is not a whole number >= 1.
+    """
+    return {
+        "affinity": _affinity(),
+        "control group": _quota(),
+        "OMP_NUM_THREADS": _openmp(),
+        VARIABLE: from_environment() or math.inf,
+    }
+
+
+def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _openmp() -> float:
     # The list has a number for each level of nesting. OpenMP, too, ignores what is not a number.
-    bound = _count(os.environ.get("OMP_NUM_THREADS", "").split(",")[0])
-    return int(min(cores, _quota(), bound or cores))
+    return _count(os.environ.get("OMP_NUM_THREADS", "").split(",")[0]) or math.inf
 
 
 @functools.cache

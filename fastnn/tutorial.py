@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastnn import kernels, threads, work
+from fastnn import kernels, pages, threads, work
 from fastnn.catalog import activations
 from fastnn.catalog.activations import ActivationName
 from fastnn.data import checks
@@ -597,10 +597,11 @@ def _train_numpy(
             if p.dtype.kind != "f":
                 raise TypeError(f"an act_f or cost gave numbers of dtype {p.dtype}, not real ones")
         if not all(np.isfinite(p).all() for p in new):
-            raise FloatingPointError(
+            message = (
                 f"training diverged in epoch {epoch + 1}: a parameter is no longer finite. The "
                 f"parameters are those before that epoch. Try a learning rate below {lr:g}"
             )
+            raise FloatingPointError(pages.see("diverged", message))
         arrays = new
         for layer, W, b in zip(neural_net, arrays[::2], arrays[1::2], strict=True):
             layer.W, layer.b = W, b

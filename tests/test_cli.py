@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from conftest import PYTHON
 
-from fastnn import callbacks, kernels, plotting, reference, threads, tutorial
+from fastnn import callbacks, kernels, pages, plotting, reference, threads, tutorial
 from fastnn.catalog import activations
-from fastnn.cli import compare, demo, numpy_network
+from fastnn.cli import compare, demo, numpy_network, welcome
 from fastnn.cli.datasets import DATASETS
 from fastnn.cli.main import COMMANDS, main
 
+README = Path(__file__).resolve().parent.parent / "README.md"
 QUICK = ["demo", "--epochs", "300", "--samples", "100"]
 HIDDEN = [row.name for row in activations.ACTIVATIONS if row.hidden]
 
@@ -112,7 +113,8 @@ def test_the_rings_by_levenberg_marquardt(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", HIDDEN)
-def test_every_activation_agrees_with_numpy(name, capsys):
+def test_every_activation_agrees_with_numpy(name, capsys, monkeypatch):
+    leave_undrawn(monkeypatch)
     assert status(*QUICK, "--activation", name, "--topology", "2-5-5-1", "--lr", "0.01") == 0
     assert f"({name})" in capsys.readouterr().out
 
@@ -131,7 +133,8 @@ def test_every_activation_agrees_with_numpy(name, capsys):
         ("--activation", "swish", "(silu)"),
     ],
 )
-def test_spellings(option, text, shown, capsys):
+def test_spellings(option, text, shown, capsys, monkeypatch):
+    leave_undrawn(monkeypatch)
     assert status(*QUICK, option, text, "--no-compare") == 0
     assert shown in capsys.readouterr().out
 
@@ -142,6 +145,11 @@ def test_no_compare_and_output(tmp_path, capsys):
     assert "NumPy" not in out
     assert "difference" not in out
     assert "<svg" in (tmp_path / "picture.svg").read_text()
+
+
+def leave_undrawn(monkeypatch):
+    """Other tests have pictures, which take most of the time."""
+    monkeypatch.setattr(plotting, "training_picture", lambda *arguments: None)
 
 
 def demo_result(monkeypatch, *words):
@@ -461,12 +469,10 @@ def test_bad_options_exit_2_with_one_line(options, message, tmp_path, capsys):
 def test_bad_commands_exit_2_with_one_line(capsys):
     assert status("dmo") == 2
     assert one_error(capsys).startswith(
-        "COMMAND must be one of 'config', 'demo', 'export', 'run', got 'dmo'"
+        f"COMMAND must be one of {', '.join(map(repr, COMMANDS))}, got 'dmo'"
     )
     assert status("dmo") == 2
     assert "did you mean 'demo'?" in one_error(capsys)
-    assert status() == 2
-    assert one_error(capsys).startswith("there is no COMMAND: one of config, demo, export, run")
     assert status("--versoin") == 2
     assert one_error(capsys) == (
         "unrecognized arguments: --versoin; did you mean '--version'?\n"
@@ -479,7 +485,10 @@ def test_bad_commands_exit_2_with_one_line(capsys):
 def test_an_impossible_number_of_threads_is_one_line(command, monkeypatch, capsys):
     monkeypatch.setenv("FASTNN_NUM_THREADS", "x")
     assert status(*command) == 2
-    assert one_error(capsys) == "FASTNN_NUM_THREADS must be a whole number >= 1, got 'x'\n"
+    assert one_error(capsys) == (
+        "FASTNN_NUM_THREADS must be a whole number >= 1, got 'x'. "
+        f"See docs: {pages.PAGES['threads']}\n"
+    )
 
 
 @pytest.mark.parametrize("how", ["-m", "-mfastnn", "script"])
@@ -517,7 +526,9 @@ def test_divergence_is_one_line(capsys):
     assert status(*QUICK, "--activation", "relu", "--lr", "1e300") == 2
     err = capsys.readouterr().err
     epoch = re.fullmatch(
-        r"fastnn: error: training diverged in epoch (\d+): try --lr below 1e\+300\n", err
+        r"fastnn: error: training diverged in epoch (\d+): try --lr below 1e\+300"
+        r"\. See docs: .+\n",
+        err,
     )[1]
     assert 1 < int(epoch) < 300
 
@@ -556,10 +567,36 @@ def test_config_and_version(capsys):
     assert capsys.readouterr().out.startswith("fastnn ")
 
 
+def test_without_a_command_it_says_what_one_can_do(capsys):
+    assert status() == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    lines = captured.out.splitlines()
+    assert len(lines) <= 20
+    assert max(map(len, lines)) <= 99
+    for name, module in COMMANDS.items():
+        assert [line for line in lines if line.split() == [name, *module.PARSER["help"].split()]]
+    for command in welcome.FIRST:
+        assert command.split()[1] in COMMANDS
+        assert [line for line in lines if line.startswith(f"  {command}  ")]
+    assert lines[-1] == f"Documentation: {pages.where()}"
+    if (README.parent / "docs").exists():
+        assert all((README.parent / name).exists() for name in ("README.md", "docs"))
+
+
+def test_without_a_command_as_a_module_and_as_a_script():
+    script = Path(sysconfig.get_path("scripts")) / "fastnn"
+    ways = [["-m", "fastnn"], *([[str(script)]] if script.exists() else [])]
+    for way in ways:
+        done = subprocess.run([*PYTHON, *way], capture_output=True, text=True, timeout=300)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == welcome.text(COMMANDS) + "\n"
+
+
 def test_help_tells_defaults_and_choices(capsys):
     assert status("--help") == 0
     out = capsys.readouterr().out
-    assert [name for name in COMMANDS if f"\n    {name} " not in out] == []
+    assert [name for name in COMMANDS if not re.search(rf"\n    {name}\s", out)] == []
     assert status("demo", "--help") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert f"of the hidden layers: {', '.join(HIDDEN)} (default: sigmoid)" in out

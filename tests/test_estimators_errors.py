@@ -223,7 +223,7 @@ def test_an_infinite_loss_is_an_error(solver, dtype):
         mlp.set_params(learning_rate_init=1e-30)
     message = (
         r"The loss is (inf|nan)\. .* intercepts_ are those that the fit began with\. Try a "
-        r"learning rate below 1e-3\d+, or y scaled to mean 0 and variance 1$"
+        r"learning rate below 1e-3\d+, or y scaled to mean 0 and variance 1\. See docs: "
     )
     with pytest.raises(ValueError, match=message):
         mlp.fit(X, y)
@@ -238,7 +238,7 @@ def test_lbfgs_with_an_infinite_loss_is_an_error():
     mlp.fit(X, y)
     before = [a.copy() for a in mlp.coefs_ + mlp.intercepts_]
     for bad in (y * 1e200, np.where(np.arange(50) == 7, 1e300, y)):
-        message = r"The loss is (inf|nan)\. .* began with\. Try y scaled to mean 0 and variance 1$"
+        message = r"The loss is (inf|nan)\. .* began with\. Try y scaled to mean 0 .*\. See docs: "
         with pytest.raises(ValueError, match=message):
             mlp.fit(X, bad)
         for a, b in zip(mlp.coefs_ + mlp.intercepts_, before, strict=True):
@@ -255,7 +255,7 @@ def test_parameters_kept_are_called_what_they_are(sparse):
     mlp = fastnn.MLPRegressor(solver="sgd", learning_rate_init=1e3, max_iter=50, random_state=0)
     message = (
         r"intercepts_ are the last that gave a finite loss\. Try a learning rate below 1000, or X "
-        r"scaled to mean 0 and variance 1$"
+        r"scaled to mean 0 and variance 1\. See docs: "
     )
     with pytest.raises(ValueError, match=message):
         mlp.fit(X, y)

@@ -13,7 +13,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # a room imports only rooms that stand before it
 ORDER = [
-    "catalog", "documentation", "reference", "kernels", "data", "threads", "parameters",
+    "catalog", "documentation", "pages", "reference", "kernels", "data", "threads", "parameters",
     "schedules", "initializers", "work", "forward", "callbacks", "training", "states", "layers",
     "trainable", "summary", "displayable", "network", "many", "ensemble", "tutorial", "announcing",
     "estimators", "model_selection", "dask", "patching", "plotting", "rate_finder", "files", "cli",

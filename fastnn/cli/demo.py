@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import kernels, plotting
+from fastnn import kernels, pages, plotting
 from fastnn.callbacks import Callback, Recorder
 from fastnn.catalog import activations, solvers
 from fastnn.catalog.activations import ActivationName
@@ -45,6 +45,15 @@ PARSER = {
     "networks agree, either at the end or, where rounding drives them apart, in single steps from "
     "the same parameters all along the way; 1 if not; 2 for bad input. With --solver fastnn "
     "trains another way, and times are compared.",
+}
+
+
+#: of the options that take one of some words, for a shell to complete
+VALUES = {
+    "--dataset": tuple(DATASETS),
+    "--activation": tuple(row.name for row in activations.ACTIVATIONS if row.hidden),
+    "--solver": tuple(SOLVERS),
+    "--dtype": tuple(DTYPES),
 }
 
 
@@ -218,9 +227,8 @@ def _learn(
             try:
                 error = fast.train(1) - start.y
             except FloatingPointError as reason:
-                raise FloatingPointError(
-                    f"training diverged in epoch {epoch}: try --lr below {settings.lr:g}"
-                ) from reason
+                line = f"training diverged in epoch {epoch}: try --lr below {settings.lr:g}"
+                raise FloatingPointError(pages.see("diverged", line)) from reason
             net.loss_curve_.append(float(np.vdot(error, error)) / (2 * len(error)))
             last = epoch == settings.epochs
             if epoch % mark_every == 0 or last or epoch in due.values():

@@ -23,6 +23,10 @@ PARSER = {
 }
 
 
+#: of the options that take one of some words, for a shell to complete
+VALUES = {"--to": tuple(TO), "--dtype": tuple(DTYPES)}
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The model, and what it becomes."""
     parser.add_argument("model", metavar="MODEL", help="a file that save wrote")

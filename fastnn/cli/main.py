@@ -1,7 +1,8 @@
 """`fastnn COMMAND ...`: the parser, one-line errors and exit statuses.
 
-Exit status: 0; 1 if the demo's two networks differ; 2 for bad input; 130 after Ctrl-C. A script
-under `fastnn run` ends with its own status.
+Without a command it says what one can do. Exit status: 0; 1 if the demo's two networks differ or
+the doctor's test fails; 2 for bad input; 130 after Ctrl-C. A script under `fastnn run` ends with
+its own status.
 """
 
 import argparse
@@ -11,10 +12,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fastnn import __version__, get_num_threads
-from fastnn.cli import config, demo, export, run
+from fastnn.cli import completion, config, demo, doctor, export, run, welcome
 from fastnn.data import checks
 
-COMMANDS = {"config": config, "demo": demo, "export": export, "run": run}
+COMMANDS = {
+    "completion": completion, "config": config, "demo": demo, "doctor": doctor, "export": export,
+    "run": run,
+}  # fmt: skip
 
 # what a command may raise for bad input, a missing matplotlib or window, a file that cannot be
 # written; of `fastnn run` only CannotRun, as everything else is the script's
@@ -37,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if not words:
+        print(welcome.text(COMMANDS))
+        return 0
     of_script: list[str] = []
     if words[:1] == ["run"]:  # argparse would take the script's options for its own
         words, of_script = run.split(words)
@@ -79,10 +86,14 @@ def _parse(words: list[str]) -> argparse.Namespace:
     )
     top.add_argument("--version", action="version", version=f"fastnn {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
+    parsers = {}
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, allow_abbrev=False, **module.PARSER)
         module.add_options(command)
         command.set_defaults(command=module)
+        parsers[name] = module.PARSER["help"], command
+    values = {name: getattr(module, "VALUES", {}) for name, module in COMMANDS.items()}
+    parsers["completion"][1].set_defaults(parsers=parsers, values=values)
     try:
         if words and not words[0].startswith("-"):
             checks.choice("COMMAND", words[0], COMMANDS)

@@ -25,7 +25,7 @@ from fastnn import patching
 from fastnn.data import checks
 
 PARSER = {
-    "help": "run a program with fastnn's MLPClassifier and MLPRegressor in scikit-learn's place",
+    "help": "run a program with fastnn in scikit-learn's place",
     "description": "Run a Python program as Python itself would, with fastnn's MLPClassifier and "
     "MLPRegressor where it imports scikit-learn's.",
     "usage": "fastnn run [-h] (SCRIPT | -m MODULE) [arguments ...]",

@@ -14,10 +14,9 @@ estimators; `nets` fit_many. Dask is loaded here and nowhere else; it is the ext
 try:
     import dask.array as _array  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        'fastnn.dask needs Dask: install the extra "dask", pip install ".[dask]" in a copy of '
-        "fastnn's source tree"
-    ) from error
+    from fastnn import pages as _pages
+
+    raise _pages.missing("fastnn.dask needs Dask", "dask") from error
 
 from fastnn.dask.classes import MLPClassifier, MLPRegressor
 from fastnn.dask.nets import fit_many

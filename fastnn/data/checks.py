@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import pages
 from fastnn.catalog import activations, losses
 from fastnn.catalog.activations import ActivationName
 from fastnn.catalog.names import NOT_HERE, OTHER_NAMES
@@ -476,9 +477,8 @@ def loss_domain(y: NDArray[Any], loss: str) -> None:
         at = first_where(lambda block: block <= row.low, y)
     domain = f"above {row.low:g}" if row.open_low else _interval(row.low, row.high)
     if at is not None:
-        raise ValueError(
-            f"y must be {domain} for loss {loss!r}, got y[{at[0]}, {at[1]}] = {y[at]}"
-        )
+        message = f"y must be {domain} for loss {loss!r}, got y[{at[0]}, {at[1]}] = {y[at]}"
+        raise ValueError(pages.see("targets", message))
     if row.rows_sum_to_one:
         _rows_sum_to_one(y, loss)
 
@@ -495,11 +495,12 @@ def targets(y: NDArray[Any], loss: str, out_activation: str) -> None:
     output = activations.BY_NAME[out_activation]
     at = _outside(y, output.low, output.high)
     if at is not None:
-        raise ValueError(
+        message = (
             f"y[{at[0]}, {at[1]}] = {y[at]} is out of reach: the output activation "
             f"{out_activation!r} gives values {_interval(output.low, output.high)}; use "
             'out_activation="identity", or scale y'
         )
+        raise ValueError(pages.see("targets", message))
 
 
 def _outside(y: NDArray[Any], low: float, high: float) -> tuple[int, ...] | None:
@@ -521,7 +522,8 @@ def _rows_sum_to_one(y: NDArray[Any], loss: str) -> None:
         wrong = np.abs(sums - 1) > y.shape[1] * 4 * np.finfo(y.dtype).eps
         if wrong.any():
             row = int(np.argmax(wrong))
-            raise ValueError(
+            message = (
                 f"each row of y must sum to 1 for loss {loss!r}, got {sums[row]:g} in row "
                 f"{rows.start + row}"
             )
+            raise ValueError(pages.see("targets", message))

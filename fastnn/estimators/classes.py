@@ -23,7 +23,7 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight
 
-from fastnn import kernels, parameters, threads
+from fastnn import kernels, pages, parameters, threads
 from fastnn.catalog import losses
 from fastnn.data import checks
 from fastnn.estimators import (
@@ -463,7 +463,7 @@ class _Compiled(Converting, Keeping, CallbackSupportMixin):  # type: ignore[misc
             fitting.train(self, incremental, *prepared)
         # a callback may have changed them at the end
         if self._followers and not kernels.build.all_finite(self._parameters()[0]):
-            raise fitting.not_finite(False, self.loss_, True, "")
+            raise fitting.not_finite(False, self.loss_, True, pages.see("diverged"))
 
     def _begin_fit(
         self: Any, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool

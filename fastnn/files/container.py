@@ -24,6 +24,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import pages
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -53,10 +55,7 @@ def library() -> Any:
     try:
         import safetensors.numpy
     except ImportError as error:
-        raise ImportError(
-            'files need safetensors: install the extra "files", pip install ".[files]" in a copy '
-            "of fastnn's source"
-        ) from error
+        raise pages.missing("files need safetensors", "files") from error
     return safetensors
 
 
@@ -117,30 +116,31 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArra
         start = file.read(8)
         length = int.from_bytes(start, "little")
         if len(start) < 8 or length > min(status.st_size - 8, _MOST_HEADER):
-            raise ValueError(f"{_shown(path)} is not a file of fastnn, or it is cut short")
+            raise _unreadable(path, "is not a file of fastnn, or it is cut short")
         header = file.read(length)
         found = list(_CHECKSUM.finditer(header))
         if len(found) != 1:
-            raise ValueError(f"{_shown(path)} is not a file of fastnn, or its header is damaged")
+            raise _unreadable(path, "is not a file of fastnn, or its header is damaged")
         file.seek(0)
         data = file.read(status.st_size)  # once: models may be large
     whole = len(data) == status.st_size and data.startswith(start + header)
     if not (whole and _has_checksum(data, 8 + found[0].start(1))):
-        raise ValueError(f"{_shown(path)} is damaged: its checksum is another")
+        raise _unreadable(path, "is damaged: its checksum is another")
     try:
         # the library looks at the header's bounds before it takes memory
         tensors = safetensors.deserialize(data)
         entry = json.loads(header)["__metadata__"]["fastnn"]
         description = json.loads(entry, parse_constant=_refuse_constant)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{_shown(path)} is damaged: {error}") from None
+        raise _unreadable(path, f"is damaged: {error}") from None
     del data
     if not isinstance(description, dict) or type(description.get("format")) is not int:
-        raise ValueError(f"{_shown(path)} is damaged: it has no format")
+        raise _unreadable(path, "is damaged: it has no format")
     if not 1 <= description["format"] <= FORMAT:
-        raise ValueError(
-            f"{_shown(path)} is of format {description['format']}, of another version of fastnn; "
-            f"this one reads formats up to {FORMAT}"
+        raise _unreadable(
+            path,
+            f"is of format {description['format']}, of another version of fastnn; this one reads "
+            f"formats up to {FORMAT}",
         )
     return description, {name: _array(path, name, tensor) for name, tensor in tensors}
 
@@ -160,6 +160,10 @@ def _shown(path: str | os.PathLike[str]) -> str:
 
 def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} in its description")
+
+
+def _unreadable(path: str | os.PathLike[str], why: str) -> ValueError:
+    return ValueError(pages.see("file", f"{_shown(path)} {why}"))
 
 
 def _array(path: str | os.PathLike[str], name: str, tensor: Mapping[str, Any]) -> NDArray[Any]:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import pages
+
 Number: TypeAlias = "Value | float"
 
 
@@ -27,10 +29,7 @@ def load_onnx() -> Any:
     try:
         return importlib.import_module("onnx")
     except ImportError as error:
-        raise ImportError(
-            'ONNX needs onnx: install the extra "onnx", pip install ".[onnx]" in a copy of '
-            "fastnn's source"
-        ) from error
+        raise pages.missing("ONNX needs onnx", "onnx") from error
 
 
 class Node(NamedTuple):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastnn import pages
 from fastnn.catalog import records
 
 # name of an instruction set -> module built for it (see setup.py)
@@ -142,6 +143,25 @@ def supported() -> tuple[str, ...]:
     return (*(name for name in cpu.supported() if name in cpu.BUILT), "reference")
 
 
+def states() -> dict[str, str]:
+    """What is the matter with each build that there may be, in a few words.
+
+    Raises
+    ------
+    ImportError
+        If the compiled modules are missing or broken.
+    """
+    cpu, words = _cpu_module(), {}
+    for name in MODULES:
+        if name not in cpu.supported():
+            words[name] = "this machine does not run it"
+        elif name not in cpu.BUILT:
+            words[name] = "was not compiled"
+        else:
+            words[name] = "runs"
+    return {**words, "reference": "runs; NumPy, slow"}
+
+
 def _cpu_module() -> ModuleType:
     """The module that knows the CPU and which builds exist."""
     try:
@@ -149,10 +169,11 @@ def _cpu_module() -> ModuleType:
     except ImportError as error:
         for path in Path(__file__).parents:
             if path.is_file():
-                raise ImportError(
+                message = (
                     "fastnn cannot be imported from a zip file, as its compiled modules must be "
                     f"files: install {path} by `pip install`, or unpack it"
-                ) from error
+                )
+                raise ImportError(pages.see("build", message)) from error
         root = Path(__file__).resolve().parents[2]
         if (root / "setup.py").exists():
             todo = (
@@ -161,10 +182,11 @@ def _cpu_module() -> ModuleType:
             )
         else:
             todo = "install fastnn anew, by `pip install .` in its source tree"
-        raise ImportError(
+        message = (
             f"fastnn's compiled modules cannot be loaded ({error}); {todo}; or set "
             "FASTNN_ISA=reference to use NumPy"
-        ) from error
+        )
+        raise ImportError(pages.see("build", message)) from error
 
 
 def load(name: str) -> ModuleType:
@@ -179,17 +201,20 @@ def load(name: str) -> ModuleType:
         return importlib.import_module("fastnn.reference")
     known = ", ".join([*MODULES, "reference"])
     if name not in MODULES:
-        raise ImportError(f"there is no build {name!r} of fastnn's kernels; there are: {known}")
+        message = f"there is no build {name!r} of fastnn's kernels; there are: {known}"
+        raise ImportError(pages.see("build", message))
     if name not in supported():
         if name in _cpu_module().supported():
-            raise ImportError(
+            message = (
                 f"the {name!r} build of fastnn's kernels was not compiled: FASTNN_BUILDS was "
                 f"{','.join(_cpu_module().BUILT)}; install fastnn again without it"
             )
-        raise ImportError(
-            f"this CPU or operating system cannot run the {name!r} build of fastnn's kernels; "
-            f"it can run: {', '.join(supported())}"
-        )
+        else:
+            message = (
+                f"this CPU or operating system cannot run the {name!r} build of fastnn's kernels; "
+                f"it can run: {', '.join(supported())}"
+            )
+        raise ImportError(pages.see("build", message))
     return importlib.import_module(f"fastnn.kernels.{MODULES[name]}")
 
 
@@ -210,15 +235,17 @@ def choose() -> tuple[str, ModuleType]:
     name = supported()[0]
     if name == "reference":
         if _cpu_module().supported():
-            raise ImportError(
+            message = (
                 "no build of fastnn's kernels that this CPU runs was compiled: FASTNN_BUILDS was "
                 f"{','.join(_cpu_module().BUILT)}; install fastnn again without it, or set "
                 "FASTNN_ISA=reference to use NumPy"
             )
-        raise ImportError(
-            "this CPU lacks x86-64-v2 (SSE4.2), which fastnn's kernels need; "
-            "set FASTNN_ISA=reference to use NumPy"
-        )
+        else:
+            message = (
+                "this CPU lacks x86-64-v2 (SSE4.2), which fastnn's kernels need; "
+                "set FASTNN_ISA=reference to use NumPy"
+            )
+        raise ImportError(pages.see("build", message))
     return name, load(name)
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from fastnn import pages
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -44,10 +46,7 @@ def matplotlib() -> Any:
         import matplotlib
         import matplotlib.figure
     except ImportError as error:
-        raise ImportError(
-            'fastnn.plotting needs matplotlib: install the extra "plot", pip install ".[plot]" in '
-            "a copy of fastnn's source"
-        ) from error
+        raise pages.missing("fastnn.plotting needs matplotlib", "plot") from error
     return matplotlib
 
 

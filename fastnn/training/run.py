@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import kernels, parameters, threads
+from fastnn import kernels, pages, parameters, threads
 from fastnn.catalog import solvers
 from fastnn.data.rows import Rows, as_rows
 from fastnn.parameters import SolverState
@@ -465,9 +465,13 @@ LARGE = 10.0  # numbers beyond are hardly of mean 0 and variance 1
 
 
 def advice(x: NDArray[Any], y: NDArray[Any], rate: float | None = None) -> str:
-    """What to try after the loss left the finite numbers; rate is None for L-BFGS."""
+    """What to try after the loss left the finite numbers, and which page has more.
+
+    rate is None for searches, which have none.
+    """
     large_x, large_y = (float(np.abs(a).max(initial=0)) > LARGE for a in (x, y))
     large = " and ".join(name for name, big in (("X", large_x), ("y", large_y)) if big)
     scaled = [f"{large} scaled to mean 0 and variance 1"] if large else []
     lower = [] if rate is None else [f"a learning rate below {rate:g}"]
-    return "Try " + ", or ".join(lower + scaled) if lower + scaled else ""
+    what = "Try " + ", or ".join(lower + scaled) if lower + scaled else ""
+    return pages.see("diverged", what)
