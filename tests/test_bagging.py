@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from conftest import UNCHECKED_ONLY
+from estimator_cases import parametrize_with_checks
 from sklearn.base import clone
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor
 from sklearn.exceptions import NotFittedError
@@ -250,7 +251,7 @@ NO_WEIGHTS = dict.fromkeys(
 )  # fmt: skip
 
 
-@estimator_checks.parametrize_with_checks(
+@parametrize_with_checks(
     [
         cls(2, hidden_layer_sizes=(5,), solver="lbfgs", max_iter=40)
         for cls in (BaggedMLPClassifier, BaggedMLPRegressor)

@@ -19,6 +19,7 @@ from estimator_cases import (
     assert_same_fit,
     fit_both,
     needs_weights,
+    parametrize_with_checks,
     problem,
 )
 from hypothesis import HealthCheck, given, settings
@@ -232,7 +233,7 @@ def test_verbose_says_the_same(capsys):
 # ---- the same manners ---------------------------------------------------------------------------
 
 
-@estimator_checks.parametrize_with_checks(
+@parametrize_with_checks(
     [cls(solver=s, max_iter=100) for cls in CLASSES for s in ("adam", "sgd", "lbfgs", "lm")]
 )
 def test_estimator_checks(estimator, check):
