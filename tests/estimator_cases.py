@@ -15,6 +15,7 @@ from fastnn.estimators import labels, shortcuts
 
 VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
 needs_weights = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has no weights")
+needs_losses = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has one loss")
 PAIRS = [
     (fastnn.MLPClassifier, originals.MLPClassifier),
     (fastnn.MLPRegressor, originals.MLPRegressor),
