@@ -696,7 +696,7 @@ def test_solver_options_are_those_of_the_catalog():
             p.default for p in solvers.PARAMETERS
         ]
     for name in names:
-        assert f"\n        {name} : " in Network.fit.__doc__
+        assert f"\n{name} : " in inspect.getdoc(Network.fit)
     for row in activations.ACTIVATIONS:
         assert f'``"{row.name}"``' in Network.__doc__
     for row in losses.LOSSES:
