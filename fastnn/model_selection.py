@@ -42,7 +42,7 @@ from traceback import format_exc
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib.parallel import get_active_backend  # type: ignore[import-untyped]
+from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 from sklearn import config_context, get_config, model_selection
 from sklearn.base import _fit_context, clone

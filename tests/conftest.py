@@ -21,7 +21,8 @@ THOROUGH = bool(os.environ.get("FASTNN_THOROUGH"))
 
 # A build with sanitizers allocates and takes its time.
 UNCHECKED_ONLY = pytest.mark.skipif(
-    bool(importlib.import_module("fastnn.kernels._cpu").SANITIZERS), reason="measures memory"
+    bool(importlib.import_module("fastnn.kernels._cpu").SANITIZERS),
+    reason="measures memory or time",
 )
 
 # what the oracle does not promise: speed, threads, little memory

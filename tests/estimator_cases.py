@@ -8,17 +8,26 @@ import numpy as np
 import pytest
 import sklearn
 from sklearn.neural_network import _multilayer_perceptron as originals
+from sklearn.utils import estimator_checks
 
 import fastnn
 from fastnn.estimators import labels, shortcuts
 
 VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
 needs_weights = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has no weights")
+needs_losses = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has one loss")
 PAIRS = [
     (fastnn.MLPClassifier, originals.MLPClassifier),
     (fastnn.MLPRegressor, originals.MLPRegressor),
 ]
 CLASSES = [ours for ours, _ in PAIRS]
+
+
+def parametrize_with_checks(estimators, **options):
+    """scikit-learn's own, whose cases are a generator in 1.6, which pytest 10 refuses."""
+    mark = estimator_checks.parametrize_with_checks(estimators, **options)
+    names, cases = mark.args
+    return pytest.mark.parametrize(names, list(cases), **mark.kwargs)
 
 
 def fit_both(ours, theirs, X, y, params, **fit_params):

@@ -4,6 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+from estimator_cases import needs_losses, needs_weights
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
@@ -91,6 +92,7 @@ def test_several_outputs():
     assert model.loss_ < regressor(max_iter=1).fit(D, Y).loss_
 
 
+@needs_losses
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "huber", "log_cosh"])
 def test_other_losses(loss):
     y = np.exp(TARGETS / 2) if loss in ("poisson", "gamma") else TARGETS
@@ -103,6 +105,7 @@ def test_other_losses(loss):
     assert model.loss_ < 1.1 * other.loss_
 
 
+@needs_weights
 def test_weights_smoothing_and_sparse_rows():
     times = np.random.RandomState(0).randint(3, size=len(D))
     one = regressor(max_iter=5).fit(D, TARGETS, sample_weight=times)
@@ -133,13 +136,21 @@ def test_warm_start_and_copies(tmp_path):
 @pytest.mark.parametrize(
     ("params", "given", "error", "message"),
     [
-        ({"loss": "absolute_error"}, {}, ValueError, "needs the curvature"),
+        pytest.param(
+            {"loss": "absolute_error"}, {}, ValueError, "needs the curvature", marks=needs_losses
+        ),
         ({}, {"X_val": D, "y_val": TARGETS}, ValueError, "X_val is not for solver 'lm'"),
         ({}, {"resume": "nothing"}, ValueError, "resume is not for solver 'lm'"),
         ({"ema": 0.5}, {}, ValueError, "ema=0.5 is not for solver 'lm'"),
         ({"dropout": 0.5}, {}, ValueError, "dropout=0.5 is not for solver 'lm'"),
         ({"alpha": "much"}, {}, ValueError, "The 'alpha' parameter"),
-        ({"alpha": "evidence", "loss": "huber"}, {}, ValueError, "is for loss='squared_error'"),
+        pytest.param(
+            {"alpha": "evidence", "loss": "huber"},
+            {},
+            ValueError,
+            "is for loss='squared_error'",
+            marks=needs_losses,
+        ),
         ({"alpha": "evidence", "solver": "lbfgs"}, {}, ValueError, "is for solver 'lm', and not"),
         ({"alpha": "evidence", "solver": "adam"}, {}, ValueError, "is for solver 'lm', and not"),
     ],
@@ -220,6 +231,7 @@ def test_evidence_generalises_without_tuning():
     assert 0.9 < np.mean(np.abs(found - TARGETS[rest]) < 1.96 * std) < 1
 
 
+@needs_weights
 def test_evidence_of_several_outputs_weights_and_sparse_rows():
     y = np.column_stack([TARGETS, D[:, 2] ** 2])
     weights = np.random.RandomState(0).randint(3, size=len(D)).astype(float)

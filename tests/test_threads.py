@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import problem, run
-from conftest import COMPILED, COMPILED_ONLY, PYTHON
+from conftest import COMPILED, COMPILED_ONLY, PYTHON, UNCHECKED_ONLY
 from test_process import python
 
 import fastnn
@@ -549,6 +549,7 @@ def test_every_part_is_done_once(tmp_path, sanitizer):
 
 
 @COMPILED_ONLY
+@UNCHECKED_ONLY
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pins itself to a core")
 def test_two_threads_on_one_core_cost_little():
     code = """

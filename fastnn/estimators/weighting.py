@@ -35,12 +35,14 @@ def check_call(estimator: Any, method: str, keywords: dict[str, Any]) -> None:
     class_weight = getattr(estimator, "class_weight", None)
     if class_weight is None:
         return
-    if not HAS_WEIGHTS:
+    balanced = isinstance(class_weight, str) and class_weight == "balanced"
+    # what is neither is for the validation of parameters
+    if not HAS_WEIGHTS and (balanced or isinstance(class_weight, dict)):
         raise ValueError(_NO_WEIGHTS.format("class_weight"))
     if isinstance(class_weight, dict):
         for label, weight in class_weight.items():
             checks.real_number(f"class_weight[{checks.shown(label)}]", weight, 0, closed="left")
-    if method == "partial_fit" and isinstance(class_weight, str) and class_weight == "balanced":
+    if method == "partial_fit" and balanced:
         raise ValueError(
             "class_weight 'balanced' is not supported for partial_fit, which does not know how "
             "often a class will come: give weights of sklearn.utils.compute_class_weight("

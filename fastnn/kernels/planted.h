@@ -24,7 +24,10 @@ static int plant_fault(int kind, int zero)
     switch (kind) {
     case 0: result = heap[8 + zero]; break;
     case 1: free(heap); return heap[zero];
-    case 2: stack[8 + zero] = 1; result = stack[zero]; break;
+    case 2:
+        stack[8 + zero] = 1;
+        result = stack[zero];
+        break;
     case 3: result = 1 << (32 + zero); break;
     case 4:
         if (pthread_create(&helper, NULL, planted_count, NULL)) return -1;
@@ -36,5 +39,9 @@ static int plant_fault(int kind, int zero)
     return result;
 }
 #else
-static int plant_fault(int kind, int zero) { (void)kind, (void)zero; return -1; }
+static int plant_fault(int kind, int zero)
+{
+    (void)kind, (void)zero;
+    return -1;
+}
 #endif

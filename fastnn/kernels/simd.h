@@ -104,7 +104,8 @@
 #undef VECTOR_BYTES
 #undef FASTNN_TARGET
 #define VECTOR_BYTES FASTNN_VECTOR_BYTES
-#if VECTOR_BYTES / 8 > TILE_ROWS /* doubles of a vector: rows of J J^T are taken by whole vectors */
+/* rows of J J^T are taken by whole vectors, so at least as many as doubles in one */
+#if VECTOR_BYTES / 8 > TILE_ROWS
 #undef TILE_ROWS
 #define TILE_ROWS (VECTOR_BYTES / 8)
 #endif
@@ -299,7 +300,7 @@ enum { MAX_TILE = TILE_VECTORS * VECTOR_BYTES / 4 };
 #define c_panel_gradient(n_vectors, n_samples, fan_in, fan_out, first, end, fresh, x, ...)        \
     FASTNN_FOR(panel_gradient, x)                                                                 \
     (n_vectors, n_samples, fan_in, fan_out, first, end, fresh, x, __VA_ARGS__)
-#define c_sparse_gradient(n_vectors, n_samples, fan_out, first, end, fresh, values, ...)         \
+#define c_sparse_gradient(n_vectors, n_samples, fan_out, first, end, fresh, values, ...)          \
     FASTNN_FOR(sparse_gradient, values)                                                           \
     (n_vectors, n_samples, fan_out, first, end, fresh, values, __VA_ARGS__)
 #define c_panel_sums(n_vectors, first, end, fresh, delta, grad)                                   \

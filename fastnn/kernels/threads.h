@@ -78,7 +78,7 @@ enum { TEAM_IDLE, TEAM_OPEN, TEAM_TAKEN, TEAM_CLOSED };
 
 typedef struct {
     int state, waiting; /* see above; how many threads are parked until the state changes */
-    int part, core;     /* the part on offer; the core that did the last one, -1: unknown */
+    int part, core; /* the part on offer; the core that did the last one, -1: unknown */
     long long trial_end, rest_end, rest; /* for the caller only, see team_judge; 0: none */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -121,8 +121,8 @@ static inline void team_set(team_helper *helper, int state)
 
 static inline int team_swap(team_helper *helper, int old, int state)
 {
-    return __atomic_compare_exchange_n(
-        &helper->state, &old, state, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return __atomic_compare_exchange_n(&helper->state, &old, state, 0, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
 }
 
 /* Wait while the state is `old`; returns the new one. */
@@ -257,6 +257,7 @@ static inline ptrdiff_t team_take(ptrdiff_t *next)
 }
 
 #else /* one thread: parts are always 1 */
+/* clang-format off */
 
 static inline ptrdiff_t team_bytes(int n_threads) { (void)n_threads; return 1; }
 static inline void team_open(void *memory, int n_threads) { (void)memory; (void)n_threads; }
@@ -269,6 +270,7 @@ static inline void team_run(void *memory, team_task task, void *context, int par
 static inline void team_close(void *memory) { (void)memory; }
 static inline void team_free(void *memory) { (void)memory; }
 static inline ptrdiff_t team_take(ptrdiff_t *next) { return (*next)++; }
+/* clang-format on */
 
 #endif
 #endif

@@ -8,8 +8,8 @@ FASTNN_KERNEL void FN(sparse_forward)(ptrdiff_t n_samples, ptrdiff_t fan_in, ptr
                                       ptrdiff_t first, ptrdiff_t end, const REAL *coef,
                                       const REAL *intercept, const REAL *values,
                                       const int *columns, const ptrdiff_t *starts,
-                                      const ptrdiff_t *order, ptrdiff_t row, REAL *out,
-                                      REAL *kept, int activation)
+                                      const ptrdiff_t *order, ptrdiff_t row, REAL *out, REAL *kept,
+                                      int activation)
 {
     const ptrdiff_t n_vectors = (n_samples + VL - 1) / VL;
     for (ptrdiff_t n = first; n < end; n += PW) { /* a panel stays in the cache for all samples */
@@ -131,8 +131,8 @@ FASTNN_KERNEL void FN(sparse_gradient)(ptrdiff_t n_vectors, ptrdiff_t n_samples,
                 FASTNN_UNROLL
                 for (int c = 0; c < PANEL_VECTORS; c++)
                     FN(store)(g + p * grad_panel + c * VL,
-                              FN(load)(g + p * grad_panel + c * VL) +
-                                  xv * FN(load)(delta + p * delta_panel + c * VL));
+                              FN(load)(g + p * grad_panel + c * VL)
+                                  + xv * FN(load)(delta + p * delta_panel + c * VL));
             }
         }
     }
