@@ -1,8 +1,8 @@
 # What is drawn, and the rule that ends training.
 #
 # Draws are those of NumPy's RandomState: of the first parameters, and of the next epoch's order of
-# rows. Words of MT19937, its usual generator, are drawn many at a time, from its own state; if that
-# is no longer laid out as a `twister`, one by one, as from all others.
+# rows. Words of MT19937, its usual generator, are drawn many at a time from its own state. If that
+# is not laid out as a `twister`, they are drawn one by one, as from all other generators.
 
 from numpy.random import MT19937
 
