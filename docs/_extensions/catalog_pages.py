@@ -214,7 +214,7 @@ def command_line() -> str:
     parts = ["# Command line", "`fastnn`, or `python -m fastnn`:"]
     environment = {**os.environ, "COLUMNS": "88", "NO_COLOR": "1"}
     for words in ([], *([name] for name in COMMANDS)):
-        command = [sys.executable, "-m", "fastnn", *words, "--help"]
+        command = [sys.executable, "-P", "-m", "fastnn", *words, "--help"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         parts += [f"## fastnn {' '.join(words)}"] if words else []
         parts += [f"```text\n{done.stdout.strip()}\n```"]
