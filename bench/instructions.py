@@ -4,8 +4,9 @@ Counts repeat to a fraction of a percent where times do not, so a regression of 
 on the noisiest machine. Each workload runs under `valgrind --tool=callgrind` once to warm up, then
 twice for each of two numbers of epochs or calls: the difference is what these cost. The counts
 stored in instructions.json belong to a compiler, a Python and a NumPy; with others there is
-nothing to compare with. valgrind knows AVX2 but not AVX-512. `--history` shows the counts of every
-commit that changed them: git keeps them, so no other store is needed.
+nothing to compare with. Imports, which take longer than all that is counted, run without counting.
+valgrind knows AVX2 but not AVX-512. `--history` shows the counts of all commits that changed them:
+git keeps them, so no other store is needed.
 """
 
 import argparse
@@ -41,7 +42,7 @@ WORKLOADS = {
         net = Network([8, 32, 32, 2], "relu", loss="log_loss", dtype=dtype, random_state=0)
         net.fit(X, y, batch_size=32, max_iter=n, shuffle=False)
         """,
-        (2, 22),
+        (2, 8),
     ),
     "64-100-10 batch 200": (
         """
@@ -49,7 +50,7 @@ WORKLOADS = {
         net = Network([64, 100, 10], "relu", loss="log_loss", dtype=dtype, random_state=0)
         net.fit(X, y, batch_size=200, max_iter=n, alpha=1e-4, shuffle=False)
         """,
-        (1, 11),
+        (1, 4),
     ),
     "predict a row, 64-100-10": (
         """
@@ -66,7 +67,7 @@ WORKLOADS = {
         net = Network([16, 64, 64, 1], "relu", loss="binary_log_loss", dtype=dtype, random_state=0)
         net.fit(X, y, batch_size=64, max_iter=n, shuffle=False)
         """,
-        (2, 22),
+        (1, 4),
     ),
     "partial_fit a row, 8-32-32-2": (
         """
@@ -93,7 +94,7 @@ WORKLOADS = {
             net = Network([8, 32, 32, 2], "relu", loss="log_loss", dtype=dtype, random_state=0)
             net.fit(X, y, max_iter=1)
         """,
-        (10, 110),
+        (10, 40),
     ),
     "tutorial.train a step, 2-4-8-1": (
         """
@@ -102,7 +103,7 @@ WORKLOADS = {
         for _ in range(n):
             tutorial.train(net, X, y, tutorial.l2_cost, lr=0.05)
         """,
-        (10, 110),
+        (10, 40),
     ),
     "tutorial.train a point, 2-4-8-1": (
         """
@@ -124,7 +125,6 @@ WORKLOADS = {
     ),
     "MLPClassifier.predict_proba a row, 64-100-10": (
         """
-        from fastnn import MLPClassifier
         X, y = rng.randn(100, 64).astype(dtype), np.arange(100) % 10
         net = MLPClassifier(max_iter=1, random_state=0)
         with warnings.catch_warnings(action="ignore"):
@@ -136,7 +136,6 @@ WORKLOADS = {
     ),
     "MLPRegressor.predict a row, 10-100-1": (
         """
-        from fastnn import MLPRegressor
         X, y = rng.randn(100, 10).astype(dtype), rng.randn(100).astype(dtype)
         net = MLPRegressor(max_iter=1, random_state=0)
         with warnings.catch_warnings(action="ignore"):
@@ -169,15 +168,17 @@ COUNTED = [
 ]
 # Run with a list of (code, dtype, the smaller n, the larger n).
 PROGRAM = """
-import ast, gc, os, sys, warnings
+import ast, gc, os, subprocess, sys, warnings
 import numpy as np
-from fastnn import Network, tutorial
+from fastnn import MLPClassifier, MLPRegressor, Network, tutorial
 def tutorial_net(dtype):
     np.random.seed(0)
     net = tutorial.create_nn([2, 4, 8, 1], tutorial.sigm)
     for layer in net:
         layer.W, layer.b = layer.W.astype(dtype), layer.b.astype(dtype)
     return net
+subprocess.run(["callgrind_control", "--instr=on", str(os.getpid())],
+               check=True, stdout=subprocess.DEVNULL)
 gc.disable()
 for code, dtype, few, many in ast.literal_eval(sys.argv[1]):
     code = compile(code, "workload", "exec")
@@ -292,19 +293,11 @@ def count_all(jobs):
     python, numpy = (v.rpartition(".")[0] for v in (platform.python_version(), np.__version__))
     compiler = kernels.build.build_info()["compiler"]
     versions = f"{compiler}, Python {python}, NumPy {numpy}"
-    shares = [
-        share
-        for isa in dict.fromkeys(job[-1] for job in jobs)
-        for share in halves([job for job in jobs if job[-1] == isa])
-    ]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # counts do not mind company
-        counts = {k: v for found in pool.map(count, shares) for k, v in found.items()}
+    # a process for each build
+    builds = [[job for job in jobs if job[-1] == isa] for isa in sorted({job[-1] for job in jobs})]
+    with ThreadPoolExecutor() as pool:  # counts do not mind company
+        counts = {k: v for found in pool.map(count, builds) for k, v in found.items()}
     return versions, {name: counts[name] for name in map(" ".join, jobs)}
-
-
-def halves(jobs):
-    """What two processes do at the same time."""
-    return [half for half in (jobs[::2], jobs[1::2]) if half]
 
 
 def count(jobs):
@@ -318,7 +311,8 @@ def count(jobs):
         done = subprocess.run(
             [
                 "valgrind", "--tool=callgrind", f"--callgrind-out-file={file}",
-                f"--dump-before={MARKER}", sys.executable, "-P", "-c", PROGRAM, repr(listed),
+                "--instr-atstart=no", f"--dump-before={MARKER}",
+                sys.executable, "-P", "-c", PROGRAM, repr(listed),
             ],
             capture_output=True, text=True,
             env={

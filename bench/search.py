@@ -41,10 +41,10 @@ OF_STEPS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--smoke", action="store_true", help="few candidates, two rounds")
+    parser.add_argument("--smoke", action="store_true", help="little of all, one round")
     options = parser.parse_args()
     if options.smoke:
-        options.rounds = 2
+        options.rounds = 1
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     machine = describe(pin())
     os.environ.pop("OMP_NUM_THREADS", None)  # which bounds fastnn's threads, too
@@ -57,7 +57,7 @@ def main():
         ("moons, 2-8-1", moons, 8, 200, False),
         ("digits, scaled, principal components, 32-10", digits, 32, 10, True),
     ):
-        measure(f"{title}, {epochs} epochs", data, units, epochs, steps, options, cores)
+        measure(title, data, units, epochs, steps, options, cores)
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
 
 
@@ -65,6 +65,7 @@ def measure(title, data, units, epochs, steps, options, cores):
     grid = OF_STEPS if steps else GRID
     if options.smoke:
         grid = {name: values[:2] for name, values in grid.items()}
+        epochs = max(2, epochs // 10)
     n_fits = 5 * int(np.prod([len(values) for values in grid.values()]))
 
     def search(room, classes, n_jobs=None):
@@ -95,7 +96,7 @@ def measure(title, data, units, epochs, steps, options, cores):
             begin = time.perf_counter()
             results[name] = run()
             times[name].append(1e3 * (time.perf_counter() - begin) / n_fits)
-    compare(title, n_fits, results)
+    compare(f"{title}, {epochs} epochs", n_fits, results)
     base = times["scikit-learn"]
     for name, own in times.items():
         ratios = [b / a for a, b in zip(own, base, strict=True)]
