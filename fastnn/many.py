@@ -343,23 +343,20 @@ def jobs_of(
     of_type: dict[np.dtype[Any], Any] = {}  # X, held once
     alike: dict[Any, NDArray[Any] | None] = {}  # what was checked already, and its step in a lane
     fits_all: dict[Any, bool] = {}  # whether every row of y is a target
-    jobs = []
-    for i, net in enumerate(nets):
-        with checks.naming(f"nets[{i}]"):
+    jobs: list[Job] = []
+    with checks.naming(lambda: f"nets[{len(jobs)}]"):
+        for i, net in enumerate(nets):
             kind = net.dtype, net.layer_units[0], net.layer_units[-1], net._loss.name
             if kind not in checked:
                 checked[kind] = _data_of(net, of_type.get(net.dtype, X), y, sample_weight)
                 of_type[net.dtype] = checked[kind][0]
             x, targets, weights = checked[kind]
             given = {k: v[i] if isinstance(v, list) else v for k, v in options.items()}
-            own, held = (
-                None if values is None else _indices(name, values[i], len(x))
-                for name, values in (("rows", rows), ("rows_val", rows_val))
-            )
-            job = Job(net, x, targets, weights, own, held, given, None)
+            own = None if rows is None else _indices("rows", rows[i], len(x))
+            held = None if rows_val is None else _indices("rows_val", rows_val[i], len(x))
             like = (
-                net._architecture(), job.n_rows, held is None,
-                tuple((name, id(value)) for name, value in given.items()),
+                net._architecture(), len(x) if own is None else len(own), held is None,
+                tuple([(name, id(value)) for name, value in given.items()]),
             )  # fmt: skip
             output = *kind, net._activations[-1]
             if output not in fits_all:
@@ -367,8 +364,9 @@ def jobs_of(
             if weights is None and like in alike and fits_all[output]:
                 net._check_params(written=True)
             else:
+                job = Job(net, x, targets, weights, own, held, given, None)
                 alike[like] = _check(job, layout)
-        jobs.append(job._replace(step=alike[like]))
+            jobs.append(Job(net, x, targets, weights, own, held, given, alike[like]))
     return jobs
 
 
@@ -405,11 +403,12 @@ def _indices(name: str, given: Any, n: int) -> NDArray[np.intp] | None:
             f"{name} must be a vector of whole numbers, got {indices.ndim} dimensions of "
             f"{indices.dtype}"
         )
-    if indices.min() < 0 or indices.max() >= n:
+    indices = indices.astype(np.intp, copy=False)
+    if indices.view(np.uintp).max() >= n:  # as which negative ones are large
         raise ValueError(
             f"{name} must be from 0 to {n - 1}, got {indices.min()} to {indices.max()}"
         )
-    return indices.astype(np.intp, copy=False)
+    return indices
 
 
 def _check(job: Job, layout: str) -> NDArray[Any] | None:

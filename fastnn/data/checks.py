@@ -35,13 +35,14 @@ def shown(value: object) -> str:
 
 
 @contextlib.contextmanager
-def naming(what: str) -> Iterator[None]:
-    """A context in which refusals say what they are about."""
+def naming(what: str | Callable[[], str]) -> Iterator[None]:
+    """A context in which refusals say what they are about; a function is asked for it then."""
     try:
         yield
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{what}: {' '.join(str(error).split())}") from None
+        about = what if isinstance(what, str) else what()
+        raise kind(f"{about}: {' '.join(str(error).split())}") from None
 
 
 def numeric_array(name: str, value: Any) -> NDArray[Any]:
