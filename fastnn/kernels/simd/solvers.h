@@ -53,7 +53,7 @@ FASTNN_INLINE VEC FN(adam_step)(VEC p, VEC g, VEC *first, VEC *second, const FN(
 {
     *first = FN(flush)(c->beta_1 * *first + c->own_1 * g);
     *second = FN(flush_positive)(c->beta_2 * *second + c->own_2 * (g * g));
-    return p - c->rate * *first / (FN(sqrt)(*second) + c->epsilon);
+    return p - FN(divide)(c->rate * *first, FN(sqrt)(*second) + c->epsilon);
 }
 
 /* AdamW (Loshchilov and Hutter, 2019): Adam, after param has shrunk */
@@ -67,7 +67,7 @@ FASTNN_INLINE VEC FN(nadam_step)(VEC p, VEC g, VEC *first, VEC *second, const FN
 {
     *first = FN(flush)(c->beta_1 * *first + c->own_1 * g);
     *second = FN(flush_positive)(c->beta_2 * *second + c->own_2 * (g * g));
-    return p - (c->rate * *first + c->grad_rate * g) / (FN(sqrt)(*second) + c->epsilon);
+    return p - FN(divide)(c->rate * *first + c->grad_rate * g, FN(sqrt)(*second) + c->epsilon);
 }
 
 /* v = b2 v + (1-b2) g^2; param -= rate g / (sqrt(v) + epsilon) (Tieleman and Hinton, 2012) */
@@ -76,7 +76,7 @@ FASTNN_INLINE VEC FN(rmsprop_step)(VEC p, VEC g, VEC *first, VEC *second,
 {
     (void)second;
     *first = FN(flush_positive)(c->beta_2 * *first + c->own_2 * (g * g));
-    return p - c->rate * g / (FN(sqrt)(*first) + c->epsilon);
+    return p - FN(divide)(c->rate * g, FN(sqrt)(*first) + c->epsilon);
 }
 
 /* ---- the steps of many ------------------------------------------------------------------------ */

@@ -36,6 +36,7 @@ FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm512_set1_ps(x); }
 FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm512_min_ps((__m512)a, (__m512)x); }
 FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm512_max_ps((__m512)a, (__m512)x); }
 FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm512_sqrt_ps((__m512)x); }
+FASTNN_INLINE VEC FN(inverse)(VEC x) { return (VEC)_mm512_rcp14_ps((__m512)x); }
 #define TABLE_BITS 4
 /* Entry i mod 16: the bits of 2^(i / 16) / 1.78873742, minus i shifted to just below the
  * exponent. */
@@ -52,6 +53,11 @@ FASTNN_INLINE VEC FN(splat)(REAL x) { return (VEC)_mm512_set1_pd(x); }
 FASTNN_INLINE VEC FN(min)(VEC a, VEC x) { return (VEC)_mm512_min_pd((__m512d)a, (__m512d)x); }
 FASTNN_INLINE VEC FN(max)(VEC a, VEC x) { return (VEC)_mm512_max_pd((__m512d)a, (__m512d)x); }
 FASTNN_INLINE VEC FN(sqrt)(VEC x) { return (VEC)_mm512_sqrt_pd((__m512d)x); }
+FASTNN_INLINE VEC FN(inverse)(VEC x) /* 14 bits, and a step of Newton's method */
+{
+    const VEC r = (VEC)_mm512_rcp14_pd((__m512d)x);
+    return r + r * (FN(splat)(1) - x * r);
+}
 #define TABLE_BITS 3
 FASTNN_INLINE IVEC FN(powers)(IVEC i) /* likewise: i mod 8, 2^(i / 8) / 1.84244409 */
 {
