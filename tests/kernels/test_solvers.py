@@ -136,3 +136,21 @@ def test_epsilon_is_at_least_the_smallest_normal_number(module, dtype, epsilon):
         module.solver_update(params, grads, np.zeros((2, 9), dtype), step, 1)
         module.solver_update(other, grads, np.zeros((2, 9), dtype), tiny, 1)
         np.testing.assert_array_equal(params, other)
+
+
+def test_a_step_of_adam_is_rounded_like_its_operations(kernels, dtype, rng):
+    """From small moments to large ones; one whose square overflows is tiny."""
+    n, real = 4096, np.finfo(dtype)
+    grads = np.exp(rng.uniform(-0.4, 0.4, n) * np.log(real.max)).astype(dtype)
+    params, states = np.zeros(n, dtype), np.zeros((2, n), dtype)
+    step = step_of(solver="adam", learning_rate=0.1, beta_1=0.5, beta_2=0.5, epsilon=1e-8)
+    kernels.solver_update(params, grads, states, step, 1)
+    m, v = states.astype(np.longdouble)
+    rate = np.longdouble(dtype.type(0.1 * np.sqrt(0.5) / 0.5))
+    expected = -rate * m / (np.sqrt(v) + np.longdouble(dtype.type(1e-8)))
+    # of the product, the root and the sum half a unit each, and 0.55 of the quotient
+    assert (np.abs(params - expected) <= 2.1 * real.eps * np.abs(expected)).all()
+    params[:], states[:], grads[:] = 1, 1, real.max / 4
+    kernels.solver_update(params, grads, states, step, 1)
+    assert np.isinf(states[1]).all()
+    np.testing.assert_allclose(params, 1, rtol=0, atol=0.02)
