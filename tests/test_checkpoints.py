@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from conftest import PYTHON, THOROUGH
+from estimator_cases import needs_weights
 
 import fastnn
 from fastnn import Network, callbacks, schedules
@@ -282,7 +283,9 @@ def test_estimators_go_on_to_the_same_bits(path, how, callback):
         assert left_by(one) == want, epoch
 
 
-@pytest.mark.parametrize("how", ["adam", "more", "scorer"])
+@pytest.mark.parametrize(
+    "how", [*(pytest.param(how, marks=needs_weights) for how in ("adam", "more")), "scorer"]
+)
 def test_estimators_with_a_validation_set_and_weights(path, how):
     if how == "scorer":
         given = {"X_val": X[:15], "y_val": LABELS[:15]}

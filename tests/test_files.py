@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import COMPILED, COMPILED_ONLY, PYTHON, THOROUGH
+from estimator_cases import needs_weights
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, Network, schedules
@@ -82,7 +83,12 @@ MODELS = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=needs_weights if name == "class weights" else ())
+        for name in MODELS
+    ]
+)
 def model(request):
     return MODELS[request.param]()
 

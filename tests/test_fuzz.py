@@ -12,6 +12,7 @@ import hypothesis_states
 import machines
 import numpy as np
 import pytest
+from estimator_cases import VERSION
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -172,7 +173,9 @@ def test_names_that_are_never_called_fail_a_long_run(capsys, monkeypatch):
 
 def test_every_rule_has_a_weight_and_every_reason_a_name():
     assert {f"rule_{name}" for name in machines.WEIGHTS} == set(machines.rules()[0])
-    assert set(fuzz_run.LEFT_OUT) <= set(fuzz_run.public_names())
+    # of scikit-learn 1.6, which has no weights to route
+    lacked = {"MLPRegressor.set_partial_fit_request"} if VERSION < (1, 7) else set()
+    assert set(fuzz_run.LEFT_OUT) - lacked <= set(fuzz_run.public_names())
     # a long run ends with an error for those that no rule calls
     called = set(re.findall(r"\w+", Path(machines.__file__).read_text()))
     for name in set(fuzz_run.public_names()) - set(fuzz_run.LEFT_OUT):

@@ -149,8 +149,10 @@ def run(code):
         failed = error
     finally:
         interpreters.destroy(one)
-    if failed:
-        print("refused" if "ImportError" in str(failed) else failed, flush=True)
+    if failed:  # the other one is how NumPy 2.0 refuses
+        errors = "ImportError", "RuntimeError'>: CPU dispatcher tracer already"
+        refused = any(error in str(failed) for error in errors)
+        print("refused" if refused else failed, flush=True)
 FIT = '''
 import warnings
 warnings.simplefilter("ignore")

@@ -6,6 +6,7 @@ calls every seventh line is tried; with FASTNN_THOROUGH=1 all are.
 """
 
 import gc
+import linecache
 import sys
 import threading
 from pathlib import Path
@@ -31,19 +32,33 @@ class Alarm(Exception):
 
 
 def interrupted(line, call, error=KeyboardInterrupt):
-    """Whether a call had so many lines in fastnn; it is interrupted at that one."""
+    """Whether a call had so many lines in fastnn; it is interrupted at that one.
+
+    Python comes back to the line of a `with` to leave it, but looks for signals before that alone.
+    """
     count = 0
 
     def trace(frame, event, arg):
-        nonlocal count
         if not frame.f_code.co_filename.startswith(PACKAGE):
             return None
-        here = event in ("line", "call")
-        count += here
-        if here and count == line:
-            sys.settrace(None)
-            raise error
-        return trace
+        last = 0
+
+        def of_frame(frame, event, arg):
+            nonlocal count, last
+            if event not in ("line", "call"):
+                return of_frame
+            before, last = last, frame.f_lineno
+            if last < before:
+                text = linecache.getline(frame.f_code.co_filename, last)
+                if text.lstrip().startswith("with "):
+                    return of_frame
+            count += 1
+            if count == line:
+                sys.settrace(None)
+                raise error
+            return of_frame
+
+        return of_frame(frame, event, arg)
 
     before = sys.gettrace()
     sys.settrace(trace)

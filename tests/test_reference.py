@@ -1,5 +1,7 @@
 """The oracle is held by central differences, and by what others compute."""
 
+import threading
+
 import numpy as np
 import pytest
 from cases import (
@@ -14,7 +16,7 @@ from cases import (
     targets,
 )
 
-from fastnn import Network, reference
+from fastnn import Network, reference, threads
 from fastnn.catalog import solvers
 from fastnn.reference.activations import sigmoid
 from fastnn.reference.dense import forward_pass
@@ -319,3 +321,38 @@ def test_a_gamma_deviance_overflows_in_its_own_type():
     z, y = np.array([[-100.0]], np.float32), np.ones((1, 1), np.float32)
     got, _ = loss_delta(np.exp(z), z, y, LOSSES["gamma"], ACTIVATIONS["exp"])
     assert got == np.inf
+
+
+# ---- numbers that are drawn ---------------------------------------------------------------------
+
+
+class Held:
+    """A lock that its thread cannot take again, as NumPy 2.0's; it says so instead of waiting."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __enter__(self):
+        assert self.lock.acquire(blocking=False), "taken twice"
+
+    def __exit__(self, *_):
+        self.lock.release()
+
+
+@pytest.mark.parametrize("kind", [np.random.MT19937, np.random.PCG64])
+def test_it_draws_while_the_lock_is_held(kind):
+    class Generator(kind):
+        lock = Held()
+
+    same = np.random.RandomState(kind(0))
+    generator, order, drawn = Generator(0), np.arange(50), [np.empty(7), np.empty((3, 2))]
+    with pytest.raises(AssertionError, match="taken twice"), generator.lock:
+        np.random.RandomState(generator).uniform(size=3)
+    threads.draw(reference.shuffle, generator, order)
+    threads.draw(reference.draw_uniform, generator, [0.5, 2.0], drawn)
+    expected = np.arange(50)
+    same.shuffle(expected)
+    np.testing.assert_array_equal(order, expected)
+    for bound, array in zip([0.5, 2.0], drawn, strict=True):
+        np.testing.assert_array_equal(array, same.uniform(-bound, bound, array.shape))
+    assert np.random.RandomState(generator).uniform() == same.uniform()

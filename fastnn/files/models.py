@@ -372,6 +372,13 @@ def _is_fitted(cls: type, name: str) -> bool:
     return name in _PRIVATE or (public and (name.endswith("_") or not hasattr(cls, name)))
 
 
+def _known(cls: Any, params: dict[str, Any]) -> dict[str, Any]:
+    """Without the loss, if this is scikit-learn 1.6, whose only one it is."""
+    if params.get("loss") == "squared_error" and "loss" not in cls._get_param_names():
+        return {name: value for name, value in params.items() if name != "loss"}
+    return params
+
+
 def _estimator_of(cls: type, content: dict[str, Any], reader: Reader) -> Any:
     from fastnn.estimators import states
 
@@ -384,7 +391,7 @@ def _estimator_of(cls: type, content: dict[str, Any], reader: Reader) -> Any:
     unknown = [name for name in parts["fitted"] if not _is_fitted(cls, name)]
     if unknown:
         raise ValueError(f"{cls.__name__} has no attribute {checks.shown(unknown[0])}")
-    estimator = cls(**parts["params"])
+    estimator = cls(**_known(cls, parts["params"]))
     vars(estimator).update(parts["fitted"])
     states.check_whole(estimator)
     estimator.__setstate__({})
@@ -450,7 +457,7 @@ def _bagged_of(cls: Any, content: dict[str, Any], reader: Reader) -> Any:
         if type(content.get(name)) is not dict:
             raise ValueError(f"{name} are missing")
         parts[name] = {sys.intern(key): reader(value) for key, value in content[name].items()}
-    bag = cls(**parts["params"])
+    bag = cls(**_known(cls, parts["params"]))
     estimators = _descriptions(content, "estimators")
     bag._restore(parts["fitted"], [_estimator_of(cls._member, one, reader) for one in estimators])
     return bag

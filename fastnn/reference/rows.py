@@ -1,5 +1,6 @@
 """Rows of inputs and targets, and their order."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ def shuffle(bit_generator: np.random.BitGenerator, order: Array) -> None:
     >>> np.array_equal(order, same)
     True
     """
-    np.random.RandomState(bit_generator).shuffle(order)
+    _drawing(bit_generator).shuffle(order)
 
 
 def draw_uniform(
@@ -70,8 +71,25 @@ def draw_uniform(
     >>> bool(abs(drawn).max() <= 0.5)
     True
     """
+    random_state = _drawing(bit_generator)
     for bound, array in zip(bounds, arrays, strict=True):
-        array[...] = np.random.RandomState(bit_generator).uniform(-bound, bound, array.shape)
+        array[...] = random_state.uniform(-bound, bound, array.shape)
+
+
+class _Held:
+    """A bit generator whose lock the caller of a kernel holds.
+
+    RandomState would take it once more, which in NumPy 2.0 waits forever.
+    """
+
+    def __init__(self, bit_generator: np.random.BitGenerator):
+        self.bit_generator = bit_generator  # as long as its state is drawn from
+        self.capsule = bit_generator.capsule
+        self.lock = contextlib.nullcontext()
+
+
+def _drawing(bit_generator: np.random.BitGenerator) -> np.random.RandomState:
+    return np.random.RandomState(_Held(bit_generator))  # type: ignore[arg-type]
 
 
 def is_matrix(array: Any, type_number: int, n_rows: int, n_columns: int) -> bool:
