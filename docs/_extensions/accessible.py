@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import gettext
+from pathlib import Path
 from typing import Any
 
+import pydata_sphinx_theme
+import sphinx
 from docutils import nodes
 from sphinx.application import Sphinx
 
@@ -32,7 +37,20 @@ def _alternatives(app: Sphinx, doctree: nodes.document, page: str) -> None:
 def _language(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    context["language"] = language_of(page)
+    context["language"] = language = language_of(page)
+    if language != app.config.language:
+        context["_"] = context["gettext"] = _words(language).gettext
+
+
+@functools.cache
+def _words(language: str) -> gettext.NullTranslations:
+    """What the theme and Sphinx write around a page, such as "On this page"."""
+    of_theme, of_sphinx = (
+        gettext.translation("sphinx", Path(module.__file__ or "").parent / "locale", [language])
+        for module in (pydata_sphinx_theme, sphinx)
+    )
+    of_theme.add_fallback(of_sphinx)
+    return of_theme
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
