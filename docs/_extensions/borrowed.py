@@ -19,7 +19,10 @@ from sphinx.util.osutil import relative_uri
 # file of the repository -> page
 BORROWED = {
     "CHANGELOG.md": "project/changelog.md",
+    "CODE_OF_CONDUCT.md": "project/conduct.md",
     "CONTRIBUTING.md": "project/contributing.md",
+    "RELEASING.md": "project/releases.md",
+    "SECURITY.md": "project/security.md",
     "bench/README.md": "project/benchmarks.md",
     "fuzz/README.md": "project/fuzzing.md",
     "examples/neural_network.ipynb": "tutorials/neural_network.ipynb",
