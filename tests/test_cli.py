@@ -66,6 +66,7 @@ def printed_to(output, unbuffered, *words):
 
 
 @BUFFERED
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGPIPE")
 @pytest.mark.parametrize("words", [[], ["config"], ["completion", "bash"]])
 def test_a_reader_that_has_gone_is_no_error(words, unbuffered):
     """As `head` leaves it: the status of a program that SIGPIPE ends, and no traceback."""
