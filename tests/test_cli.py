@@ -67,7 +67,7 @@ def printed_to(output, unbuffered, *words):
 
 @BUFFERED
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGPIPE")
-@pytest.mark.parametrize("words", [[], ["config"], ["completion", "bash"]])
+@pytest.mark.parametrize("words", [[], ["completion", "bash"]])
 def test_a_reader_that_has_gone_is_no_error(words, unbuffered):
     """As `head` leaves it: the status of a program that SIGPIPE ends, and no traceback."""
     read, write = os.pipe()
@@ -78,10 +78,9 @@ def test_a_reader_that_has_gone_is_no_error(words, unbuffered):
 
 @BUFFERED
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
-@pytest.mark.parametrize("words", [[], ["config"]])
-def test_output_that_cannot_be_written_is_one_line(words, unbuffered):
+def test_output_that_cannot_be_written_is_one_line(unbuffered):
     with open("/dev/full", "w") as full:
-        status, error = printed_to(full, unbuffered, *words)
+        status, error = printed_to(full, unbuffered, "config")
     assert status == 2
     assert re.fullmatch(r"fastnn: error: .*No space left on device\n", error)
 
