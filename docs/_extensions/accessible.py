@@ -16,6 +16,8 @@ ALT = {
     "en": "A picture drawn by the code above, in the section “{}”",
     "es": "Una imagen que dibuja el código de arriba, en la sección «{}»",
 }
+# an option of the theme, which has no translation of it
+SEARCH = {"es": "Buscar en la documentación"}
 
 
 def language_of(page: str) -> str:
@@ -40,6 +42,7 @@ def _language(
     context["language"] = language = language_of(page)
     if language != app.config.language:
         context["_"] = context["gettext"] = _words(language).gettext
+        context["theme_search_bar_text"] = SEARCH[language]
 
 
 @functools.cache
