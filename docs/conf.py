@@ -1,7 +1,7 @@
 """Sphinx's configuration. `python -m docs` builds the site; CONTRIBUTING.md tells how.
 
 Nothing here opens the network: the pages, formulas, fonts and scripts are those of the site
-itself, and what it knows of NumPy's or scikit-learn's pages is stored (_extensions/inventories).
+itself, and what it knows of NumPy's or scikit-learn's pages is in _extensions/other_projects.txt.
 """
 
 import os
@@ -94,9 +94,10 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    # of pages with wide tables the whole width is for these
+    "secondary_sidebar_items": {"**": ["page-toc"], "catalog": [], "benchmarks": []},
 }  # fmt: skip
-html_sidebars = {"index": [], "es/index": []}
+html_sidebars = {"index": [], "es/index": [], "gallery": []}  # none is below these
 
 # The list of versions is one for all of them, at the root of where they are: a build for such a
 # place is told by FASTNN_DOCS_URL=https://host/fastnn/ and has the switcher, any other has not.

@@ -76,8 +76,8 @@ def three_sums():
     y = np.column_stack([np.sin(2 * sums[0]), np.abs(sums[1]), np.sin(2 * sums[2])])
     net = Network([24, 12, 3], "relu", random_state=0)
     net.fit(X, y, solver="lbfgs", alpha=0.1, max_iter=300)
-    weight = np.abs(net.coefs_[1])
-    order = np.lexsort((-weight.max(axis=1), weight.argmax(axis=1)))
+    sizes = np.abs(net.coefs_[1])
+    order = np.lexsort((-sizes.max(axis=1), sizes.argmax(axis=1)))
     hidden, output = net.coefs_
     net.coefs_ = [hidden[:, order], output[order]]
     net.intercepts_ = [net.intercepts_[0][order], net.intercepts_[1]]

@@ -4,7 +4,7 @@ Messages name a page where there is more to say than a line holds. A page is nam
 docs/ is, without the ending.
 """
 
-#: What comes before a page's name: the address of the site, once it has one.
+#: Comes before a page's name: the address of the site, with a slash at its end, once it has one.
 BASE = ""
 
 #: kind of error -> the page that explains it
@@ -28,7 +28,7 @@ def see(kind: str, message: str = "") -> str:
     message : str
         One line without a full stop.
     """
-    page = f"See docs: {BASE}{PAGES[kind]}"
+    page = f"See docs: {BASE}{PAGES[kind]}" + ".html" * bool(BASE)
     return f"{message}. {page}" if message else page
 
 

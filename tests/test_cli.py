@@ -52,6 +52,39 @@ def is_png(path):
     return data[:8] == b"\x89PNG\r\n\x1a\n" and width > 600 and height > 300 and len(data) > 20000
 
 
+# what is buffered is written at the end, else at once
+BUFFERED = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+
+
+def printed_to(output, unbuffered, *words):
+    """The exit status and the errors of the command."""
+    done = subprocess.run(
+        [*PYTHON, "-m", "fastnn", *words], stdout=output, stderr=subprocess.PIPE, text=True,
+        timeout=60, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@BUFFERED
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGPIPE")
+@pytest.mark.parametrize("words", [[], ["completion", "bash"]])
+def test_a_reader_that_has_gone_is_no_error(words, unbuffered):
+    """As `head` leaves it: the status of a program that SIGPIPE ends, and no traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    assert printed_to(write, unbuffered, *words) == (141, "")
+    os.close(write)
+
+
+@BUFFERED
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+def test_output_that_cannot_be_written_is_one_line(unbuffered):
+    with open("/dev/full", "w") as full:
+        status, error = printed_to(full, unbuffered, "config")
+    assert status == 2
+    assert re.fullmatch(r"fastnn: error: .*No space left on device\n", error)
+
+
 # ---- the demo -----------------------------------------------------------------------------------
 
 

@@ -54,10 +54,27 @@ def test_the_report_as_a_user_sees_it(tmp_path):
 
 def test_it_is_text_without_the_users_name(monkeypatch, capsys):
     monkeypatch.setattr(selftest, "run", lambda: iter([]))
-    monkeypatch.setattr(Path, "home", lambda: Path(fastnn.__file__).parents[1])
+    home = Path(fastnn.__file__).parents[1]
+    monkeypatch.setenv("USERPROFILE" if os.name == "nt" else "HOME", str(home))
     status, out = report(capsys)
     assert status == 0
-    assert section(out, "fastnn")["folder"] == "~/fastnn"
+    assert section(out, "fastnn")["folder"] == str(Path("~", "fastnn"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="asks for users as POSIX knows them")
+def test_a_user_without_a_name_or_a_home(monkeypatch, capsys):
+    """As in a container that runs as any number."""
+    import pwd
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(selftest, "run", lambda: iter([]))
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    status, out = report(capsys)
+    assert status == 0
+    assert section(out, "fastnn")["folder"] == str(Path(fastnn.__file__).parent)
 
 
 def test_json_has_the_same(monkeypatch, capsys):

@@ -35,7 +35,7 @@ def test_a_message_ends_with_the_address(monkeypatch):
     monkeypatch.setattr(pages, "BASE", "https://docs.example/")
     monkeypatch.setitem(pages.PAGES, "file", "how-to/files")
     assert pages.see("file", "it is damaged") == (
-        "it is damaged. See docs: https://docs.example/how-to/files"
+        "it is damaged. See docs: https://docs.example/how-to/files.html"
     )
     assert pages.where() == "https://docs.example/"
 

@@ -115,3 +115,24 @@ def test_workflows(name):
         assert action.startswith("./") or re.search(r"@v\d+", action), action
     for script in re.findall(r"(?:\.ci|bench)/\w+(?:\.(?:py|txt))?", text):
         assert (ROOT / script).exists(), script
+
+
+def test_extras_and_files_that_workflows_name(project):
+    extras = project["project"]["optional-dependencies"].keys()
+    text = "".join(path.read_text("utf-8") for path in (ROOT / ".github" / "workflows").iterdir())
+    named = {extra for found in re.findall(r"\.\[([\w,]+)\]", text) for extra in found.split(",")}
+    assert named
+    assert named <= extras
+    output = re.search(r"OUTPUT = (.+)", read("docs/__main__.py"))
+    assert output
+    assert output[1] == 'HERE.parent / "build" / "docs"'
+    assert "path: build/docs/html\n" in read(".github/workflows/docs.yml")
+
+
+def test_what_the_documentation_writes_is_in_no_distribution():
+    """Pages that docs/conf.py writes are not git's, and MANIFEST.in leaves them out, too."""
+    lines = read(".gitignore").splitlines()
+    ignored = {line.lstrip("/") for line in lines if line.startswith("/docs/")}
+    lines = [line for line in read("MANIFEST.in").splitlines() if not line.startswith("#")]
+    left_out = {word for line in lines for word in line.split()[1:] if word.startswith("docs/")}
+    assert {name.rstrip("/") for name in ignored} == left_out

@@ -19,7 +19,10 @@ from sphinx.util.osutil import relative_uri
 # file of the repository -> page
 BORROWED = {
     "CHANGELOG.md": "project/changelog.md",
+    "CODE_OF_CONDUCT.md": "project/conduct.md",
     "CONTRIBUTING.md": "project/contributing.md",
+    "RELEASING.md": "project/releases.md",
+    "SECURITY.md": "project/security.md",
     "bench/README.md": "project/benchmarks.md",
     "fuzz/README.md": "project/fuzzing.md",
     "examples/neural_network.ipynb": "tutorials/neural_network.ipynb",
@@ -39,8 +42,6 @@ IMAGE = """```{{image}} {path}
 """
 DRAWING = re.compile(r"^!\[(?P<alt>[^]]*)\]\((?P<path>[^)]+\.svg)\)$", re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?(?=\))")
-# stands for the pages of a folder that its index does not list
-OTHERS = "% others"
 FENCE = re.compile(r"(^```.*?^```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
 
@@ -89,12 +90,6 @@ def _read(app: Sphinx, page: str, text: list[str]) -> None:
     if path.suffix == ".md":
         sources = {there: here for here, there in BORROWED.items()}
         source = sources.get(path.as_posix(), f"docs/{path.as_posix()}")
-        if OTHERS in text[0]:
-            here = {file.stem for file in Path(app.env.doc2path(page)).parent.glob("*.md")}
-            missing = [name for name in sorted(here) if f"\n{name}\n" not in text[0]]
-            text[0] = text[0].replace(
-                OTHERS, "\n".join(name for name in missing if name != "index")
-            )
         text[0] = for_the_site(text[0], source, path.as_posix(), Path(app.srcdir).parent)
 
 

@@ -87,7 +87,7 @@ def _lines(sections: Mapping[str, Section], warnings: Sequence[str]) -> list[str
         lines += [] if section else ["nothing is set"]
         lines.append("")
     for warning in warnings:
-        lines.append(f"warning: {warning}. See docs: {pages.PAGES['threads']}")
+        lines.append(pages.see("threads", f"warning: {warning}"))
     return [*lines, ""] if warnings else lines
 
 
@@ -108,7 +108,7 @@ def _of_test(results: Sequence[Result], seconds: float) -> list[str]:
 
 def _package() -> Section:
     folder = str(Path(fastnn.__file__).parent)
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # "~" where there is none, as in a container
     # a report is public; a user's name is nobody's business
     folder = "~" + folder[len(home) :] if folder.startswith(home + os.sep) else folder
     return {"version": fastnn.__version__, "folder": folder}

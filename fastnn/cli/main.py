@@ -1,11 +1,12 @@
 """`fastnn COMMAND ...`: the parser, one-line errors and exit statuses.
 
 Without a command it says what one can do. Exit status: 0; 1 if the demo's two networks differ or
-the doctor's test fails; 2 for bad input; 130 after Ctrl-C. A script under `fastnn run` ends with
-its own status.
+the doctor's test fails; 2 for bad input; 130 after Ctrl-C; 141 if nobody reads the output any
+more, as `head` leaves it. A script under `fastnn run` ends with its own status.
 """
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -41,26 +42,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words:
-        print(welcome.text(COMMANDS))
-        return 0
     of_script: list[str] = []
     if words[:1] == ["run"]:  # argparse would take the script's options for its own
         words, of_script = run.split(words)
-    options = _parse(words)
+    options = _parse(words) if words else argparse.Namespace(
+        command=welcome, commands=COMMANDS
+    )  # fmt: skip
     own_errors = (run.CannotRun,) if options.command is run else (*ERRORS, KeyboardInterrupt)
     try:
-        get_num_threads()  # refuses a bad FASTNN_NUM_THREADS
+        if words:
+            get_num_threads()  # refuses a bad FASTNN_NUM_THREADS
     except ValueError as error:
         return _fail(error)
     try:
         status: int = options.command.main(options, of_script)
+        if options.command is not run and sys.stdout is not None:
+            sys.stdout.flush()  # here, where an error is caught
         return status
     except own_errors as error:
+        _drop_what_cannot_be_written()
         if isinstance(error, KeyboardInterrupt):
             _print_error("fastnn: interrupted")
             return 130
-        return _fail(error)
+        return 141 if isinstance(error, BrokenPipeError) else _fail(error)
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Leave nothing in the buffer of the output, or Python would report it again at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: BaseException) -> int:

@@ -1,5 +1,6 @@
 """`fastnn` alone: what one can do with it."""
 
+import argparse
 from collections.abc import Mapping
 from types import ModuleType
 
@@ -10,6 +11,12 @@ FIRST = {
     "fastnn run script.py": "a program of yours, with fastnn in scikit-learn's place",
     "fastnn doctor": "what runs on this machine, and whether it computes right",
 }
+
+
+def main(options: argparse.Namespace, words: list[str]) -> int:
+    """Print it."""
+    print(text(options.commands))
+    return 0
 
 
 def text(commands: Mapping[str, ModuleType]) -> str:
