@@ -9,9 +9,12 @@ import sys
 import warnings
 from pathlib import Path
 
+import matplotlib
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
-os.environ.setdefault("MPLBACKEND", "agg")
+matplotlib.use("agg")
+os.environ.pop("MPLBACKEND", None)  # notebooks would inherit it, and show no pictures
 # of libraries while Sphinx imports them
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
