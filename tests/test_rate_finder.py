@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from estimator_cases import needs_weights
 from plotted import drawn
 from scipy import sparse
 from sklearn.base import clone
@@ -152,6 +153,7 @@ def test_an_estimators_options_are_its_own():
     assert other.losses[0] < found.losses[0]
 
 
+@needs_weights
 def test_weights_count():
     X = np.random.RandomState(0).randn(100, 3)
     labels = (X[:, 0] > 1).astype(int)

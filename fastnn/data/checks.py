@@ -2,7 +2,6 @@
 everything else into the arrays and numbers that the kernels read."""
 
 import contextlib
-import difflib
 import math
 import numbers
 import operator
@@ -302,7 +301,10 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     else:
         near = [_plain(one) for one in OTHER_NAMES.get(asked, ())]
         near = [one for one in near if one in by_plain_name]
-    near = near or difflib.get_close_matches(asked, by_plain_name, 1)
+    if not near:
+        import difflib  # for errors alone: importing fastnn shall be light
+
+        near = difflib.get_close_matches(asked, by_plain_name, 1)
     return f"; did you mean {by_plain_name[near[0]]!r}?" if near else ""
 
 
