@@ -252,6 +252,7 @@ def test_gallery_draws_the_same_twice(drawing):
     assert drawn[0] == drawn[1]
 
 
+@needs_weights
 def test_gallery_needs_nothing_but_the_extra_plot(tmp_path):
     """What the tests' environment has besides is not there for whoever draws."""
     code = f"""
