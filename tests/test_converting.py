@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 from conftest import PYTHON
+from estimator_cases import needs_losses
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -250,6 +251,7 @@ def test_results_of_searches(data):
     assert {type(one) for one in to_sklearn(result)["estimator"]} == {originals.MLPClassifier}
 
 
+@needs_losses
 def test_what_scikit_learn_does_not_have(data):
     X, y = data
     pipe = make_pipeline(MLPClassifier(activation="silu"))

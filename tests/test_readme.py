@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import COMPILED_ONLY
+from estimator_cases import needs_weights
 from matplotlib import pyplot
 from matplotlib.colors import to_rgba
 from sklearn.neural_network import _multilayer_perceptron as originals
@@ -203,6 +204,7 @@ def test_the_band_covers_new_data(without_windows, look):
     assert labels == ["5% to 95%", "new data", "median", "true 5% and 95%"]
 
 
+@needs_weights
 def test_weights_find_more_of_the_rare_class(without_windows, look):
     figure = gallery().imbalance()
     found = [int(re.search(r"(\d+)%", ax.get_title())[1]) for ax in figure.axes]
@@ -216,7 +218,17 @@ def test_the_learning_rate_test_is_drawn_with_its_marks(without_windows, look):
     assert ax.get_xscale() == "log"
 
 
-@pytest.mark.parametrize("drawing", gallery().FIGURES, ids=lambda drawing: drawing.__name__)
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        pytest.param(
+            drawing,
+            id=drawing.__name__,
+            marks=needs_weights if drawing.__name__ == "imbalance" else (),
+        )
+        for drawing in gallery().FIGURES
+    ],
+)
 def test_gallery_draws_the_same_twice(drawing):
     drawn = []
     for _ in range(2):
@@ -228,6 +240,7 @@ def test_gallery_draws_the_same_twice(drawing):
     assert drawn[0] == drawn[1]
 
 
+@needs_weights
 def test_gallery_needs_nothing_but_the_extra_plot(tmp_path):
     """What the tests' environment has besides is not there for whoever draws."""
     code = f"""

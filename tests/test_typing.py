@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import sklearn
+from estimator_cases import needs_weights
 
 import fastnn
 from fastnn import estimators
@@ -112,6 +113,7 @@ def test_each_misuse_has_one_error(errors):
     assert {lines[i - 1]: n for i, n in found.items()} == dict.fromkeys(marked.values(), 1)
 
 
+@needs_weights
 def test_right_program_runs(tmp_path):
     command = [sys.executable, str(PROGRAMS / "user_program.py")]
     environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join(source_tree())}
