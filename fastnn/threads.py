@@ -18,14 +18,16 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy import uint8
 from numpy.typing import NDArray
 
 from fastnn import kernels, pages
 from fastnn.data import checks
+
+if TYPE_CHECKING:
+    from pathlib import Path  # which takes longer to load than most of fastnn: where it is used
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -168,8 +170,11 @@ def _openmp() -> float:
 
 
 @functools.cache
-def _quota(root: Path = Path("/sys/fs/cgroup"), member: Path = Path("/proc/self/cgroup")) -> float:
+def _quota(root: str | Path = "/sys/fs/cgroup", member: str | Path = "/proc/self/cgroup") -> float:
     """Cores allowed by the quotas of this process's control group and its parents, rounded up."""
+    from pathlib import Path
+
+    root, member = Path(root), Path(member)
     folders = {root, root / "cpu"}  # version 2 and 1; a container has only these
     try:
         lines = member.read_text().splitlines()

@@ -314,9 +314,9 @@ def _plain(name: str) -> str:
 
 def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError:
     """What a module raises that has no such attribute, with a hint."""
-    return AttributeError(
-        f"module {module!r} has no attribute {name!r}{did_you_mean(name, known)}"
-    )
+    # the import system asks for names such as __path__, and shows no error
+    hint = "" if name.startswith("__") else did_you_mean(name, known)
+    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
 
 
 def as_list(value: Any) -> Any:

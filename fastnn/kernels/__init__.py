@@ -9,7 +9,6 @@ import importlib
 import os
 import struct
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +166,8 @@ def _cpu_module() -> ModuleType:
     try:
         return importlib.import_module("fastnn.kernels._cpu")
     except ImportError as error:
+        from pathlib import Path  # whose own import is slow
+
         for path in Path(__file__).parents:
             if path.is_file():
                 message = (
