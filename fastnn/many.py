@@ -404,7 +404,7 @@ def _indices(name: str, given: Any, n: int) -> NDArray[np.intp] | None:
             f"{indices.dtype}"
         )
     indices = indices.astype(np.intp, copy=False)
-    if indices.view(np.uintp).max() >= n:  # as which negative ones are large
+    if indices.view(np.uintp).max() >= n:  # unsigned, negative ones are large
         raise ValueError(
             f"{name} must be from 0 to {n - 1}, got {indices.min()} to {indices.max()}"
         )
