@@ -37,6 +37,26 @@ _LAYOUTS = ("auto", "samples", "nets")
 _LONG = 1e8  # multiply-adds, some ten milliseconds: longer fits look whether they are to end
 
 
+class Plan(NamedTuple):
+    """What fits have in common whose networks, numbers of rows and options are alike."""
+
+    options: dict[str, Any]
+    n_rows: int  # of the training set
+    epoch: float  # multiply-adds, about
+    step: NDArray[Any] | None  # the record of a step, if they can train in lanes
+
+    @property
+    def n_epochs(self) -> int:
+        """At most."""
+        n: int = self.options.get("max_iter", _OF_FIT["max_iter"])
+        return n
+
+    @property
+    def work(self) -> float:
+        """Multiply-adds of all epochs."""
+        return self.epoch * self.n_epochs
+
+
 class Job(NamedTuple):
     """One network's fit."""
 
@@ -46,36 +66,12 @@ class Job(NamedTuple):
     weights: NDArray[Any] | None
     rows: NDArray[np.intp] | None  # of X; None: all
     rows_val: NDArray[np.intp] | None
-    options: dict[str, Any]
-    step: NDArray[Any] | None  # the record of its steps, if it trains in a lane
-
-    @property
-    def n_rows(self) -> int:
-        """Of its training set."""
-        return len(self.X) if self.rows is None else len(self.rows)
-
-    @property
-    def epoch(self) -> float:
-        """Multiply-adds of an epoch, about."""
-        net = self.net
-        if self.options.get("solver") == "lm":
-            return work.search_work(net._units, self.n_rows)
-        return self.n_rows * work.training_work(net.layer_units)
-
-    @property
-    def work(self) -> float:
-        """Multiply-adds of all epochs."""
-        return self.epoch * self.n_epochs
-
-    @property
-    def n_epochs(self) -> int:
-        """At most."""
-        n: int = self.options.get("max_iter", _OF_FIT["max_iter"])
-        return n
+    plan: Plan
 
     def fit(self, over: threading.Event) -> None:
         """Train the network; a long fit ends soon after `over` is set."""
-        given, rows, held = dict(self.options), self.rows, self.rows_val
+        plan, rows, held = self.plan, self.rows, self.rows_val
+        given = dict(plan.options)
         X, y, weights = self.X, self.y, self.weights
         if held is not None:
             given |= {"X_val": X[held], "y_val": y[held]}
@@ -86,9 +82,9 @@ class Job(NamedTuple):
             weights = None if weights is None else weights[rows]
         if weights is not None:
             given["sample_weight"] = weights
-        if self.work > _LONG:
+        if plan.work > _LONG:
             given["callback"] = lambda _: over.is_set()
-            given["callback_every"] = max(1, int(_LONG / self.epoch))
+            given["callback_every"] = max(1, int(_LONG / plan.epoch))
         self.net.fit(X, y, **given)
 
 
@@ -198,7 +194,7 @@ def fit_many(
         before, own["_n_jobs"] = own["_n_jobs"], max(1, n_threads // len(nets))
         try:
             job.fit(over)
-            own["_trained_on"] = trained_on(X, job.n_rows)
+            own["_trained_on"] = trained_on(X, job.plan.n_rows)
         finally:
             own["_n_jobs"] = before
 
@@ -246,7 +242,7 @@ class _Group:
             for i, found in zip(ended, self._fits.results(ended), strict=True):
                 job = self._jobs[i]
                 job.net._take_fit(
-                    found.params, found.loss_curve, found.state, trained_on(X, job.n_rows)
+                    found.params, found.loss_curve, found.state, trained_on(X, job.plan.n_rows)
                 )
                 if found.error is not None:
                     fits.failures[self._numbers[i]] = found.error
@@ -256,45 +252,48 @@ class _Group:
 
 def _lane_fit(job: Job) -> LaneFit:
     """The same, as lanes take it."""
-    assert job.step is not None
-    shuffles = job.options.get("shuffle", _OF_FIT["shuffle"])
-    in_batches = shuffles and job.step["batch_size"].item() < job.n_rows
+    plan, step = job.plan, job.plan.step
+    assert step is not None
+    shuffles = plan.options.get("shuffle", _OF_FIT["shuffle"])
+    in_batches = shuffles and step["batch_size"].item() < plan.n_rows
     return LaneFit(
-        job.net._params, job.rows, job.step, job.n_epochs,
+        job.net._params, job.rows, step, plan.n_epochs,
         job.net._random_state._bit_generator if in_batches else None,
     )  # fmt: skip
 
 
 def _tasks(jobs: list[Job], layout: str, n_threads: int) -> list[int | _Group]:
     """Numbers of single fits, and groups, once for each thread; those with the most work first."""
+    works = [job.plan.work for job in jobs]
     alike: dict[Any, list[int]] = {}
-    for i in sorted(range(len(jobs)), key=lambda i: -jobs[i].work):
-        job = jobs[i]
-        key = i if job.step is None else (job.net._architecture(), job.step["solver"].item())
+    for i in sorted(range(len(jobs)), key=lambda i: -works[i]):
+        net, step = jobs[i].net, jobs[i].plan.step
+        key = i if step is None else (net._architecture(), step["solver"].item())
         alike.setdefault(key, []).append(i)
     tasks: list[tuple[float, int | _Group]] = []
     tables: dict[Any, NDArray[Any]] = {}  # inputs and targets side by side, held once
     for numbers in alike.values():
         own = [jobs[i] for i in numbers]
         if _are_lanes(own, layout):
-            share = sum(job.work for job in own) / n_threads
+            share = sum(works[i] for i in numbers) / n_threads
             first = own[0]
             data = id(first.X), id(first.y)
             if data not in tables:  # targets with a column for each quantile
                 tables[data] = np.hstack(first.net.check_data(first.X, first.y))
             tasks += [(share, _Group(numbers, own, tables[data]))] * n_threads
         else:
-            tasks += [(jobs[i].work, i) for i in numbers]
+            tasks += [(works[i], i) for i in numbers]
     return [task for _, task in sorted(tasks, key=lambda pair: -pair[0])]
 
 
 def _are_lanes(jobs: list[Job], layout: str) -> bool:
     """Whether networks of one shape train in lanes."""
-    steps = [job.step for job in jobs if job.step is not None]
-    if not steps or layout == "nets":
-        return bool(steps)
-    net, batch_size = jobs[0].net, max(step["batch_size"].item() for step in steps)
-    return lanes.are_worth_it(len(jobs), net._params.size, net.dtype, batch_size)
+    steps = {id(job.plan): job.plan.step for job in jobs}.values()
+    sizes = [step["batch_size"].item() for step in steps if step is not None]
+    if not sizes or layout == "nets":
+        return bool(sizes)
+    net = jobs[0].net
+    return lanes.are_worth_it(len(jobs), net._params.size, net.dtype, max(sizes))
 
 
 def networks_of(given: Any) -> list[Network]:
@@ -339,35 +338,65 @@ def jobs_of(
         is_each = isinstance(values, list) or (name.startswith("rows") and values is not None)
         if is_each and len(values) != len(nets):
             raise ValueError(f"{name} has {len(values)} values for {len(nets)} networks")
-    checked: dict[Any, tuple[Any, ...]] = {}
-    of_type: dict[np.dtype[Any], Any] = {}  # X, held once
-    alike: dict[Any, NDArray[Any] | None] = {}  # what was checked already, and its step in a lane
-    fits_all: dict[Any, bool] = {}  # whether every row of y is a target
+    each = {name: values for name, values in options.items() if isinstance(values, list)}
+    data = _Data(X, y, sample_weight)
+    plans: dict[Any, Plan] = {}
     jobs: list[Job] = []
     with checks.naming(lambda: f"nets[{len(jobs)}]"):
         for i, net in enumerate(nets):
-            kind = net.dtype, net.layer_units[0], net.layer_units[-1], net._loss.name
-            if kind not in checked:
-                checked[kind] = _data_of(net, of_type.get(net.dtype, X), y, sample_weight)
-                of_type[net.dtype] = checked[kind][0]
-            x, targets, weights = checked[kind]
-            given = {k: v[i] if isinstance(v, list) else v for k, v in options.items()}
+            x, targets, weights, fits_all = data.of(net)
             own = None if rows is None else _indices("rows", rows[i], len(x))
             held = None if rows_val is None else _indices("rows_val", rows_val[i], len(x))
+            n_rows = len(x) if own is None else len(own)
             like = (
-                net._architecture(), len(x) if own is None else len(own), held is None,
-                tuple([(name, id(value)) for name, value in given.items()]),
+                net._architecture(), n_rows, held is None,
+                tuple([id(values[i]) for values in each.values()]),
             )  # fmt: skip
-            output = *kind, net._activations[-1]
-            if output not in fits_all:
-                fits_all[output] = _fits_all(net, x, targets)
-            if weights is None and like in alike and fits_all[output]:
+            if like in plans and fits_all and weights is None:  # that was checked already
                 net._check_params(written=True)
-            else:
-                job = Job(net, x, targets, weights, own, held, given, None)
-                alike[like] = _check(job, layout)
-            jobs.append(Job(net, x, targets, weights, own, held, given, alike[like]))
+                jobs.append(Job(net, x, targets, weights, own, held, plans[like]))
+                continue
+            given = options | {name: values[i] for name, values in each.items()}
+            epoch = _work_of_epoch(net, given, n_rows)
+            job = Job(net, x, targets, weights, own, held, Plan(given, n_rows, epoch, None))
+            step = _check(job, layout)
+            plan = plans.setdefault(like, job.plan._replace(step=step))
+            jobs.append(job._replace(plan=plan))
     return jobs
+
+
+def _work_of_epoch(net: Network, options: Mapping[str, Any], n_rows: int) -> float:
+    """Multiply-adds, about."""
+    if options.get("solver") == "lm":
+        return work.search_work(net._units, n_rows)
+    return n_rows * work.training_work(net.layer_units)
+
+
+class _Data:
+    """X, y and weights as networks take them, once for each kind of network."""
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
+        self._given = X, y, sample_weight
+        self._checked: dict[Any, tuple[Any, ...]] = {}
+        self._of_type: dict[np.dtype[Any], Any] = {}  # X, held once
+        self._of_net: dict[Any, tuple[Any, ...]] = {}
+
+    def of(self, net: Network) -> tuple[Any, ...]:
+        """X, y, weights, and whether every row of y is a target of this network.
+
+        If not, those of each network are to be looked at.
+        """
+        known = net._architecture()
+        if known not in self._of_net:
+            kind = net.dtype, net.layer_units[0], net.layer_units[-1], net._loss.name
+            if kind not in self._checked:
+                X, y, sample_weight = self._given
+                X = self._of_type.get(net.dtype, X)
+                self._checked[kind] = _data_of(net, X, y, sample_weight)
+                self._of_type[net.dtype] = self._checked[kind][0]
+            x, targets, weights = self._checked[kind]
+            self._of_net[known] = x, targets, weights, _fits_all(net, x, targets)
+        return self._of_net[known]
 
 
 def _fits_all(net: Network, x: Any, y: Any) -> bool:
@@ -416,7 +445,7 @@ def _check(job: Job, layout: str) -> NDArray[Any] | None:
 
     Returns the record of its steps, if it is to train in a lane.
     """
-    net, given, n = job.net, job.options, job.n_rows
+    net, given, n = job.net, job.plan.options, job.plan.n_rows
     x, targets = job.X, job.y
     if job.rows is not None:
         x, targets = x[job.rows], targets[job.rows]

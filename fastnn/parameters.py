@@ -93,8 +93,8 @@ def pack_rows(
     """Vectors laid out like the parameters, (n_rows, n_params), in the kernels' layout."""
     packed = new_packed(layer_units, plain.dtype, len(plain))
     scratch = kernels.new_workspace(layer_units, 1, plain.dtype)
-    for row, packed_row in zip(plain, packed, strict=True):
-        kernels.build.pack(row, layer_units, codes, scratch, packed_row)
+    if len(plain):
+        kernels.build.pack(plain.reshape(-1), layer_units, codes, scratch, packed.reshape(-1))
     return packed
 
 
@@ -104,8 +104,8 @@ def unpack_rows(
     """The inverse of `pack_rows`."""
     plain = np.empty((len(packed), count_params(tuple(layer_units.tolist()))), packed.dtype)
     scratch = kernels.new_workspace(layer_units, 1, packed.dtype)
-    for row, packed_row in zip(plain, packed, strict=True):
-        kernels.build.unpack(packed_row, layer_units, codes, scratch, row)
+    if len(packed):
+        kernels.build.unpack(packed.reshape(-1), layer_units, codes, scratch, plain.reshape(-1))
     return plain
 
 

@@ -383,8 +383,10 @@ def random_state(value: Any) -> np.random.RandomState:
 class _Zeros(np.random.bit_generator.ISeedSequence):
     """The seed of a bit generator that is seeded anew at once."""
 
+    _words = (0,) * 624  # MT19937 asks for so many, and reads a tuple faster than an array
+
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
-        return [0] * n_words  # the constructor reads a list faster than an array
+        return self._words[:n_words]  # all of them are no copy
 
 
 _ZEROS = _Zeros()

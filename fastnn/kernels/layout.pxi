@@ -302,7 +302,8 @@ cdef void unpack_params(const real *packed, Plan *plan, real *params) noexcept n
 
 
 def pack(
-    const real[::1] params,             # IN  coef, intercept of each layer, row-major
+    const real[::1] params,             # IN  coef, intercept of each layer, row-major: one vector
+                                        #     or several, one after the other
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
     unsigned char[::1] workspace,
@@ -310,16 +311,18 @@ def pack(
 ):
     """Plain parameters to packed ones."""
     cdef Plan plan
-    check_packing(layer_units, activations, workspace, params.shape[0], packed.shape[0],
-                  sizeof(real))
+    cdef Py_ssize_t i, n, n_rows = check_packing(
+        layer_units, activations, workspace, params.shape[0], packed.shape[0], sizeof(real))
+    n = params.shape[0] // n_rows
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
                        layer_units.shape[0] - 1, -1, 1, 0, 1, False, &workspace[0], &params[0])
-        pack_params(&params[0], &plan, &packed[0])
+        for i in range(n_rows):
+            pack_params(&params[i * n], &plan, &packed[i * plan.packed_size])
 
 
 def unpack(
-    const real[::1] packed,
+    const real[::1] packed,             # IN  one vector, or several
     const Py_ssize_t[::1] layer_units,
     const int[::1] activations,
     unsigned char[::1] workspace,
@@ -327,9 +330,11 @@ def unpack(
 ):
     """Packed parameters to plain ones."""
     cdef Plan plan
-    check_packing(layer_units, activations, workspace, params.shape[0], packed.shape[0],
-                  sizeof(real))
+    cdef Py_ssize_t i, n, n_rows = check_packing(
+        layer_units, activations, workspace, params.shape[0], packed.shape[0], sizeof(real))
+    n = params.shape[0] // n_rows
     with nogil:
         open_workspace(&plan, &layer_units[0], &activations[0],
                        layer_units.shape[0] - 1, -1, 1, 0, 1, False, &workspace[0], &packed[0])
-        unpack_params(&packed[0], &plan, &params[0])
+        for i in range(n_rows):
+            unpack_params(&packed[i * plan.packed_size], &plan, &params[i * n])

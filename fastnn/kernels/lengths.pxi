@@ -88,19 +88,21 @@ cdef int check_step(
         <Py_ssize_t> step.n_loss_numbers + step.n_dropout), "step")
 
 
-cdef int check_packing(
+cdef Py_ssize_t check_packing(
     const Py_ssize_t[::1] layer_units, const int[::1] activations,
     const unsigned char[::1] workspace, Py_ssize_t n_params, Py_ssize_t n_packed,
     Py_ssize_t itemsize
 ) except -1:
-    """`pack` and `unpack`, which use the workspace's table of layers alone."""
+    """`pack` and `unpack`, which use the workspace's table of layers alone; how many vectors."""
     cdef Plan plan
     cdef Py_ssize_t n_layers = layer_units.shape[0] - 1
-    same(n_params, count_params(&layer_units[0], n_layers + 1, activations.shape[0]), "params")
+    cdef Py_ssize_t size = count_params(&layer_units[0], n_layers + 1, activations.shape[0])
+    cdef Py_ssize_t n_rows = max(1, n_params // size)
+    same(n_params, n_rows * size, "params")
     make_plan(&plan, &layer_units[0], NULL, n_layers, -1, 1, itemsize, 0, 1, False, NULL)
-    same(n_packed, plan.packed_size, "packed")
-    return enough(workspace.shape[0], round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128),
-                  "workspace")
+    same(n_packed, n_rows * plan.packed_size, "packed")
+    enough(workspace.shape[0], round_up(n_layers * <Py_ssize_t> sizeof(Layer), 128), "workspace")
+    return n_rows
 
 
 cdef int check_forward(

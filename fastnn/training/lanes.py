@@ -102,8 +102,9 @@ class LaneFits:
         self._units, self._codes = layer_units, codes
         self._params = np.array([fit.params for fit in fits])
         self.n_lanes = lanes_of(self._params.dtype)
-        steps = np.array([kernels.step_bytes(fit.step) for fit in fits])
-        self._rates = [fit.step["learning_rate"].item() for fit in fits]
+        of_step = {id(fit.step): fit.step for fit in fits}  # networks that are alike have one
+        as_bytes = {key: kernels.step_bytes(step) for key, step in of_step.items()}
+        steps = np.array([as_bytes[id(fit.step)] for fit in fits])
         self._solver: int = fits[0].step["solver"].item()
         n, n_params = self._params.shape
         n_states = solvers.BY_CODE[self._solver].n_states
@@ -175,8 +176,8 @@ class LaneFits:
         states = self._states[numbers].reshape(len(numbers) * n_states, n_params)
         packed = parameters.pack_rows(states, self._units, self._codes)
         found = []
-        for k, i in enumerate(numbers):
-            n_epochs, n_steps, status = self._ends[i].tolist()
+        for k, (i, end) in enumerate(zip(numbers, self._ends[numbers].tolist(), strict=True)):
+            n_epochs, n_steps, status = end
             own = packed[k * n_states : (k + 1) * n_states]
             error = self._error(i, n_epochs) if status == STATUS["diverged"] else None
             state, curve = SolverState(self._solver, own, n_steps), self._curves[i, :n_epochs]
@@ -189,5 +190,5 @@ class LaneFits:
         x, y = np.split(own, [self._units[0]], axis=1)
         return FloatingPointError(
             f"training diverged in epoch {n_epochs + 1}: {NOT_FINITE}. The parameters are those "
-            f"before that epoch. {advice(x, y, self._rates[i])}"
+            f"before that epoch. {advice(x, y, self._fits[i].step['learning_rate'].item())}"
         )

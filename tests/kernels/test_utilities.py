@@ -52,3 +52,13 @@ def test_pack_and_unpack(kernels, dtype, rng):
         back = np.empty_like(params)
         kernels.unpack(packed, units, codes, workspace, back)
         np.testing.assert_array_equal(back, params)
+        # several, one after the other
+        three = np.tile(params, 3) * np.repeat([1, 2, 3], len(params)).astype(dtype)
+        all_packed = aligned_zeros(3 * len(packed), dtype)
+        kernels.pack(three, units, codes, workspace, all_packed)
+        np.testing.assert_array_equal(
+            all_packed.reshape(3, -1), packed * np.array([[1], [2], [3]], dtype)
+        )
+        back = np.empty_like(three)
+        kernels.unpack(all_packed, units, codes, workspace, back)
+        np.testing.assert_array_equal(back, three)
