@@ -4,12 +4,14 @@
 
 Every link, picture, style and script of every page must be there, with its anchor; every picture
 has a text in its place; every page has a language, a title, one heading of the first level and a
-link past its menus; and every public name is at most three clicks from the front page. --external
-lists links to elsewhere, which are not followed.
+link past its menus; a notebook's page shows what its cells draw; and every public name is at most
+three clicks from the front page. --external lists links to elsewhere, which are not followed.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -19,6 +21,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 # pages whose contents scripts make, or that list everything
 BARE = {"search.html", "genindex.html", "py-modindex.html"}
 CLICKS = 3
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "examples"
+# what a cell that draws has: a display, or axes
+DRAWS = re.compile(r"\w+Display\.|plt\.subplots|scatter")
 
 
 class Page(HTMLParser):
@@ -34,6 +39,7 @@ class Page(HTMLParser):
         self.headings: list[int] = []
         self.language: str | None = None
         self.skips = False
+        self.n_pictures = 0
         self.feed(path.read_text("utf-8"))
         self.close()
 
@@ -52,6 +58,7 @@ class Page(HTMLParser):
             self.files.append(found["src"])
         elif tag == "link" and found.get("rel") in ("stylesheet", "icon", "shortcut icon"):
             self.files.append(found["href"])
+        self.n_pictures += tag == "img" and "_images/" in found.get("src", "")
         if tag == "img" and not found.get("alt") and "alt" not in found:
             self.faults.append(f"the picture {found.get('src')} has no alt")
         hidden = found.get("aria-hidden") == "true" or found.get("role") != "img"
@@ -106,6 +113,19 @@ def public_names() -> set[str]:
     }  # fmt: skip
 
 
+def pictures_that_lack(pages: dict[str, Page]) -> Iterator[str]:
+    """Notebooks' pages with fewer pictures than cells that draw."""
+    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+        code = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        n = sum(DRAWS.search(source) is not None for source in code)
+        name = next((name for name in pages if Path(name).stem == notebook.stem), "")
+        if not name:
+            yield f"{notebook.name} has no page"
+        elif pages[name].n_pictures < n:
+            yield f"{name}: {pages[name].n_pictures} pictures, and {n} cells draw"
+
+
 def clicks(pages: dict[str, Page]) -> dict[str, int]:
     """How many clicks each page is from the front page."""
     far, step = {"index.html": 0}, ["index.html"]
@@ -136,6 +156,7 @@ def faults(root: Path, pages: dict[str, Page]) -> Iterator[str]:
         if name not in BARE:
             for fault in page.look():
                 yield f"{name}: {fault}"
+    yield from pictures_that_lack(pages)
     far = clicks(pages)
     for name in sorted(pages.keys() - far.keys() - BARE):
         yield f"{name}: no link leads there"

@@ -1,5 +1,6 @@
 """The site's own programs; .ci/run builds the site with them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ PAGE = """<html lang="en"><head><title>A page</title></head><body>
 
 
 @pytest.fixture
-def check_links(monkeypatch):
+def check_links(monkeypatch, tmp_path_factory):
     monkeypatch.syspath_prepend(DOCS)
     import check_links
 
     monkeypatch.setattr(check_links, "public_names", set)
+    monkeypatch.setattr(check_links, "NOTEBOOKS", tmp_path_factory.mktemp("notebooks"))
     return check_links
 
 
@@ -52,6 +54,22 @@ def test_check_of_links_counts_clicks(check_links, tmp_path, capsys, monkeypatch
     assert check_links.main([str(tmp_path)]) == 1
     faults = capsys.readouterr().out.splitlines()[:-1]
     assert faults == ["fastnn.far is more than 3 clicks from the front page, or not there"]
+
+
+@pytest.mark.parametrize(("n_shown", "status"), [(2, 0), (1, 1)])
+def test_check_of_links_looks_for_pictures_of_notebooks(
+    n_shown, status, check_links, tmp_path, capsys
+):
+    sources = ["fig, ax = plt.subplots()", "print(1)", "LossCurveDisplay.from_network(net);"]
+    cells = [{"cell_type": "code", "source": [source]} for source in sources]
+    (check_links.NOTEBOOKS / "net.ipynb").write_text(json.dumps({"cells": cells}))
+    (tmp_path / "_images").mkdir()
+    (tmp_path / "_images" / "1.png").touch()
+    (tmp_path / "index.html").write_text(PAGE.format('<a href="net.html">net</a>'))
+    shown = '<img src="_images/1.png" alt="A picture">' * n_shown
+    (tmp_path / "net.html").write_text(PAGE.format(shown))
+    assert check_links.main([str(tmp_path)]) == status
+    assert ("net.html: 1 pictures, and 2 cells draw" in capsys.readouterr().out) == bool(status)
 
 
 def test_drawings_are_up_to_date(monkeypatch):
