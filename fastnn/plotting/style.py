@@ -83,6 +83,13 @@ def diverging(background: ColorType, share: float = 1.0, n: int = 256) -> Linear
     return LinearSegmentedColormap.from_list("fastnn", [ends[0], background, ends[1]], N=n)
 
 
+def from_zero(background: ColorType) -> LinearSegmentedColormap:
+    """A colour map from the background (0) to blue (high), for what has no sign."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("fastnn_from_zero", [background, BLUE])
+
+
 def log_axis(ax: Axes, which: Literal["x", "y"]) -> None:
     """Make an axis of ax logarithmic, with a few ticks in plain numbers however much it spans.
 

@@ -230,7 +230,8 @@ class HiddenUnitsDisplay:
                 where.set_axis_off()
                 continue
             # values with a sign shade from 0, which has the background's colour
-            colormap = style.diverging(style.axes_background(where)) if low < 0 else "cividis"
+            shades = style.diverging if low < 0 else style.from_zero
+            colormap = shades(style.axes_background(where))
             origin, aspect = ("lower", "auto") if self.extent else ("upper", "equal")
             image = where.imshow(
                 self.images[i], origin=origin, aspect=aspect, extent=self.extent, cmap=colormap,

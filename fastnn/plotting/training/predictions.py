@@ -156,7 +156,9 @@ class ValuePlane(_OverPlane):
             high += 1.0
         two_classes = len(values) <= 2
         self._level = (low + high) / 2 if two_classes else None
-        colors = style.diverging(self._background, FIELD, 15) if two_classes else "cividis"
+        # what a regression predicts has the colours of its points
+        field = (FIELD, 15) if two_classes else ()
+        colors = style.diverging(self._background, *field)
         self.image = self.ax.imshow(
             np.zeros((2, 2)), cmap=colors, vmin=low, vmax=high, interpolation_stage="data", **image
         )
@@ -167,7 +169,7 @@ class ValuePlane(_OverPlane):
             _legend(self.ax)
         else:
             self.ax.scatter(
-                X[:, 0], X[:, 1], c=y[:, 0], cmap="cividis", vmin=low, vmax=high, s=16,
+                X[:, 0], X[:, 1], c=y[:, 0], cmap=colors, vmin=low, vmax=high, s=16,
                 edgecolors=self._ink, linewidths=0.4,
             )  # fmt: skip
         label = say("prediction" if two_classes else "y, and prediction")
