@@ -404,7 +404,9 @@ def crash_of(report):
     if NO_TLS in report:
         return "glibc's loader ends the process"
     here = report.partition("native stack of the crash:")[2].partition("memory failed in:")
-    for stack in (here[0], here[2]):
+    # Python may be stripped, and its own report names all modules
+    stacks = here[0], here[2].partition("Fatal Python error")[0]
+    for stack in stacks:
         if not stack or "_kernels" in stack.partition("_PyEval_Eval")[0]:
             return None
     names = [line.partition("(")[0].rpartition("/")[2] for line in here[0].split("\n")[1:]]

@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import sysconfig
 
 import numpy as np
 import pytest
@@ -27,6 +28,9 @@ UNCHECKED_ONLY = pytest.mark.skipif(
 
 # what the oracle does not promise: speed, threads, little memory
 COMPILED_ONLY = pytest.mark.skipif(builds.ISA == "reference", reason="NumPy does the work")
+
+# whose own memory does not come from malloc
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 # straddle the vector widths and tile widths of every instruction set
 SIZES = [1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97]

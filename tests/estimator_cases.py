@@ -16,6 +16,9 @@ from fastnn.estimators import labels, shortcuts
 VERSION = tuple(map(int, sklearn.__version__.split(".")[:2]))
 needs_weights = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has no weights")
 needs_losses = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn 1.6 has one loss")
+names_are_scored = pytest.mark.skipif(
+    VERSION == (1, 8), reason="scikit-learn 1.8 scores neither names nor sparse labels in a fit"
+)
 PAIRS = [
     (fastnn.MLPClassifier, originals.MLPClassifier),
     (fastnn.MLPRegressor, originals.MLPRegressor),

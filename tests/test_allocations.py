@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 from allocation_cases import CASES, PLANTED, THREADED
 from allocations import SHIM, attacked, content, crash_of
-from conftest import COMPILED_ONLY, THOROUGH
+from conftest import COMPILED_ONLY, FREE_THREADED, THOROUGH
 from test_memory import COMPILER
 
 from fastnn import threads, work
@@ -36,6 +36,8 @@ def shim(tmp_path_factory):
         pytest.skip("needs Linux and a C compiler")
     if os.confstr("CS_GNU_LIBC_VERSION") is None:
         pytest.skip("needs glibc")
+    if FREE_THREADED:
+        pytest.skip("free-threaded Python takes no memory from malloc")
     folder = tmp_path_factory.mktemp("shim")
     (folder / "shim.c").write_text(SHIM)
     command = [COMPILER, "-shared", "-fPIC", "-O1", "-fno-builtin", "-o", "shim.so", "shim.c"]
@@ -43,6 +45,11 @@ def shim(tmp_path_factory):
     return str(folder / "shim.so")
 
 
+# "returned NULL without setting an exception", where Cython 3.3's code or the interpreter's own
+# lost the MemoryError
+MANY_IN_A_ROW = pytest.mark.skipif(
+    sys.version_info >= (3, 15), reason="Python 3.15 loses errors of ten allocations in a row"
+)
 PARTS = 4 if THOROUGH else 1  # which run side by side
 MOST = sys.maxsize if THOROUGH else 40
 QUICK = [
@@ -54,7 +61,7 @@ QUICK = [
 
 
 @COMPILED_ONLY  # the oracle takes memory within a step
-@pytest.mark.parametrize("length", [1, 10])
+@pytest.mark.parametrize("length", [1, pytest.param(10, marks=MANY_IN_A_ROW)])
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_allocation_fails(shim, length, part):
     names = [name for name in CASES if name not in PLANTED] if THOROUGH else QUICK
@@ -92,6 +99,9 @@ def test_crashes_are_told_apart():
     assert crash_of(ours) is None
     assert crash_of(theirs)
     assert crash_of(theirs + "\n/python/_kernels_avx2.so(+1)") is None
+    stripped = theirs.replace("_PyEval_EvalFrame", "")
+    assert crash_of(stripped + "\nFatal Python error\nExtension modules: _kernels_avx2")
+    assert crash_of(stripped + "\n/python/_kernels_avx2.so(+1)\nFatal Python error") is None
     assert crash_of(theirs.replace("_multiarray_umath", "another")) is None
 
 

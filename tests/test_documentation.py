@@ -211,6 +211,9 @@ def threads_as_before():
     fastnn.set_num_threads(None)
 
 
+WRITES_A_FILE = re.compile(r'\b(save|load|load_with_fit|Checkpoint|check_path)\([^)]*"')
+
+
 @pytest.mark.usefixtures("without_windows", "threads_as_before")
 @pytest.mark.parametrize(
     "path",
@@ -221,6 +224,8 @@ def test_examples(path, tmp_path, monkeypatch):
     for name in OPTIONAL:
         if re.search(rf">>> import {name}\b", doc):
             pytest.importorskip(name)
+    if WRITES_A_FILE.search(doc):
+        pytest.importorskip("safetensors")
     monkeypatch.chdir(tmp_path)  # some write files
     names = {}
     test = doctest.DocTestParser().get_doctest(doc, names, path, None, None)

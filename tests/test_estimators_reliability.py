@@ -370,7 +370,11 @@ def test_a_state_is_a_mapping():
 
 # ---- coefs_ and intercepts_ that were edited ----
 
+# NumPy 2.5 warns of it
+in_place = pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")
 
+
+@in_place
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_shape_that_was_changed_in_place(cls):
     mlp = regressor(cls, hidden_layer_sizes=(4,)).fit(X[:, :2], Y)
@@ -383,6 +387,7 @@ def test_a_shape_that_was_changed_in_place(cls):
         mlp.partial_fit(X[:, :2], Y)
 
 
+@in_place
 def test_a_shape_that_was_changed_in_place_is_seen_by_the_next_partial_fit():
     """Where a training could go on."""
     mlp = trained()
@@ -391,6 +396,7 @@ def test_a_shape_that_was_changed_in_place_is_seen_by_the_next_partial_fit():
         mlp.partial_fit(X, Y)
 
 
+@in_place
 def test_a_type_that_was_changed_in_place():
     """The arrays are what they say, as in scikit-learn."""
     predictions = []

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse
-from estimator_cases import needs_weights, problem
+from estimator_cases import names_are_scored, needs_weights, problem
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.linear_model import SGDClassifier
@@ -60,7 +60,10 @@ def same_bits(a, b):
     ],
     ids=["adam", "sgd", "lbfgs", "early stopping"],
 )
-@pytest.mark.parametrize("data", [breast_cancer, imbalanced, named, multilabel])
+@pytest.mark.parametrize(
+    "data",
+    [breast_cancer, imbalanced, pytest.param(named, marks=names_are_scored), multilabel],
+)
 def test_balanced_is_weights_by_hand(data, options, weighted, dtype):
     X, y = data()
     X = X.astype(dtype)

@@ -421,6 +421,15 @@ def test_nests_of_any_depth(path):
     header = data[8 : 8 + length].replace(b"[" * 900, many, 1)
     whole = fuzz_files.sealed(len(header).to_bytes(8, "little") + header + data[8 + length :])
     assert fuzz_files.attack(whole, path, False, False) is None
+    model = net()
+    model.deep = deep
+    with pytest.raises(TypeError, match="nested too deep for a file"):
+        model.save(path)
+    for _ in range(850):
+        (deep,) = deep
+    model.deep = deep
+    model.save(path)
+    assert fastnn.load(path).copy().deep == model.deep
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -527,6 +536,7 @@ def write_for_ever(path, dtype):
         model.save(path)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")  # from Python 3.12 on
 @pytest.mark.skipif(sys.platform == "win32", reason="another process's file stays open")
 def test_killed_writers(path):
     """The file is whole after each kill, and what they left is removed by the next."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import DENSE, codes_of, new_workspace, problem, step_of, units_of
-from conftest import COMPILED_ONLY, UNCHECKED_ONLY
+from conftest import COMPILED_ONLY, FREE_THREADED, UNCHECKED_ONLY
 from test_process import python
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -125,7 +125,7 @@ def test_the_counter_counts(counter):
     )
     one, large = counted(code, counter)
     assert one >= 1
-    assert large >= 1
+    assert large >= 1 or FREE_THREADED  # whose memory comes from mimalloc
 
 
 @UNCHECKED_ONLY

@@ -83,6 +83,7 @@ def no_dask(monkeypatch):
 
 
 def damaged():
+    pytest.importorskip("safetensors")
     net = Network([2, 1])
     net.save("x.fastnn")
     data = bytearray(Path("x.fastnn").read_bytes())
@@ -92,6 +93,7 @@ def damaged():
 
 
 def cut_short():
+    pytest.importorskip("safetensors")
     Path("x.fastnn").write_bytes(b"1234")
     fastnn.load("x.fastnn")
 

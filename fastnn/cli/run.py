@@ -132,7 +132,7 @@ def _standard_input() -> Program:
     source = sys.stdin.buffer.read()
     code = _compiled(source, "<stdin>", "standard input")
     loader = importlib.machinery.BuiltinImporter
-    return Program(code, {"__file__": "<stdin>", "__loader__": loader, "__cached__": None})
+    return Program(code, {"__file__": "<stdin>", "__loader__": loader, **_cached(None)})
 
 
 def _path(target: str) -> Program:
@@ -158,7 +158,7 @@ def _path(target: str) -> Program:
         loader = importlib.machinery.SourceFileLoader("__main__", path)
         code = _compiled(source, path, target)
     _put_first(os.path.dirname(os.path.realpath(path)))
-    return Program(code, {"__file__": path, "__loader__": loader, "__cached__": None})
+    return Program(code, {"__file__": path, "__loader__": loader, **_cached(None)})
 
 
 def _container(target: str, path: str) -> Program:
@@ -210,7 +210,12 @@ def _of_spec(spec: importlib.machinery.ModuleSpec, shown: str) -> Program:
     if code is None:
         raise CannotRun(f"{shown} has no Python code that could be run")
     variables = {
-        "__file__": spec.origin, "__cached__": spec.cached, "__loader__": spec.loader,
+        "__file__": spec.origin, **_cached(spec.cached), "__loader__": spec.loader,
         "__package__": spec.parent, "__spec__": spec,
     }  # fmt: skip
     return Program(code, variables)
+
+
+def _cached(path: str | None) -> dict[str, str | None]:
+    """Modules have this name up to Python 3.14."""
+    return {"__cached__": path} if sys.version_info < (3, 15) else {}

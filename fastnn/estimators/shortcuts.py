@@ -82,7 +82,7 @@ def is_whole(estimator: Any) -> bool:
         n = own["n_layers_"] - 1
         whole = len(own["coefs_"]) >= n and len(own["intercepts_"]) >= n
     except KeyError:
-        return False
+        whole = False
     return whole and "out_activation_" in own
 
 

@@ -239,7 +239,8 @@ def _temporary_file(target: str) -> Iterator[tuple[IO[bytes], str]]:
                 yield file, temporary
                 return
             except BaseException:
-                file.close()
+                with contextlib.suppress(OSError):  # on a full disk what is left in the buffer
+                    file.close()
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
                 raise

@@ -16,7 +16,7 @@ import fastnn
 from fastnn import documentation, parameters
 from fastnn.data import checks
 from fastnn.files import container
-from fastnn.files.plain import CannotSave, Reader, Writer
+from fastnn.files.plain import CannotSave, Reader, Writer, is_too_deep
 from fastnn.network import Network
 from fastnn.training.losses import LossOf
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
 
 Path: TypeAlias = str | os.PathLike[str]
+_TOO_DEEP = "nested too deep for a file"
 _OWN_LOSS = "a file does not hold a loss of one's own, whose functions are code"
 
 
@@ -212,6 +213,8 @@ def check_model(model: Any) -> None:
 def _load(path: Path) -> tuple[Any, dict[str, Any] | None]:
     description, tensors = container.read(path)
     try:
+        if is_too_deep(description):
+            raise ValueError("values are nested too deep")
         reader = Reader(tensors)
         model = restore(description, reader)
         fit = reader(description.get("fit"))
@@ -234,10 +237,14 @@ def describe(model: Model, written: Writer) -> dict[str, Any]:
     try:
         parts = _KINDS[kind][1](model, written)
     except RecursionError:
-        raise CannotSave("the model holds something within itself") from None
+        raise CannotSave(f"the model holds something within itself, or {_TOO_DEEP}") from None
     described = {"kind": kind, "fastnn": fastnn.__version__, "content": parts}
     fit = model.fit_state()
-    return described if fit is None else {**described, "fit": written(fit, "fit")}
+    if fit is not None:
+        described["fit"] = written(fit, "fit")
+    if is_too_deep(described):
+        raise CannotSave(f"the model holds what is {_TOO_DEEP}")
+    return described
 
 
 def _kind_of(model: Any) -> str:

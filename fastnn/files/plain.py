@@ -28,11 +28,22 @@ _SCALARS = {
         "uint16", "uint8", "bool",
     )
 }  # fmt: skip
+MOST_DEEP = 200  # lists and dicts within each other: what reads them or copies models recurses
 _BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
 class CannotSave(TypeError):
     """A value that a file does not hold."""
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether JSON is nested beyond MOST_DEEP."""
+    level, deep = [value], 0
+    while level and deep <= MOST_DEEP:
+        items = (one for some in level for one in (some if type(some) is list else some.values()))
+        level = [one for one in items if type(one) in (list, dict)]
+        deep += 1
+    return bool(level)
 
 
 class Writer:
