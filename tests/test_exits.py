@@ -25,7 +25,9 @@ def new(n_jobs=3):
     return Network([100, 256, 10], "relu", loss="log_loss", random_state=0, n_jobs=n_jobs)
 
 def helpers():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("fastnn-")]
+    # one whose start() was interrupted before it began has no ident, and stays in the list
+    return [thread for thread in threading.enumerate()
+            if thread.name.startswith("fastnn-") and thread.ident is not None]
 
 def fit():
     new().fit(X, y, max_iter=100_000)
