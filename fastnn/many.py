@@ -357,11 +357,10 @@ def jobs_of(
                 jobs.append(Job(net, x, targets, weights, own, held, plans[like]))
                 continue
             given = options | {name: values[i] for name, values in each.items()}
-            epoch = _work_of_epoch(net, given, n_rows)
-            job = Job(net, x, targets, weights, own, held, Plan(given, n_rows, epoch, None))
+            job = Job(net, x, targets, weights, own, held, Plan(given, n_rows, 0, None))
             step = _check(job, layout)
-            plan = plans.setdefault(like, job.plan._replace(step=step))
-            jobs.append(job._replace(plan=plan))
+            plan = Plan(given, n_rows, _work_of_epoch(net, given, n_rows), step)
+            jobs.append(job._replace(plan=plans.setdefault(like, plan)))
     return jobs
 
 
@@ -379,6 +378,7 @@ class _Data:
         self._given = X, y, sample_weight
         self._checked: dict[Any, tuple[Any, ...]] = {}
         self._of_type: dict[np.dtype[Any], Any] = {}  # X, held once
+        self._fits_all: dict[Any, bool] = {}
         self._of_net: dict[Any, tuple[Any, ...]] = {}
 
     def of(self, net: Network) -> tuple[Any, ...]:
@@ -395,7 +395,10 @@ class _Data:
                 self._checked[kind] = _data_of(net, X, y, sample_weight)
                 self._of_type[net.dtype] = self._checked[kind][0]
             x, targets, weights = self._checked[kind]
-            self._of_net[known] = x, targets, weights, _fits_all(net, x, targets)
+            output = *kind, net._activations[-1]
+            if output not in self._fits_all:
+                self._fits_all[output] = _fits_all(net, x, targets)
+            self._of_net[known] = x, targets, weights, self._fits_all[output]
         return self._of_net[known]
 
 

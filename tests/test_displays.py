@@ -259,6 +259,15 @@ def test_network_display_refuses(net):
 # ---- HiddenUnitsDisplay -------------------------------------------------------------------------
 
 
+def test_units_without_a_sign_shade_from_the_background():
+    net = Network([2, 6, 1], "relu", random_state=0).fit(X, y, max_iter=5)
+    display = drawn(HiddenUnitsDisplay.from_network(net, X, layer=0, grid_resolution=10))
+    (image, *_), low = display.images_, display.scale[0]
+    assert low == 0
+    assert image.cmap(0.0)[:3] == to_rgb(display.axes_.flat[0].get_facecolor())
+    np.testing.assert_allclose(image.cmap(1.0)[:3], to_rgb(style.BLUE), atol=0.01)
+
+
 @pytest.mark.parametrize("layer", [0, 1, -1])
 def test_hidden_units(net, layer, look):
     display = drawn(HiddenUnitsDisplay.from_network(net, X, layer=layer, grid_resolution=20))

@@ -432,6 +432,24 @@ def test_nests_of_any_depth(path):
     assert fastnn.load(path).copy().deep == model.deep
 
 
+@pytest.mark.parametrize(
+    ("wrapped", "most"),
+    [(lambda one: [one], 196), (lambda one: (one,), 98), (lambda one: {"a": one}, 65)],
+    ids=["list", "tuple", "dict"],
+)
+def test_nests_as_deep_as_may_be(wrapped, most, path):
+    model, deep = net(), None
+    for _ in range(most):
+        deep = wrapped(deep)
+    model.deep = deep
+    model.save(path)
+    assert fastnn.load(path).copy().deep == deep
+    model.deep = wrapped(deep)
+    with pytest.raises(TypeError, match="nested too deep for a file"):
+        model.save(path)
+    assert fastnn.load(path).deep == deep
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")

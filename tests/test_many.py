@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import UNCHECKED_ONLY
 
-from fastnn import Network, fit_many, threads
+from fastnn import Network, fit_many, many, threads
 from fastnn.training import lanes
 
 RNG = np.random.RandomState(0)
@@ -291,6 +291,38 @@ def test_lanes_that_diverge():
                  learning_rate_init=rates, max_iter=4)  # fmt: skip
 
 
+@pytest.mark.parametrize(("dtype", "large"), [("float64", 1e200), ("float32", 1e25)])
+def test_an_overflow_at_a_dead_unit(dtype, large):
+    """Its delta is 0 times infinity, in lanes as in a fit alone."""
+    found = []
+    for layout in ("samples", "nets"):
+        nets = [Network([1, 2, 2, 1], "relu", dtype=dtype, random_state=i) for i in range(16)]
+        for net in nets:
+            net.coefs_ = [[[0, 0]], [[large, 0], [1 / large, 0]], [[large], [0]]]
+            net.intercepts_ = [[-1, 1], [0, 0], [0]]
+        failures = fit_many(
+            nets, X[:16, :1], np.full((16, 1), 3.0), layout=layout, solver="sgd", momentum=0,
+            batch_size=16, max_iter=1, errors="keep",
+        )  # fmt: skip
+        found.append([str(failure)[:30] for failure in failures])
+    assert found[0] == found[1] == ["training diverged in epoch 1: "] * 16
+
+
+def test_what_networks_share_is_checked_once(monkeypatch):
+    """Targets for each kind of output, options for those that are alike."""
+    looked, checked = [], []
+    fits_all, check = many._fits_all, many._check
+    monkeypatch.setattr(many, "_fits_all", lambda *args: looked.append(1) or fits_all(*args))
+    monkeypatch.setattr(many, "_check", lambda *args: checked.append(1) or check(*args))
+    nets = [Network([3, 2 + i % 4, 2], "tanh", random_state=i) for i in range(20)]
+    fit_many(nets, X, Y, max_iter=1)
+    assert (len(looked), len(checked)) == (1, 4)
+    nets[7].params_[0] = np.nan  # which is looked at in each
+    rates = [0.01] * 10 + [0.02] * 10
+    with pytest.raises(ValueError, match=r"nets\[7\]: .*(finite|NaN)"):
+        fit_many(nets, X, Y, max_iter=1, learning_rate_init=rates)
+
+
 def test_which_networks_train_in_lanes(monkeypatch):
     """By their size and batches, and by what is asked of them."""
     taken = []
@@ -401,6 +433,7 @@ def test_ctrl_c_in_lanes(n_jobs):
         (lambda n: {"max_iter": [1, 2]}, ValueError, "max_iter has 2 values for 4 networks"),
         (lambda n: {"max_iter": [1, 2, 0, 1]}, ValueError, r"nets\[2\]: max_iter"),
         (lambda n: {"solver": ["adam", "sgd", "adam", "addam"]}, ValueError, r"nets\[3\]: .*adam"),
+        (lambda n: {"solver": np.array(["lm"] * 4)}, TypeError, r"nets\[0\]: solver must be"),
         (lambda n: {"max_iters": 3}, TypeError, "did you mean 'max_iter'"),
         (lambda n: {"n_init": 3}, TypeError, "unexpected keyword argument 'n_init'"),
         (lambda n: {"n_iter_no_change": 3}, ValueError, "needs a validation set"),

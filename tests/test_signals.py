@@ -38,7 +38,10 @@ if {handled}:
     signal.signal(signal.SIGTERM, term)
     # what a handler raises in a destructor, or as a weak reference ends, is lost: once more
     again = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM))
-    sys.unraisablehook = lambda _: again.start()
+    def lost(what):
+        if what.exc_type in (LookupError, SystemExit) and again.ident is None:
+            again.start()
+    sys.unraisablehook = lost
 def ready():
     while not helpers():
         time.sleep(0.0005)
@@ -80,16 +83,16 @@ def terminated(handler, work, delay):
     lines, status, returns = HANDLERS[handler]
     code = START.replace("{seed}", "0") + TERM.format(handler=lines, handled=handler != "none")
     code += FIT.format(epochs=200 if handler == "training" else 10**6) if work == "fit" else work
-    child = subprocess.Popen(
-        [*PYTHON, "-P", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert child.stdout.readline() == b"ready\n", child.stderr.read()
-    time.sleep(delay)
-    child.terminate()
-    try:
-        said, errors = child.communicate(timeout=120)
-    finally:
-        child.kill()
+    command = [*PYTHON, "-P", "-c", code]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe) as child:
+        try:
+            assert child.stdout.readline() == b"ready\n", child.stderr.read()
+            time.sleep(delay)
+            child.terminate()
+            said, errors = child.communicate(timeout=120)
+        finally:
+            child.kill()
     assert child.returncode == status, errors
     assert said.split() == [b"right"] * (returns + (handler == "training")), errors
 
@@ -241,18 +244,19 @@ def strike(number, frame):
 
 
 def helpers():
-    # One whose start() was interrupted before it began has no ident, and stays in Python's list.
-    return [
-        thread for thread in threading.enumerate()
-        if thread.name.startswith("fastnn-") and thread.ident is not None
-    ]  # fmt: skip
+    return [thread for thread in threading.enumerate() if thread.name.startswith("fastnn-")]
 
 
 def no_helpers(seconds=5):
     """Whether they have all left; after a second Ctrl-C nobody waits for them."""
-    end = time.monotonic() + seconds
-    while helpers() and time.monotonic() < end:
+    begun = time.monotonic()
+    while helpers() and time.monotonic() < begun + seconds:
         time.sleep(0.001)
+        if time.monotonic() > begun + 0.5:
+            # what a signal raised in start() before the thread began leaves it in Python's list
+            for thread in helpers():
+                if thread.ident is None:
+                    threading._limbo.pop(thread, None)
     return not helpers()
 
 
@@ -292,9 +296,6 @@ def storm(work, seconds, pause):
         stop.set()
         sender.join()
         signal.signal(signal.SIGINT, before)
-        for thread in threading.enumerate():
-            if thread.name.startswith("fastnn-") and thread.ident is None:
-                threading._limbo.pop(thread, None)  # other tests look at the list
     return struck
 
 

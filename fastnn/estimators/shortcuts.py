@@ -82,7 +82,7 @@ def is_whole(estimator: Any) -> bool:
         n = own["n_layers_"] - 1
         whole = len(own["coefs_"]) >= n and len(own["intercepts_"]) >= n
     except KeyError:
-        whole = False
+        whole = False  # a debugger that raises at a `return` in here leaves the KeyError behind
     return whole and "out_activation_" in own
 
 

@@ -28,7 +28,9 @@ _SCALARS = {
         "uint16", "uint8", "bool",
     )
 }  # fmt: skip
-MOST_DEEP = 200  # lists and dicts within each other: what reads them or copies models recurses
+# Levels of JSON within each other, as what reads them, or copies the model, recurses: 196 lists of
+# an attribute, 98 tuples, 65 dicts.
+MOST_DEEP = 200
 _BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 

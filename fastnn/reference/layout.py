@@ -35,14 +35,14 @@ def packed_size(layer_units: Array, itemsize: int) -> int:
 def pack(
     params: Array, layer_units: Array, activations: Array, workspace: Array, packed: Array
 ) -> None:
-    """Plain parameters -> packed ones."""
+    """Plain parameters -> packed ones, of one vector or several, one after the other."""
     packed[:] = params
 
 
 def unpack(
     packed: Array, layer_units: Array, activations: Array, workspace: Array, params: Array
 ) -> None:
-    """Packed parameters -> plain ones."""
+    """Packed parameters -> plain ones, of one vector or several."""
     params[:] = packed
 
 

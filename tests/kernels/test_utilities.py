@@ -59,6 +59,11 @@ def test_pack_and_unpack(kernels, dtype, rng):
         np.testing.assert_array_equal(
             all_packed.reshape(3, -1), packed * np.array([[1], [2], [3]], dtype)
         )
+        two = all_packed[: 2 * len(packed)]
+        with pytest.raises(ValueError, match=r"packed has|broadcast"):
+            kernels.pack(three, units, codes, workspace, two)
+        with pytest.raises(ValueError, match=r"packed has|broadcast"):
+            kernels.unpack(two, units, codes, workspace, three)
         back = np.empty_like(three)
         kernels.unpack(all_packed, units, codes, workspace, back)
         np.testing.assert_array_equal(back, three)

@@ -80,9 +80,7 @@ FASTNN_INLINE void FN(net_product)(const int units, const int samples, ptrdiff_t
         FASTNN_UNROLL
         for (int s = 0; s < samples; s++) {
             if (relu && !kept) FN(relu_group)(1, &acc[u][s]);
-            if (relu && kept)
-                acc[u][s] = FN(keep)(FN(less)(FN(splat)((REAL)0), FN(load)(kept + s * VL)),
-                                     acc[u][s]);
+            if (relu && kept) acc[u][s] *= FN(relu_derivative)(FN(load)(kept + s * VL));
             FN(store)(out + s * VL, acc[u][s]);
         }
         out += width;
