@@ -35,6 +35,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--epochs", type=int, help="of each fit, not the workload's own")
     parser.add_argument("--smoke", action="store_true", help="few nets, two rounds")
     parser.add_argument("--peers", action="store_true", help="JAX and PyTorch as well")
     parser.add_argument("--only", default="", metavar="TEXT", help="workloads so named")
@@ -47,8 +48,7 @@ def main():
     for units, rows, batch, epochs in WORKLOADS:
         for dtype in ("float32", "float64"):
             name = f"{'-'.join(map(str, units))} {dtype}, {rows} rows, batches of {batch}"
-            if options.smoke:
-                epochs = min(epochs, 10)
+            epochs = options.epochs or (min(epochs, 10) if options.smoke else epochs)
             if options.only in name:
                 measure(name, units, rows, batch, epochs, dtype, options, cores)
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
